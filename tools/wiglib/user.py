@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""User stubs: one function a routine, that sends the request and takes the reply apart."""
+
+from . import emit, layout
+from .emit import COUNT, Access, Side
+from .model import POLY
+
+SIDE = Side(kernel=False, server=False)
+HIDDEN = ("sreplyport", "msgseqno")
+
+
+def parameters(routine):
+    result = []
+    for a in routine.arguments:
+        if a.direction not in HIDDEN:
+            result += SIDE.parameters(a)
+    return result
+
+
+def name(subsystem, routine):
+    return subsystem.user_prefix + routine.name
+
+
+def header(subsystem, path):
+    guard = f"WIG_{subsystem.name.upper()}_USER_H"
+    lines = emit.banner(path, "Calls of the subsystem " + subsystem.name)
+    lines += [f"#ifndef {guard}", f"#define {guard}", "",
+              "#include <mach/mach_types.h>", "#include <mach/message.h>"]
+    lines += emit.imports(subsystem, ("import", "uimport"))
+    lines += [""] + emit.ids(subsystem) + [""]
+    for routine in subsystem.routines:
+        lines.append(emit.prototype("kern_return_t", name(subsystem, routine),
+                                    parameters(routine)) + ";")
+    return "\n".join(lines + ["", "#endif"]) + "\n"
+
+
+def source(subsystem, path, header_name):
+    lines = emit.banner(path, "User stubs of the subsystem " + subsystem.name)
+    lines += [f'#include "{header_name}"', "#include <mach/mig_errors.h>",
+              "#include <mach/mig_support.h>", "#include <mach/notify.h>", "",
+              "/* A message is built on the stack, as large as it can get. */",
+              '#pragma GCC diagnostic ignored "-Wframe-larger-than="', "", emit.HELPERS]
+    for routine in subsystem.routines:
+        lines += stub(subsystem, routine)
+    return "\n".join(lines) + "\n"
+
+
+def stub(subsystem, routine):
+    request, reply = layout.request(routine), layout.reply(routine)
+    lines = [emit.prototype("kern_return_t", name(subsystem, routine), parameters(routine)), "{"]
+    lines += emit.struct("Request", request, SIDE)
+    if not routine.simple:
+        lines += emit.struct("Reply", reply, SIDE, reply_head=True)
+    lines += [emit.type_constant(i, i.sent) for i in request.items]
+    if not routine.simple:
+        lines.append("\tstatic const mach_msg_type_t RetCodeWant = { .msgt_name = 2, "
+                     ".msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };")
+        lines += [emit.type_constant(i, i.expected) for i in reply.items
+                  if i.expected != POLY]
+    lines += ["\tunion {", "\t\tRequest In;"]
+    lines += [] if routine.simple else ["\t\tReply Out;"]
+    lines += ["\t} Mess;", "\tRequest *const InP = &Mess.In;"]
+    lines += [] if routine.simple else ["\tReply *const OutP = &Mess.Out;",
+                                        "\tmach_port_t ReplyPort;"]
+    lines += emit.locals_for(request, None if routine.simple else reply)
+    lines += Access(request, SIDE, "InP").far_pointers()
+    if not routine.simple:
+        lines += Access(reply, SIDE, "OutP").far_pointers()
+        if any(i.type.kind == "var" for i in reply.items):
+            lines.append("\tkern_return_t Code = KERN_SUCCESS;")
+    if request.may_be_complex and not request.is_complex:
+        lines.append("\tint Complex = 0;")
+    elif any(i.type.kind == "indef" for i in request.items):
+        lines.append("\tint Complex = 1;")
+    lines += ["\tmach_msg_return_t Result;", ""]
+    lines += send(routine, request)
+    lines += [] if routine.simple else receive(routine, reply)
+    return lines + ["}", ""]
+
+
+def disposition(argument):
+    t = argument.type
+    return f"{argument.name}Poly" if t.user_name == POLY else str(t.user_name)
+
+
+def send(routine, request):
+    """Fills in the request and sends it; for routines, waits for the reply."""
+    access = Access(request, SIDE, "InP")
+    lines = []
+    if not routine.simple:
+        lines += ["\tReplyPort = mig_get_reply_port();", "\tif (!MACH_PORT_VALID(ReplyPort))",
+                  "\t\treturn KERN_RESOURCE_SHORTAGE;"]
+    too_large = "return MIG_ARRAY_TOO_LARGE"
+    if not routine.simple and any(i.type.kind == "var" for i in request.items):
+        too_large = "goto TooLarge"
+
+    def value(item):
+        if item.is_count:
+            return f"*{item.name}"
+        star = "*" if item.argument.is_out and item.type.kind in ("int", "port", "struct") else ""
+        return star + item.name
+
+    def count(item):
+        return ("*" if item.argument.is_out else "") + item.name + "Cnt"
+
+    def poly(item):
+        return ("*" if item.argument.is_out else "") + item.name + "Poly"
+
+    def dealloc_flag(item):
+        return f"{item.name}Dealloc" if item.argument.dealloc_asked else ""
+
+    lines += access.pack(value, count, poly, dealloc_flag, too_large)
+    target = routine.request_port
+    reply_port = routine.special("ureplyport") or routine.special("replyport")
+    local, local_kind = "MACH_PORT_NULL", "0"
+    if reply_port:
+        local, local_kind = reply_port.name, disposition(reply_port)
+    elif not routine.simple:
+        local, local_kind = "ReplyPort", "MACH_MSG_TYPE_MAKE_SEND_ONCE"
+    bits = f"MACH_MSGH_BITS({disposition(target)}, {local_kind})"
+    if any(i.type.kind == "indef" for i in request.items):
+        bits += " | (Complex ? MACH_MSGH_BITS_COMPLEX : 0)"
+    elif request.is_complex:
+        bits += " | MACH_MSGH_BITS_COMPLEX"
+    size = str(request.min) if request.fixed else "(mach_msg_size_t) (At - (uint8_t *) InP)"
+    lines += [f"\tInP->Head.msgh_bits = {bits};", f"\tInP->Head.msgh_size = {size};",
+              f"\tInP->Head.msgh_remote_slot = {target.name};",
+              f"\tInP->Head.msgh_local_slot = {local};",
+              "\tInP->Head.msgh_seqno = 0;", f"\tInP->Head.msgh_id = {routine.id};", ""]
+    return lines + call(routine)
+
+
+def call(routine):
+    option = "MACH_SEND_MSG" if routine.simple else "MACH_SEND_MSG | MACH_RCV_MSG"
+    timeout = "MACH_MSG_TIMEOUT_NONE"
+    argument = routine.special("waittime")
+    if argument or routine.waittime is not None:
+        option += " | MACH_SEND_TIMEOUT" if routine.simple else " | MACH_RCV_TIMEOUT"
+        timeout = argument.name if argument else str(routine.waittime)
+    if routine.special("msgoption"):
+        option += f" | {routine.special('msgoption').name}"
+    if routine.simple:
+        return [f"\tResult = mach_msg(&InP->Head, {option}, InP->Head.msgh_size, 0,",
+                f"\t\t\t  MACH_PORT_NULL, {timeout}, MACH_PORT_NULL);", "\treturn Result;"]
+    return [f"\tResult = mach_msg(&InP->Head, {option}, InP->Head.msgh_size,",
+            f"\t\t\t  sizeof(Mess), ReplyPort, {timeout}, MACH_PORT_NULL);",
+            "\tif (Result != MACH_MSG_SUCCESS) {",
+            "\t\tif (wig_reply_port_lost(Result))",
+            "\t\t\tmig_dealloc_reply_port(ReplyPort);",
+            "\t\telse",
+            "\t\t\tmig_put_reply_port(ReplyPort);",
+            "\t\treturn Result;", "\t}", "\tmig_put_reply_port(ReplyPort);", ""]
+
+
+def receive(routine, reply):
+    """Checks the whole reply, then hands out the values."""
+    access = Access(reply, SIDE, "OutP")
+    head = layout.REPLY_HEAD
+    fail = "goto Wrong"
+    lines = [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
+             "\t\tif (OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE)",
+             "\t\t\treturn MIG_SERVER_DIED;",
+             "\t\tmach_msg_destroy(&OutP->Head);", "\t\treturn MIG_REPLY_MISMATCH;", "\t}",
+             f"\tif (OutP->Head.msgh_size < {head}"
+             " || !wig_type_is(&OutP->RetCodeType, &RetCodeWant, 1))", "\t\tgoto Wrong;"]
+    if reply.items:
+        lines += ["\tif (OutP->RetCode != KERN_SUCCESS) {",
+                  f"\t\tif (OutP->Head.msgh_size != {head}"
+                  " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))", "\t\t\tgoto Wrong;",
+                  "\t\treturn OutP->RetCode;", "\t}"]
+    compare = "!=" if reply.fixed else "<"
+    lines.append(f"\tif (OutP->Head.msgh_size {compare} {reply.min}")
+    if not reply.may_be_complex:
+        lines[-1] += " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))"
+    elif reply.is_complex:
+        lines[-1] += " || !(OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))"
+    else:
+        lines[-1] += ")"
+    lines.append("\t\tgoto Wrong;")
+    lines += access.check("OutP->Head.msgh_size", fail)
+    for item in reply.items:
+        lines += hand_out(access, item)
+    if any(i.type.kind == "var" for i in reply.items):
+        lines.append("\treturn Code;")
+    else:
+        lines.append("\treturn OutP->RetCode;")
+    lines += ["Wrong:", "\tmach_msg_destroy(&OutP->Head);", "\treturn MIG_TYPE_ERROR;"]
+    request = layout.request(routine)
+    if any(i.type.kind == "var" for i in request.items):
+        lines += ["TooLarge:", "\tmig_put_reply_port(ReplyPort);", "\treturn MIG_ARRAY_TOO_LARGE;"]
+    return lines
+
+
+def hand_out(access, item):
+    t, to = item.type, item.name
+    lines = []
+    if item.expected == POLY and t.user_name == POLY:
+        lines.append(f"\t*{to}Poly = {access.type(item)}.msgt_name;")
+    if t.kind in ("int", "port", "struct"):
+        lines.append(f"\t*{to} = {access.data(item)};")
+    elif t.kind in ("array", "string"):
+        lines.append(f"\t__builtin_memcpy({to}, {access.bytes(item)}, {t.wire_bytes});")
+        if t.kind == "string":
+            lines.append(f"\t{to}[{t.wire_bytes - 1}] = 0;")
+    elif t.kind == "varstring":
+        lines += [f"\twig_string((uint8_t *) {to}, {item.tag}Bytes ? (const char *) "
+                  f"{access.bytes(item)} : \"\",",
+                  f"\t\t   {item.tag}Bytes ? {item.tag}Bytes + "
+                  f"({item.tag}Bytes < {t.maximum}) : 1);"]
+    elif t.kind == "ool":
+        lines += [f"\t*{to} = ({t.c_type}) (uintptr_t) {access.data(item)};",
+                  f"\t*{to}Cnt = {access.count(item)};"]
+    elif t.kind == "var":
+        lines += hand_out_var(access, item)
+    else:
+        lines += [f"\tif (!{access.type(item)}.msgt_inline)",
+                  f"\t\t*{to} = ({t.c_type}) (uintptr_t) *(uint64_t *) {access.bytes(item)};",
+                  f"\telse if ({access.count(item)} <= *{to}Cnt)",
+                  f"\t\t__builtin_memcpy((void *) (uintptr_t) *{to}, {access.bytes(item)},"
+                  f" {item.tag}Bytes);",
+                  f"\telse {{", f"\t\t*{to}Cnt = {access.count(item)};",
+                  "\t\treturn MIG_ARRAY_TOO_LARGE;", "\t}",
+                  f"\t*{to}Cnt = {access.count(item)};"]
+    return lines
+
+
+def hand_out_var(access, item):
+    """Only as much as the caller has room for, when the call says how much that is."""
+    t, to = item.type, item.name
+    lines = []
+    limit = f"{access.count(item)}"
+    if item.argument.count_inout:
+        lines += [f"\tif ({access.count(item)} > *{to}Cnt)", "\t\tCode = MIG_ARRAY_TOO_LARGE;",
+                  f"\telse", f"\t\t*{to}Cnt = {access.count(item)};"]
+        limit = f"*{to}Cnt"
+    if t.is_port:
+        lines += [f"\tfor ({COUNT} N = 0; N < {limit}; N++)",
+                  f"\t\t{to}[N] = (mach_port_t) ((uint64_t *) {access.bytes(item)})[N];"]
+    else:
+        lines.append(f"\t__builtin_memcpy({to}, {access.bytes(item)},"
+                     f" {limit} * {t.wire_bytes}UL);")
+    lines.append(f"\t*{to}Cnt = {access.count(item)};")
+    return lines
