@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine's header under its own name. */
+#ifndef MACH_X86_64_TRAP_H
+#define MACH_X86_64_TRAP_H
+
+#include <mach/machine/trap.h>
+
+#endif
