@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The audit: all accounts recounted by walking the objects. */
+/*
+ * Theory. Every thing that a ledger counts is an element of a zone, a frame, or a virtual page of
+ * a map entry, and each of them knows who pays for it. So the audit forgets the accounts, counts
+ * what each ledger pays for by itself, and carries it up the tree by the rule of ledger.c (a
+ * parent counts the larger of its child's used and guarantee). ledger_list has children before
+ * their parents, so one pass does. Bytes follow from the things. Then pages: each frame is free,
+ * of the boot, a slab's, the kernel's or a user's, and the sums must be those of the allocator;
+ * a slab page is live elements, free elements and the rest of the page, which zone_check adds up.
+ */
+#include "mem/audit.h"
+#include "kern/printf.h"
+#include "kern/string.h"
+#include "mem/ledger.h"
+#include "mem/page.h"
+#include "mem/zone.h"
+
+struct audit_hooks audit_hooks;
+
+/* A walk over one zone. */
+struct walk {
+	struct zone *zone;
+	const void *bad;		/* the first element without a payer */
+};
+
+static void forget(void)
+{
+	struct ledger *ledger;
+
+	LIST_FOREACH(ledger, &ledger_list, all)
+		memset(ledger->audit, 0, sizeof(ledger->audit));
+}
+
+static bool count_element(void *element, void *context)
+{
+	struct walk *walk = context;
+	struct ledger *payer = walk->zone->payer(element);
+
+	if (payer == NULL) {
+		walk->bad = element;
+		return false;
+	}
+	payer->audit[walk->zone->resource]++;
+	if (walk->zone->resource == LEDGER_ENTRIES && audit_hooks.entry_virtual_pages != NULL)
+		payer->audit[LEDGER_VIRTUAL_PAGES] += audit_hooks.entry_virtual_pages(element);
+	return true;
+}
+
+static bool count_zones(char *text, size_t size, uint64_t *slabs)
+{
+	struct walk walk;
+	struct zone *zone;
+
+	*slabs = 0;
+	LIST_FOREACH(zone, &zone_list, all) {
+		zone_check(zone);
+		*slabs += zone->slabs;
+		walk = (struct walk){.zone = zone};
+		zone_walk(zone, count_element, &walk);
+		if (walk.bad != NULL) {
+			snprintf(text, size, "zone %s: element %p has no payer", zone->name, walk.bad);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool count_frame(const struct page *page, struct page_counts *found)
+{
+	struct ledger *payer = NULL;
+
+	switch (page->kind) {
+	case PAGE_FREE:
+		found->free++;
+		return true;
+	case PAGE_SLAB:
+		found->slab++;
+		return true;
+	case PAGE_KERNEL:
+		found->kernel++;
+		payer = page->owner;
+		if (payer != NULL)
+			payer->audit[LEDGER_KPAGES]++;
+		return payer != NULL;
+	case PAGE_USER:
+		found->user++;
+		if (audit_hooks.page_user_payer != NULL)
+			payer = audit_hooks.page_user_payer(page);
+		if (payer != NULL)
+			payer->audit[LEDGER_RESIDENT_PAGES]++;
+		return payer != NULL;
+	default:
+		return page->kind == PAGE_BOOT;
+	}
+}
+
+static bool same(char *text, size_t size, const char *what, uint64_t found, uint64_t counted)
+{
+	if (found == counted)
+		return true;
+	snprintf(text, size, "%s: %llu found, %llu on the books", what, (unsigned long long)found,
+		 (unsigned long long)counted);
+	return false;
+}
+
+static bool count_frames(char *text, size_t size, uint64_t slabs)
+{
+	struct page_counts found = {0}, counted;
+
+	for (uint64_t frame = 0; frame < page_frames_all(); frame++) {
+		if (!count_frame(page_of_frame(frame), &found)) {
+			snprintf(text, size, "frame %llu: no payer for a page of kind %u", (unsigned long long)frame,
+				 page_of_frame(frame)->kind);
+			return false;
+		}
+	}
+	page_count(&counted);
+	return same(text, size, "free pages", found.free, counted.free) &&
+	       same(text, size, "slab pages", found.slab, counted.slab) &&
+	       same(text, size, "slab pages of zones", found.slab, slabs) &&
+	       same(text, size, "kernel pages", found.kernel, counted.kernel) &&
+	       same(text, size, "user pages", found.user, counted.user) &&
+	       same(text, size, "pages of RAM", found.free + found.slab + found.kernel + found.user, counted.total);
+}
+
+/* Things of this very ledger: what was charged to it, before its children are added. */
+static uint64_t own_things(const struct ledger *ledger)
+{
+	uint64_t sum = 0;
+
+	for (unsigned r = 0; r < LEDGER_KMEM; r++)
+		sum += ledger->audit[r];
+	return sum;
+}
+
+static bool wrong(char *text, size_t size, const struct ledger *ledger, const char *what, uint64_t found,
+		  uint64_t counted)
+{
+	snprintf(text, size, "ledger %s (%u): %s: %llu found, %llu on the books", ledger->name, ledger->id, what,
+		 (unsigned long long)found, (unsigned long long)counted);
+	return false;
+}
+
+static bool compare_ledger(struct ledger *ledger, char *text, size_t size)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned r = 0; r < LEDGER_KMEM; r++) {
+		const struct ledger_account *account = &ledger->account[r];
+
+		if (ledger->audit[r] != account->used)
+			return wrong(text, size, ledger, ledger_resource_name(r), ledger->audit[r], account->used);
+		bytes += account->used * ledger_thing_bytes[r];
+		if (ledger->parent != NULL)
+			ledger->parent->audit[r] +=
+				account->used > account->guarantee ? account->used : account->guarantee;
+	}
+	if (bytes != ledger->account[LEDGER_KMEM].used)
+		return wrong(text, size, ledger, ledger_resource_name(LEDGER_KMEM), bytes,
+			     ledger->account[LEDGER_KMEM].used);
+	return true;
+}
+
+bool ledger_audit(char *text, size_t size)
+{
+	struct ledger *ledger;
+	uint64_t slabs;
+
+	forget();
+	if (!count_zones(text, size, &slabs) || !count_frames(text, size, slabs))
+		return false;
+	LIST_FOREACH(ledger, &ledger_list, all) {
+		if (own_things(ledger) != ledger->charges)
+			return wrong(text, size, ledger, "charges", own_things(ledger), ledger->charges);
+	}
+	LIST_FOREACH(ledger, &ledger_list, all) {
+		if (!compare_ledger(ledger, text, size))
+			return false;
+	}
+	if (size > 0)
+		text[0] = 0;
+	return true;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ledgers: charging and refunding. */
+/*
+ * Theory.
+ *
+ * Things and bytes. Whatever the kernel allocates for a user is a thing of one resource and has
+ * one fixed size, ledger_thing_bytes[r]. Virtual and resident pages are things without kernel
+ * bytes. Bytes (LEDGER_KMEM) are never charged by themselves: they go along with the things, so
+ * in every ledger, always,
+ *
+ *	(I1)	used[KMEM] = sum over r of used[r] * ledger_thing_bytes[r].
+ *
+ * Bytes have limits only.
+ *
+ * Guarantees. A ledger passes on to its parent not what it uses but what it may claim, the
+ * larger of used and guarantee:
+ *
+ *	(I2)	used[r] of a ledger = the things charged to it directly
+ *			+ sum over its children of max(used[r], guarantee[r]).
+ *
+ * So a charge of n passes on max(u + n, g) - max(u, g), and where that is 0 a guarantee covers it
+ * and the walk ends, for the bytes too. A refund is the mirror image. Granting a guarantee charges
+ * the parent what is added, things and bytes, and may be denied; a charge that a guarantee covers
+ * can only be denied by limits between its payer and the guaranteeing ledger, that one included.
+ *
+ * Backing. The root's used[r] is then everything that exists or has been promised, and it is
+ * compared with memory, not with hopes:
+ *
+ *	(I3)	for each zone: elements in the slabs held >= root.used[its resource],
+ *	(I4)	slab pages + root.used[KPAGES] <= zone map,
+ *	(I5)	slab pages + root.used[KPAGES] + root.used[RESIDENT_PAGES] + reserve <= RAM.
+ *
+ * A charge that reaches the root first makes these true for the new figure (ledger_backed is what
+ * may be reached without asking; backing_ensure grows the zone or weighs the pages); a covered one
+ * does not reach it and finds its element or page free. Before a shortage becomes a denial, empty
+ * slabs of all zones and what waits to be reaped are taken back.
+ *
+ * One exception: a charge that moves to another ledger is never refused (ledger_move). Leaving a
+ * guarantee for a ledger without one adds a thing to the root, and there may be no memory for it.
+ * The reserve of pages is there for this; should it be used up, I3..I5 fail until something is
+ * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
+ *
+ * Failure. A charge is checked at all levels, then committed at all: a denial changes nothing but
+ * the counters of denials. The first full ledger is the one that is named.
+ *
+ * Death. A dead ledger refuses charges; its shell stays, a thing of its parent, until nothing is
+ * charged to it any more. A dying ancestor refuses all that could make a ledger grow without end:
+ * tasks, threads, ledgers (O(depth); the rest is bounded by those).
+ */
+#include "mem/ledger_tree.h"
+#include <mach/kern_return.h>
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "mem/page.h"
+#include "mem/upcalls.h"
+#include "mem/zone.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+bool mem_fail_enabled;
+uint32_t ledger_thing_bytes[LEDGER_RESOURCES] = {[LEDGER_KPAGES] = PAGE_SIZE};
+
+uint64_t ledger_backed[LEDGER_RESOURCES] = {
+	[0 ... LEDGER_VIRTUAL_PAGES] = LEDGER_UNLIMITED,
+	[LEDGER_NODES] = LEDGER_UNLIMITED,
+	[LEDGER_FPUS ... LEDGER_RESOURCES - 1] = LEDGER_UNLIMITED,
+};
+
+struct ledger root_ledger = {
+	.account = {[0 ... LEDGER_RESOURCES - 1] = {.limit = LEDGER_UNLIMITED, .watch = 1}},
+	.children = TAILQ_HEAD_INITIALIZER(root_ledger.children),
+	.id = 1, .depth = 1, .weight = 1, .name = "root",
+};
+struct ledger_list ledger_list = {&root_ledger};
+static uint64_t machine_denials[LEDGER_ALL_RESOURCES - LEDGER_RESOURCES];
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline bool account_fits(const struct ledger_account *account, uint64_t n)
+{
+	return account->used <= account->limit && n <= account->limit - account->used;
+}
+
+/* What n things more add to what the parent must count. */
+static inline uint64_t account_passes_on(const struct ledger_account *account, uint64_t n)
+{
+	return max_u64(account->used + n, account->guarantee) - max_u64(account->used, account->guarantee);
+}
+
+uint64_t ledger_machine_denials(unsigned resource)
+{
+	return machine_denials[resource - LEDGER_RESOURCES];
+}
+
+void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64_t limit, uint64_t wanted,
+		 const struct alloc_site *site)
+{
+	struct ledger_denial denial = {
+		.resource = resource, .ledger_id = ledger->id, .used = used, .limit = limit, .wanted = wanted,
+		.site = (uint64_t)(uintptr_t)site, .when_ns = clock_uptime_ns(), .count = 1,
+	};
+
+	if (resource < LEDGER_RESOURCES)
+		ledger->account[resource].denials++;
+	else
+		machine_denials[resource - LEDGER_RESOURCES]++;
+	strlcpy(denial.ledger, ledger->name, sizeof(denial.ledger));
+	mem_denied(&denial);
+}
+
+static void shortage_deny(const struct ledger_shortage *shortage, const struct alloc_site *site)
+{
+	ledger_deny(shortage->ledger, shortage->resource, shortage->used, shortage->limit, shortage->wanted, site);
+}
+
+static void shortage_of_account(struct ledger_shortage *shortage, struct ledger *ledger, unsigned resource,
+				uint64_t wanted)
+{
+	const struct ledger_account *account = &ledger->account[resource];
+
+	*shortage = (struct ledger_shortage){ledger, resource, account->used, account->limit, wanted};
+}
+
+/* First pass: whether every ledger up to the covering guarantee has room. *rooted: things that reach the root. */
+static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, uint64_t *rooted,
+			struct ledger_shortage *shortage)
+{
+	uint64_t each = ledger_thing_bytes[resource];
+
+	*rooted = 0;
+	do {
+		if (unlikely(!account_fits(&ledger->account[resource], n))) {
+			shortage_of_account(shortage, ledger, resource, n);
+			return false;
+		}
+		if (each != 0 && unlikely(!account_fits(&ledger->account[LEDGER_KMEM], n * each))) {
+			shortage_of_account(shortage, ledger, LEDGER_KMEM, n * each);
+			return false;
+		}
+		if (ledger->parent == NULL) {
+			*rooted = n;
+			return true;
+		}
+		n = account_passes_on(&ledger->account[resource], n);
+		ledger = ledger->parent;
+	} while (n != 0);
+	return true;
+}
+
+/* used has reached watch: a new peak, or the mark. */
+static __attribute__((noinline)) void account_watch(struct ledger *ledger, unsigned resource)
+{
+	struct ledger_account *account = &ledger->account[resource];
+	bool marked = ledger->mark.at != 0 && ledger->mark.resource == resource;
+
+	account->peak = max_u64(account->peak, account->used);
+	account->watch = account->peak + 1;
+	if (!marked)
+		return;
+	if (account->used < ledger->mark.at) {
+		if (ledger->mark.at < account->watch)
+			account->watch = ledger->mark.at;
+		return;
+	}
+	ledger->mark.at = 0;
+	mem_mark_reached(ledger);
+}
+
+static inline void account_add(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	struct ledger_account *account = &ledger->account[resource];
+
+	account->used += n;
+	if (unlikely(account->used >= account->watch))
+		account_watch(ledger, resource);
+}
+
+/* Second pass: cannot fail. */
+static inline void charge_commit(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	uint64_t each = ledger_thing_bytes[resource];
+
+	do {
+		uint64_t up = account_passes_on(&ledger->account[resource], n);
+
+		account_add(ledger, resource, n);
+		if (each != 0)
+			account_add(ledger, LEDGER_KMEM, n * each);
+		n = up;
+		ledger = ledger->parent;
+	} while (n != 0 && ledger != NULL);
+}
+
+/* Takes the charge away again, up the chain. The ledger itself stays. */
+static inline void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	uint64_t each = ledger_thing_bytes[resource];
+
+	do {
+		struct ledger_account *account = &ledger->account[resource];
+
+		assert(account->used >= n && ledger->account[LEDGER_KMEM].used >= n * each);
+		account->used -= n;
+		ledger->account[LEDGER_KMEM].used -= n * each;
+		n = account_passes_on(account, n);
+		ledger = ledger->parent;
+	} while (n != 0 && ledger != NULL);
+}
+
+/* Room in all ledgers, and memory behind what reaches the root. False: *shortage tells what is short. */
+static bool charge_ready(struct ledger *ledger, unsigned resource, uint64_t n, struct ledger_shortage *shortage)
+{
+	uint64_t rooted, things;
+
+	if (!charge_fits(ledger, resource, n, &rooted, shortage))
+		return false;
+	things = root_ledger.account[resource].used + rooted;
+	return rooted == 0 || things <= ledger_backed[resource] ||
+	       backing_ensure(resource, things, false, shortage);
+}
+
+/* Takes memory back before something is denied; false: there is none. It refunds, and may move charges, so
+   that everything must be looked at again. */
+static bool memory_take_back(void)
+{
+	return zone_reclaim() != 0 || reap_dead_one();
+}
+
+static __attribute__((noinline)) bool charge_prepare(struct ledger *ledger, unsigned resource, uint64_t n,
+						     const struct alloc_site *site)
+{
+	struct ledger_shortage shortage;
+
+	while (!charge_ready(ledger, resource, n, &shortage)) {
+		if (!memory_take_back()) {
+			shortage_deny(&shortage, site);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool fail_nth(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
+{
+	if (likely(!mem_fail_enabled) || !mem_fail_nth(site))
+		return false;
+	ledger_deny(ledger, resource, ledger->account[resource].used, ledger->account[resource].limit, n, site);
+	return true;
+}
+
+int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t amount, const struct alloc_site *site)
+{
+	struct ledger_account *account = &ledger->account[resource];
+	struct ledger_shortage shortage;
+	uint64_t claimed, n;
+
+	if (fail_nth(ledger, resource, amount, site))
+		return KERN_RESOURCE_SHORTAGE;
+	for (;;) {
+		claimed = max_u64(account->used, account->guarantee);
+		n = amount > claimed ? amount - claimed : 0;
+		if (n == 0 || charge_ready(ledger->parent, resource, n, &shortage))
+			break;
+		if (!memory_take_back()) {
+			shortage_deny(&shortage, site);
+			return KERN_RESOURCE_SHORTAGE;
+		}
+	}
+	if (n != 0)
+		charge_commit(ledger->parent, resource, n);
+	account->guarantee = amount;
+	return KERN_SUCCESS;
+}
+
+void ledger_guarantee_lower(struct ledger *ledger, unsigned resource, uint64_t amount)
+{
+	struct ledger_account *account = &ledger->account[resource];
+	uint64_t before = max_u64(account->used, account->guarantee);
+	uint64_t after = max_u64(account->used, amount);
+
+	account->guarantee = amount;
+	if (before != after)
+		charge_undo(ledger->parent, resource, before - after);
+	backing_trim(resource);
+}
+
+static __attribute__((noinline)) bool refuse_dead(struct ledger *ledger, unsigned resource, uint64_t n,
+						  const struct alloc_site *site)
+{
+	ledger_deny(ledger, resource, ledger->account[resource].used, 0, n, site);
+	return false;
+}
+
+bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
+{
+	struct ledger_shortage shortage;
+	uint64_t rooted;
+
+	if (unlikely(ledger->dead))
+		return refuse_dead(ledger, resource, n, site);
+	if (unlikely(resource <= LEDGER_THREADS) && ledger_dying(ledger))
+		return refuse_dead(ledger, resource, n, site);
+	if (unlikely(!charge_fits(ledger, resource, n, &rooted, &shortage)) ||
+	    unlikely(rooted != 0 && root_ledger.account[resource].used + rooted > ledger_backed[resource])) {
+		if (!charge_prepare(ledger, resource, n, site))
+			return false;
+	}
+	ledger->charges += n;
+	charge_commit(ledger, resource, n);
+	return true;
+}
+
+bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
+{
+	return !fail_nth(ledger, resource, n, site) && ledger_take(ledger, resource, n, site);
+}
+
+void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	struct ledger_shortage shortage;
+
+	ledger->charges += n;
+	charge_commit(ledger, resource, n);
+	if (root_ledger.account[resource].used > ledger_backed[resource])
+		(void)backing_ensure(resource, root_ledger.account[resource].used, true, &shortage);
+}
+
+static __attribute__((noinline)) void ledger_bury(struct ledger *ledger);
+
+void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	assert(ledger->charges >= n);
+	charge_undo(ledger, resource, n);
+	ledger->charges -= n;
+	if (unlikely(ledger->dead) && ledger->charges == 0)
+		ledger_bury(ledger);
+}
+
+void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n)
+{
+	if (from == to || n == 0)
+		return;
+	/* Refund first, so that no peak is counted twice; `to` may be an ancestor's shell that this would bury. */
+	ledger_hold(to);
+	ledger_refund(from, resource, n);
+	ledger_force(to, resource, n);
+	ledger_unhold(to);
+}
+
+void ledger_hold(struct ledger *ledger)
+{
+	ledger->holds++;
+}
+
+void ledger_unhold(struct ledger *ledger)
+{
+	assert(ledger->holds > 0);
+	ledger->holds--;
+	if (ledger->dead && ledger->charges == 0)
+		ledger_bury(ledger);
+}
+
+/* Frees an empty shell. Its own refund may empty its parent's: at most LEDGER_DEPTH deep. */
+static void ledger_bury(struct ledger *ledger)
+{
+	struct ledger *parent = ledger->parent;
+
+	if (ledger->holds != 0)
+		return;
+	assert(TAILQ_EMPTY(&ledger->children) && parent != NULL);
+	TAILQ_REMOVE(&parent->children, ledger, sibling);
+	LIST_REMOVE(ledger, all);
+	ledger_free(ledger, parent);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Radix trees of small nodes. */
+/*
+ * Theory. A node has 16 slots and a level: at level 0 the slots hold values, at level l nodes of
+ * level l - 1. A tree of height h has its root at level h - 1 and holds keys below 16^h. Per node
+ * two bitmaps: `present` (the slot holds something) and `full` (every key below the slot has a
+ * value; at level 0 the same as present), so that the next present and the lowest free key are
+ * found by looking at one word a level.
+ *
+ * Growing puts a new root above, whose slot 0 is the old one; shrinking takes a root away of which
+ * only slot 0 is present. Between operations
+ *
+ *  - no node is empty, but a level 0 node may be so while keys below it are reserved
+ *    (`reserved` counts them);
+ *  - the root of a tree higher than 1 has more than slot 0, under the same exception;
+ *  - tree->nodes is the number of nodes, each charged to tree->payer (LEDGER_NODES).
+ *
+ * Reserving makes the path and counts; a denial on the way takes away again what was made. All
+ * walks go by levels, at most RADIX_LEVELS_MAX of them; nothing recurses.
+ */
+#include "mem/radix.h"
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "mem/zone.h"
+
+#define RADIX_LEVELS_MAX 16
+#define SLOT_MASK (RADIX_SLOTS - 1)
+#define FULL 0xffffu
+
+struct radix_node {
+	void *slot[RADIX_SLOTS];
+	struct radix *tree;
+	struct radix_node *parent;
+	uint16_t present, full;
+	uint16_t reserved;		/* level 0: reservations below */
+	uint8_t level, index;		/* index in parent */
+};
+
+static struct zone node_zone;
+
+static struct ledger *node_payer(const void *element)
+{
+	return ((const struct radix_node *)element)->tree->payer;
+}
+
+void radix_system_init(void)
+{
+	zone_init(&node_zone, "nodes", sizeof(struct radix_node), LEDGER_NODES, node_payer);
+}
+
+void radix_init(struct radix *tree, struct ledger *payer)
+{
+	*tree = (struct radix){.payer = payer};
+}
+
+static inline unsigned slot_of(uint64_t key, unsigned level)
+{
+	return (key >> (level * RADIX_BITS)) & SLOT_MASK;
+}
+
+/* Whether a tree of this height can hold the key. */
+static inline bool height_holds(uint32_t height, uint64_t key)
+{
+	return height >= RADIX_LEVELS_MAX || (key >> (height * RADIX_BITS)) == 0;
+}
+
+static struct radix_node *node_make(struct radix *tree, unsigned level, const struct alloc_site *site)
+{
+	struct radix_node *node = zone_alloc_at(&node_zone, tree->payer, site);
+
+	if (node == NULL)
+		return NULL;
+	memset(node, 0, sizeof(*node));
+	node->tree = tree;
+	node->level = level;
+	tree->nodes++;
+	return node;
+}
+
+static void node_free(struct radix *tree, struct radix_node *node)
+{
+	tree->nodes--;
+	zone_free(&node_zone, node, tree->payer);
+}
+
+static void node_link(struct radix_node *parent, unsigned index, struct radix_node *child)
+{
+	parent->slot[index] = child;
+	parent->present |= 1u << index;
+	child->parent = parent;
+	child->index = index;
+}
+
+/* Takes away empty nodes from here upwards, then roots with slot 0 only. */
+static void prune(struct radix *tree, struct radix_node *node)
+{
+	struct radix_node *parent;
+
+	while (node != NULL && node->present == 0 && node->reserved == 0) {
+		parent = node->parent;
+		if (parent != NULL) {
+			parent->slot[node->index] = NULL;
+			parent->present &= ~(1u << node->index);
+		} else {
+			tree->root = NULL;
+			tree->height = 0;
+		}
+		node_free(tree, node);
+		node = parent;
+	}
+	while (tree->height > 1 && tree->root->present == 1) {
+		node = tree->root;
+		tree->root = node->slot[0];
+		tree->root->parent = NULL;
+		tree->height--;
+		node_free(tree, node);
+	}
+}
+
+/* Roots above the old one until the key fits. */
+static bool grow(struct radix *tree, uint64_t key, const struct alloc_site *site)
+{
+	struct radix_node *node, *old;
+
+	while (tree->root == NULL || !height_holds(tree->height, key)) {
+		unsigned level = tree->height;
+
+		if (tree->root == NULL) {
+			while (!height_holds(level + 1, key))
+				level++;
+		}
+		node = node_make(tree, level, site);
+		if (node == NULL)
+			return false;
+		old = tree->root;
+		tree->root = node;
+		tree->height = level + 1;
+		if (old != NULL) {
+			node_link(node, 0, old);
+			node->full = old->full == FULL;
+		}
+	}
+	return true;
+}
+
+bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site)
+{
+	struct radix_node *node, *child;
+
+	if (!grow(tree, key, site)) {
+		prune(tree, NULL);
+		return false;
+	}
+	node = tree->root;
+	while (node->level > 0) {
+		unsigned index = slot_of(key, node->level);
+
+		child = node->slot[index];
+		if (child == NULL) {
+			child = node_make(tree, node->level - 1, site);
+			if (child == NULL) {
+				prune(tree, node);
+				return false;
+			}
+			node_link(node, index, child);
+		}
+		node = child;
+	}
+	node->reserved++;
+	return true;
+}
+
+/* The level 0 node of the key, NULL: there is none. */
+static inline struct radix_node *leaf_of(const struct radix *tree, uint64_t key)
+{
+	struct radix_node *node = tree->root;
+
+	if (node == NULL || !height_holds(tree->height, key))
+		return NULL;
+	while (node != NULL && node->level > 0)
+		node = node->slot[slot_of(key, node->level)];
+	return node;
+}
+
+void radix_unreserve(struct radix *tree, uint64_t key)
+{
+	struct radix_node *node = leaf_of(tree, key);
+
+	assert(node != NULL && node->reserved > 0);
+	node->reserved--;
+	prune(tree, node);
+}
+
+void radix_insert(struct radix *tree, uint64_t key, void *value)
+{
+	struct radix_node *node = leaf_of(tree, key);
+	unsigned index = slot_of(key, 0);
+
+	assert(node != NULL && node->reserved > 0 && node->slot[index] == NULL && value != NULL);
+	node->reserved--;
+	node->slot[index] = value;
+	node->present |= 1u << index;
+	node->full = node->present;
+	for (; node->full == FULL && node->parent != NULL; node = node->parent)
+		node->parent->full |= 1u << node->index;
+}
+
+void *radix_lookup(const struct radix *tree, uint64_t key)
+{
+	struct radix_node *node = leaf_of(tree, key);
+
+	return node != NULL ? node->slot[slot_of(key, 0)] : NULL;
+}
+
+void radix_replace(struct radix *tree, uint64_t key, void *value)
+{
+	struct radix_node *node = leaf_of(tree, key);
+
+	assert(node != NULL && node->slot[slot_of(key, 0)] != NULL && value != NULL);
+	node->slot[slot_of(key, 0)] = value;
+}
+
+void *radix_remove(struct radix *tree, uint64_t key)
+{
+	struct radix_node *leaf = leaf_of(tree, key), *node;
+	unsigned index = slot_of(key, 0);
+	void *value = leaf != NULL ? leaf->slot[index] : NULL;
+	bool was_full;
+
+	if (value == NULL)
+		return NULL;
+	was_full = leaf->full == FULL;
+	for (node = leaf; was_full && node->parent != NULL; node = node->parent) {
+		was_full = node->parent->full == FULL;
+		node->parent->full &= ~(1u << node->index);
+	}
+	leaf->slot[index] = NULL;
+	leaf->present &= ~(1u << index);
+	leaf->full = leaf->present;
+	prune(tree, leaf);
+	return value;
+}
+
+/* The first key behind the node of this level on the key's path. 0: there is none, keys end. */
+static inline uint64_t key_behind(uint64_t key, unsigned level)
+{
+	unsigned shift = (level + 1) * RADIX_BITS;
+
+	return shift >= 64 ? 0 : ((key >> shift) + 1) << shift;
+}
+
+/* The first key at or behind `key` in the slot `index` of a node of this level. */
+static inline uint64_t key_in_slot(uint64_t key, unsigned level, unsigned index)
+{
+	unsigned shift = level * RADIX_BITS;
+
+	if (slot_of(key, level) == index)
+		return key;
+	return (((key >> shift) & ~(uint64_t)SLOT_MASK) | index) << shift;
+}
+
+void *radix_next(const struct radix *tree, uint64_t *start)
+{
+	struct radix_node *node = tree->root;
+	uint64_t key = *start;
+
+	while (node != NULL && height_holds(tree->height, key)) {
+		unsigned mask = node->present & (FULL << slot_of(key, node->level));
+
+		if (mask == 0) {
+			/* Nothing more below here: on behind it, from the top (once a level at most, but for
+			   nodes that are only reserved). */
+			key = key_behind(key, node->level);
+			if (key == 0)
+				return NULL;
+			node = tree->root;
+			continue;
+		}
+		key = key_in_slot(key, node->level, __builtin_ctz(mask));
+		if (node->level == 0) {
+			*start = key;
+			return node->slot[slot_of(key, 0)];
+		}
+		node = node->slot[slot_of(key, node->level)];
+	}
+	return NULL;
+}
+
+uint64_t radix_lowest_free(const struct radix *tree, uint64_t from)
+{
+	struct radix_node *node = tree->root;
+	uint64_t key = from;
+
+	while (node != NULL && height_holds(tree->height, key)) {
+		unsigned mask = ~node->full & (FULL << slot_of(key, node->level)) & FULL;
+
+		if (mask == 0) {
+			key = key_behind(key, node->level);
+			node = tree->root;
+			continue;
+		}
+		key = key_in_slot(key, node->level, __builtin_ctz(mask));
+		if (node->level == 0)
+			return key;
+		node = node->slot[slot_of(key, node->level)];
+	}
+	return key;
+}
+
+void radix_move_payer(struct radix *tree, struct ledger *to)
+{
+	struct ledger *from = tree->payer;
+
+	tree->payer = to;
+	ledger_move(from, to, LEDGER_NODES, tree->nodes);
+}
+
+/* -- invariants -- */
+
+static void node_check(const struct radix *tree, const struct radix_node *node)
+{
+	for (unsigned i = 0; i < RADIX_SLOTS; i++) {
+		const struct radix_node *child = node->slot[i];
+		bool present = (node->present >> i) & 1, full = (node->full >> i) & 1;
+
+		if (present != (child != NULL) || (full && !present))
+			panic("radix: present or full bits are wrong");
+		if (node->level == 0) {
+			if (full != present)
+				panic("radix: full bits of a leaf are wrong");
+		} else if (present && (child->parent != node || child->index != i || child->level != node->level - 1 ||
+				       full != (child->full == FULL))) {
+			panic("radix: a child is wrong");
+		}
+	}
+	if (node->tree != tree || (node->present == 0 && node->reserved == 0))
+		panic("radix: a node is empty or of another tree");
+}
+
+/* The node behind this one in the order of a walk, parents first; NULL: the last. */
+static const struct radix_node *node_behind(const struct radix_node *node)
+{
+	unsigned from = 0;
+
+	for (; node != NULL; node = node->parent) {
+		unsigned mask = node->level > 0 ? node->present & (FULL << from) & FULL : 0;
+
+		if (mask != 0)
+			return node->slot[__builtin_ctz(mask)];
+		from = node->index + 1u;
+	}
+	return NULL;
+}
+
+void radix_check(const struct radix *tree)
+{
+	uint32_t nodes = 0;
+
+	for (const struct radix_node *node = tree->root; node != NULL; node = node_behind(node)) {
+		node_check(tree, node);
+		nodes++;
+	}
+	if (nodes != tree->nodes)
+		panic("radix: %u nodes, %u counted", nodes, tree->nodes);
+	if (tree->root != NULL && (tree->root->parent != NULL || tree->root->level + 1u != tree->height ||
+				   (tree->height > 1 && tree->root->present == 1)))
+		panic("radix: the root is wrong");
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Radix trees of small nodes: key -> pointer, O(log n), the lowest free key in O(log n). For names and for pages of objects. */
+#ifndef MEM_RADIX_H
+#define MEM_RADIX_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "mem/ledger.h"
+
+#define RADIX_BITS 4			/* 16 slots a node */
+#define RADIX_SLOTS (1u << RADIX_BITS)
+
+struct radix_node;
+struct radix {
+	struct radix_node *root;	/* NULL: empty */
+	struct ledger *payer;		/* of the nodes */
+	uint32_t height;		/* levels */
+	uint32_t nodes;			/* charged to payer (LEDGER_NODES) */
+};
+
+void radix_system_init(void);
+void radix_init(struct radix *tree, struct ledger *payer);
+/* Makes the path to key, so that radix_insert of it cannot fail. False: denied, tree unchanged. Each is followed by exactly one
+   radix_insert or radix_unreserve of that key; several may be outstanding. */
+bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site);
+#define radix_reserve(tree, key) radix_reserve_at(tree, key, ALLOC_SITE())
+/* Takes an unused path away again (after radix_reserve without radix_insert). */
+void radix_unreserve(struct radix *tree, uint64_t key);
+/* The path must be reserved. value is not NULL; the key must be free. */
+void radix_insert(struct radix *tree, uint64_t key, void *value);
+void *radix_lookup(const struct radix *tree, uint64_t key);
+/* Replaces the value of a present key. */
+void radix_replace(struct radix *tree, uint64_t key, void *value);
+/* Removes and returns the value, frees empty nodes. NULL: was not there. */
+void *radix_remove(struct radix *tree, uint64_t key);
+/* The first present key >= *key: its value, *key set; NULL: none. O(log n). */
+void *radix_next(const struct radix *tree, uint64_t *key);
+/* The lowest key >= from that has no value. O(log n): nodes keep a bitmap of full children. */
+uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
+/* Charges the tree's nodes to another ledger, unrefused, in one step (a node points to its tree, the tree to its payer). */
+void radix_move_payer(struct radix *tree, struct ledger *to);
+/* Invariants; panics when broken. Walks the whole tree. */
+void radix_check(const struct radix *tree);
+
+#endif

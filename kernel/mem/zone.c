@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Zones: slabs of one page each, for objects of one size. */
+/*
+ * Theory (Bonwick, "The Slab Allocator", USENIX Summer 1994; the names are Mach's).
+ *
+ * A slab is one page: a header, then elements. Free elements are linked through their first word,
+ * so an element's slab is found by masking its address and nothing else is kept. Partial slabs
+ * are used first, so that others become empty; empty ones are kept up to a mark (one, and a
+ * sixteenth of all), beyond it the page goes back at once. No zone keeps its pages for ever.
+ *
+ * Each zone has one resource, and each resource at most one zone: the root's used figure for the
+ * resource says how many elements exist or are promised, and the zone holds at least as many
+ *
+ *	slabs * per_slab >= root.used[resource]		(I3 of ledger.c)
+ *
+ * The charge makes that true (backing_ensure below) before it is committed. So zone_alloc is: the
+ * charge, then taking a free element, which is there. A slab is given back only when the rest
+ * still suffices. What a charge may reach without coming here is ledger_backed[resource]: the
+ * elements held, but no more than the zone's maximum, nor than a warning mark not yet passed.
+ *
+ * Debug builds put a red zone behind each element: a word derived from its address that says live
+ * or free, and the allocation site. Free elements are filled with poison, looked at when they are
+ * given out again, and wait in a small quarantine first. Elements there count as taken from their
+ * slab; what needs elements or pages empties the quarantine.
+ */
+#include "mem/zone.h"
+#include "kern/assert.h"
+#include "kern/printf.h"
+#include "kern/string.h"
+#include "mem/hide.h"
+#include "mem/page.h"
+#include "mem/slab.h"
+#include "mem/upcalls.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define EMPTY_SHARE 16			/* of the slabs may be empty, and one more */
+#define POISON_FREE 0xdf
+#define POISON_NEW 0xa5
+#define POISON_SLAB 0xdb
+
+struct zone_list zone_list;
+bool zone_reclaim_eager;
+static struct zone *zone_of_resource[LEDGER_RESOURCES];
+
+/* -- registering -- */
+
+static uint32_t round_up(uint32_t size, uint32_t unit)
+{
+	return (size + unit - 1) / unit * unit;
+}
+
+static void zone_layout(struct zone *zone, size_t elem_size)
+{
+	uint32_t red = ZONE_DEBUG ? sizeof(struct red_zone) : 0;
+	uint32_t small = round_up(elem_size < 16 ? 16 : elem_size, 16);
+	uint32_t large = round_up(small + red, 64);
+	uint32_t first = round_up(sizeof(struct slab), 16), first64 = round_up(sizeof(struct slab), 64);
+
+	zone->elem_size = small;
+	zone->stride = small + red;
+	zone->first = first;
+	zone->per_slab = (PAGE_SIZE - first) / zone->stride;
+	/* Whole cache lines when no element is lost by it. */
+	if (small >= 64 && (PAGE_SIZE - first64) / large == zone->per_slab) {
+		zone->elem_size = large - red;
+		zone->stride = large;
+		zone->first = first64;
+	}
+	assert(zone->per_slab > 0);
+}
+
+/* What the root may count without asking here. */
+static void backed_update(struct zone *zone)
+{
+	uint64_t things = zone_capacity(zone);
+
+	if (things > zone->max)
+		things = zone->max;
+	if (zone->warn != 0 && !zone->warned && things >= zone->warn)
+		things = zone->warn - 1;
+	ledger_backed[zone->resource] = things;
+}
+
+void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
+	       struct ledger *(*payer)(const void *))
+{
+	if (elem_size > ZONE_ELEM_MAX || resource >= LEDGER_KMEM || payer == NULL)
+		panic("zone %s: no element size, resource or payer", name);
+	if (zone_of_resource[resource] != NULL)
+		panic("zone %s: %s are elements of the zone %s already", name, ledger_resource_name(resource),
+		      zone_of_resource[resource]->name);
+	if (root_ledger.account[resource].used != 0)
+		panic("zone %s: %s are charged already", name, ledger_resource_name(resource));
+	*zone = (struct zone){.name = name, .resource = resource, .max = LEDGER_UNLIMITED, .payer = payer};
+	zone_layout(zone, elem_size);
+	TAILQ_INIT(&zone->partial);
+	TAILQ_INIT(&zone->full);
+	TAILQ_INIT(&zone->empty);
+	LIST_INSERT_HEAD(&zone_list, zone, all);
+	zone_of_resource[resource] = zone;
+	ledger_thing_bytes[resource] = zone->stride;
+	backed_update(zone);
+}
+
+struct zone *zone_find(const char *name)
+{
+	struct zone *zone;
+
+	LIST_FOREACH(zone, &zone_list, all) {
+		if (strcmp(zone->name, name) == 0)
+			return zone;
+	}
+	return NULL;
+}
+
+void zone_set_max(struct zone *zone, uint64_t max)
+{
+	zone->max = max;
+	backed_update(zone);
+}
+
+void zone_set_warning(struct zone *zone, uint64_t mark)
+{
+	zone->warn = mark;
+	zone->warned = false;
+	backed_update(zone);
+}
+
+uint64_t zone_free_count(const struct zone *zone)
+{
+	return zone_capacity(zone) - zone->count;
+}
+
+uint64_t zone_reserve(const struct zone *zone)
+{
+	return root_ledger.account[zone->resource].used - zone->count;
+}
+
+/* -- debugging aids: all are nothing in release builds -- */
+
+static inline void element_poison(struct zone *zone, void *element)
+{
+	if (!ZONE_DEBUG)
+		return;
+	memset((char *)element + sizeof(void *), POISON_FREE, zone->elem_size - sizeof(void *));
+	red_zone_of(zone, element)->word = RED_FREE ^ (uintptr_t)element;
+	memory_hide((char *)element + sizeof(void *), zone->elem_size - sizeof(void *));
+}
+
+static _Noreturn void element_panic(const struct zone *zone, const void *element, const char *what)
+{
+	const struct alloc_site *site = red_zone_of(zone, element)->site;
+
+	panic("zone %s: element %p %s (last allocated at %s:%u)", zone->name, element, what,
+	      site != NULL ? site->file : "?", site != NULL ? site->line : 0);
+}
+
+static inline void element_give(struct zone *zone, void *element, const struct alloc_site *site)
+{
+	struct red_zone *red;
+
+	if (!ZONE_DEBUG)
+		return;
+	red = red_zone_of(zone, element);
+	memory_show(element, zone->elem_size);
+	if (red->word != (RED_FREE ^ (uintptr_t)element))
+		element_panic(zone, element, "overrun while free, or its neighbour");
+	for (uint32_t i = sizeof(void *); i < zone->elem_size; i++) {
+		if (((uint8_t *)element)[i] != POISON_FREE)
+			element_panic(zone, element, "written to while free");
+	}
+	memset(element, POISON_NEW, zone->elem_size);
+	red->word = RED_LIVE ^ (uintptr_t)element;
+	red->site = site;
+}
+
+static inline void element_check_live(struct zone *zone, void *element)
+{
+	const struct red_zone *red = red_zone_of(zone, element);
+
+	if (!ZONE_DEBUG)
+		return;
+	if (slab_of(element)->zone != zone)
+		panic("zone %s: element %p of the zone %s freed", zone->name, element,
+		      page_of_address(element)->kind == PAGE_SLAB ? slab_of(element)->zone->name : "?");
+	if (red->word == (RED_FREE ^ (uintptr_t)element))
+		element_panic(zone, element, "freed twice");
+	if (red->word != (RED_LIVE ^ (uintptr_t)element))
+		element_panic(zone, element, "overrun");
+}
+
+/* -- slabs -- */
+
+static bool slab_add(struct zone *zone)
+{
+	struct page *page = page_alloc_slab(zone);
+	struct slab *slab;
+
+	if (page == NULL)
+		return false;
+	slab = page_address(page);
+	slab->zone = zone;
+	slab->free = NULL;
+	slab->used = 0;
+	slab->quarantined = 0;
+	for (uint32_t i = zone->per_slab; i-- > 0;) {
+		void *element = slab_element(slab, i);
+
+		*(void **)element = slab->free;
+		slab->free = element;
+		element_poison(zone, element);
+		if (ZONE_DEBUG)
+			red_zone_of(zone, element)->site = NULL;
+	}
+	TAILQ_INSERT_HEAD(&zone->empty, slab, link);
+	zone->empties++;
+	zone->slabs++;
+	backed_update(zone);
+	return true;
+}
+
+/* Whether the other slabs hold all that the root counts. */
+static inline bool slab_superfluous(const struct zone *zone)
+{
+	return zone_capacity(zone) - zone->per_slab >= root_ledger.account[zone->resource].used;
+}
+
+/* Gives an empty slab's page back. */
+static void slab_release(struct zone *zone, struct slab *slab)
+{
+	assert(slab->used == 0);
+	TAILQ_REMOVE(&zone->empty, slab, link);
+	zone->empties--;
+	zone->slabs--;
+	backed_update(zone);
+	if (ZONE_DEBUG || zone_reclaim_eager) {
+		memory_show(slab, PAGE_SIZE);
+		memset(slab, POISON_SLAB, PAGE_SIZE);
+	}
+	page_free_slab(page_of_address(slab));
+}
+
+/* Releases empty slabs above the mark. */
+static uint64_t zone_trim(struct zone *zone, uint64_t mark)
+{
+	uint64_t pages = 0;
+
+	while (zone->empties > mark && slab_superfluous(zone)) {
+		slab_release(zone, TAILQ_FIRST(&zone->empty));
+		pages++;
+	}
+	return pages;
+}
+
+static inline uint64_t empty_mark(const struct zone *zone)
+{
+	if (zone_reclaim_eager || mem_pressure() >= 2)
+		return 0;
+	return 1 + zone->slabs / EMPTY_SHARE;
+}
+
+/* Puts a free element back on its slab's list. */
+static inline void slab_put(struct zone *zone, void *element)
+{
+	struct slab *slab = slab_of(element);
+
+	*(void **)element = slab->free;
+	slab->free = element;
+	if (slab->used-- == zone->per_slab) {
+		TAILQ_REMOVE(&zone->full, slab, link);
+		if (slab->used != 0)
+			TAILQ_INSERT_HEAD(&zone->partial, slab, link);
+	} else if (slab->used == 0) {
+		TAILQ_REMOVE(&zone->partial, slab, link);
+	}
+	if (unlikely(slab->used == 0)) {
+		TAILQ_INSERT_HEAD(&zone->empty, slab, link);
+		zone->empties++;
+		zone_trim(zone, empty_mark(zone));
+	}
+}
+
+/* The oldest element of the quarantine, out of it; NULL: it is empty. */
+static void *quarantine_take(struct zone *zone)
+{
+	uint32_t oldest = (zone->quarantine_next + ZONE_QUARANTINE - zone->quarantined) % ZONE_QUARANTINE;
+
+	if (zone->quarantined == 0)
+		return NULL;
+	zone->quarantined--;
+	slab_of(zone->quarantine[oldest])->quarantined--;
+	return zone->quarantine[oldest];
+}
+
+static bool quarantine_drain(struct zone *zone)
+{
+	bool drained = zone->quarantined != 0;
+	void *element;
+
+	while ((element = quarantine_take(zone)) != NULL)
+		slab_put(zone, element);
+	return drained;
+}
+
+/* Holds a freed element back for a while. False: there is no quarantine. */
+static inline bool quarantine_put(struct zone *zone, void *element)
+{
+	if (!ZONE_DEBUG || zone_reclaim_eager)
+		return false;
+	if (zone->quarantined == ZONE_QUARANTINE)
+		slab_put(zone, quarantine_take(zone));
+	zone->quarantine[zone->quarantine_next] = element;
+	zone->quarantine_next = (zone->quarantine_next + 1) % ZONE_QUARANTINE;
+	zone->quarantined++;
+	slab_of(element)->quarantined++;
+	return true;
+}
+
+uint64_t zone_reclaim(void)
+{
+	struct zone *zone;
+	uint64_t pages = 0;
+
+	LIST_FOREACH(zone, &zone_list, all) {
+		uint64_t before = zone->slabs;
+
+		quarantine_drain(zone);
+		zone_trim(zone, 0);
+		pages += before - zone->slabs;
+	}
+	return pages;
+}
+
+/* -- what stands behind the ledgers' figures (ledger.h) -- */
+
+static bool zone_grow(struct zone *zone, uint64_t things, bool last, struct ledger_shortage *shortage)
+{
+	uint64_t slabs;
+
+	if (things > zone->max && !last) {
+		*shortage = (struct ledger_shortage){
+			&root_ledger, zone->resource, root_ledger.account[zone->resource].used, zone->max,
+			things - root_ledger.account[zone->resource].used,
+		};
+		return false;
+	}
+	if (things > zone_capacity(zone)) {
+		slabs = (things - zone_capacity(zone) + zone->per_slab - 1) / zone->per_slab;
+		if (!page_fits(slabs, 0, last, shortage))
+			return false;
+		for (; slabs > 0; slabs--) {
+			if (!slab_add(zone))
+				break;
+		}
+		if (slabs > 0) {
+			zone_trim(zone, 0);
+			page_shortage(shortage);
+			return false;
+		}
+	}
+	if (zone->warn != 0 && !zone->warned && things >= zone->warn) {
+		zone->warned = true;
+		printf("zone %s: %llu elements in use or promised, warning mark %llu\n", zone->name,
+		       (unsigned long long)things, (unsigned long long)zone->warn);
+	}
+	backed_update(zone);
+	return true;
+}
+
+bool backing_ensure(unsigned resource, uint64_t things, bool last, struct ledger_shortage *shortage)
+{
+	uint64_t more = things - root_ledger.account[resource].used;
+
+	switch (resource) {
+	case LEDGER_KPAGES:
+		return page_fits(more, 0, last, shortage);
+	case LEDGER_RESIDENT_PAGES:
+		return page_fits(0, more, last, shortage);
+	default:
+		return zone_grow(zone_of_resource[resource], things, last, shortage);
+	}
+}
+
+void backing_trim(unsigned resource)
+{
+	struct zone *zone = zone_of_resource[resource];
+
+	if (zone != NULL)
+		zone_trim(zone, empty_mark(zone));
+	mem_pressure_update();
+}
+
+/* -- allocating and freeing -- */
+
+/* No partial slab: an empty one becomes partial. NULL only when charges were moved unrefused (ledger.c). */
+static __attribute__((noinline)) struct slab *slab_begin(struct zone *zone)
+{
+	struct slab *slab = TAILQ_FIRST(&zone->empty);
+
+	if (slab == NULL && quarantine_drain(zone)) {
+		slab = TAILQ_FIRST(&zone->partial);
+		if (slab != NULL)
+			return slab;
+		slab = TAILQ_FIRST(&zone->empty);
+	}
+	if (slab == NULL && slab_add(zone))
+		slab = TAILQ_FIRST(&zone->empty);
+	if (slab == NULL)
+		return NULL;
+	TAILQ_REMOVE(&zone->empty, slab, link);
+	zone->empties--;
+	TAILQ_INSERT_HEAD(&zone->partial, slab, link);
+	return slab;
+}
+
+static __attribute__((noinline)) void *zone_failed(struct zone *zone, struct ledger *payer,
+						   const struct alloc_site *site, bool charged)
+{
+	struct ledger_shortage shortage;
+
+	zone->failures++;
+	if (!charged)
+		return NULL;
+	ledger_refund(payer, zone->resource, 1);
+	page_shortage(&shortage);
+	ledger_deny(shortage.ledger, shortage.resource, shortage.used, shortage.limit, shortage.wanted, site);
+	return NULL;
+}
+
+void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
+{
+	struct slab *slab;
+	void *element;
+
+	if (unlikely(!ledger_charge_at(payer, zone->resource, 1, site)))
+		return zone_failed(zone, payer, site, false);
+	slab = TAILQ_FIRST(&zone->partial);
+	if (unlikely(slab == NULL)) {
+		slab = slab_begin(zone);
+		if (slab == NULL)
+			return zone_failed(zone, payer, site, true);
+	}
+	element = slab->free;
+	slab->free = *(void **)element;
+	if (unlikely(++slab->used == zone->per_slab)) {
+		TAILQ_REMOVE(&zone->partial, slab, link);
+		TAILQ_INSERT_HEAD(&zone->full, slab, link);
+	}
+	zone->allocs++;
+	if (++zone->count > zone->peak)
+		zone->peak = zone->count;
+	element_give(zone, element, site);
+	return element;
+}
+
+void zone_free(struct zone *zone, void *element, struct ledger *payer)
+{
+	element_check_live(zone, element);
+	/* While the element still counts as live: this may free a dead ledger, an element of this very zone. */
+	ledger_refund(payer, zone->resource, 1);
+	element_poison(zone, element);
+	zone->count--;
+	if (!quarantine_put(zone, element))
+		slab_put(zone, element);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Zones: slabs of one page each, for objects of one size. Theory in zone.c. */
+#ifndef MEM_ZONE_H
+#define MEM_ZONE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <weir/queue.h>
+#include "mem/ledger.h"
+
+struct slab;
+
+/* Debug builds (without NDEBUG) poison, red-zone, keep sites and quarantine. */
+#ifdef NDEBUG
+#define ZONE_DEBUG 0
+#else
+#define ZONE_DEBUG 1
+#endif
+#define ZONE_QUARANTINE 8
+#define ZONE_ELEM_MAX 4000
+
+struct zone {
+	const char *name;
+	uint32_t elem_size;		/* bytes, as rounded */
+	uint32_t stride;		/* with the red zone: what one costs */
+	uint32_t first;			/* offset of the first in the slab */
+	uint32_t per_slab;
+	uint8_t resource;		/* LEDGER_...: what each element is charged as */
+	uint64_t max;			/* elements at most; LEDGER_UNLIMITED */
+	uint64_t warn;			/* mark that prints one warning, 0: none */
+	uint64_t count, peak;		/* live elements */
+	uint64_t slabs, empties;	/* slabs held; those without a live element */
+	uint64_t allocs, failures;	/* frees: allocs - count */
+	TAILQ_HEAD(slab_list, slab) partial, full, empty;
+	void *quarantine[ZONE_QUARANTINE];	/* freed last: not given out again soon; a ring */
+	uint32_t quarantine_next, quarantined;
+	bool warned;
+	LIST_ENTRY(zone) all;
+	/* For the audit: who pays for this live element. */
+	struct ledger *(*payer)(const void *element);
+};
+
+/* Registers a zone; elements have at most ZONE_ELEM_MAX bytes and are aligned to 16 (64 from 64 bytes up when cheap). A resource
+   has one zone at most: kinds of one resource share it, with the size of the largest. Boot only, before the first charge. */
+void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
+	       struct ledger *(*payer)(const void *));
+/* One element (contents undefined), charged to payer; NULL: denied, nothing changed. Never waits. */
+void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site) __attribute__((malloc));
+#define zone_alloc(zone, payer) zone_alloc_at(zone, payer, ALLOC_SITE())
+/* Gives the element back and refunds payer, who must be the one it is charged to now. Cannot fail. */
+void zone_free(struct zone *zone, void *element, struct ledger *payer);
+/* Free elements in the slabs held; elements that guarantees keep back. */
+uint64_t zone_free_count(const struct zone *zone);
+uint64_t zone_reserve(const struct zone *zone);
+/* By name; NULL: none. */
+struct zone *zone_find(const char *name);
+/* At most so many elements (LEDGER_UNLIMITED: no bound) and a mark that prints one warning (0: none). Below what is used or
+   guaranteed only new, not guaranteed ones are denied. */
+void zone_set_max(struct zone *zone, uint64_t max);
+void zone_set_warning(struct zone *zone, uint64_t mark);
+/* Boot option reclaim=eager: a slab goes, poisoned, the moment it is empty. */
+extern bool zone_reclaim_eager;
+/* Calls visit for each live element; stops at false. The audit's walk. */
+void zone_walk(struct zone *zone, bool (*visit)(void *element, void *context), void *context);
+/* Gives back empty slabs of all zones, except what guarantees hold back. Returns pages freed. */
+uint64_t zone_reclaim(void);
+/* Prints the table of zones (panic, debugging). */
+void zone_print(void);
+/* Prints who allocated the live elements, by site (debug builds). */
+void zone_print_sites(struct zone *zone);
+/* Invariants of one zone: counters, lists, red zones. Panics when broken. */
+void zone_check(struct zone *zone);
+LIST_HEAD(zone_list, zone);
+extern struct zone_list zone_list;
+
+/* zone_map: bound in pages for slabs and kernel pages. Root-only pseudo resources ZONE_MAP and RAM. used counts
+   the kernel pages that are guaranteed and not there yet. In page.c. */
+void zone_map_init(uint64_t limit_pages);
+uint64_t zone_map_used_pages(void);
+uint64_t zone_map_limit_pages(void);
+
+#endif

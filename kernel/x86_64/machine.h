@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the portable kernel asks of the machine, and what the machine calls in it. */
+#ifndef X86_64_MACHINE_H
+#define X86_64_MACHINE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "x86_64/regs.h"
+
+struct thread;
+struct pmap;
+
+/* Per-CPU state, reached through %gs in the kernel. */
+struct cpu {
+	struct cpu *self;		/* offset 0 */
+	struct thread *thread;		/* offset 8: current; NULL: idle */
+	uint64_t stack_top;		/* offset 16: of the one kernel stack */
+	uint64_t scratch;		/* offset 24: user rsp during system call entry */
+	volatile bool ast;		/* offset 32: look before returning to user: tick, reschedule, reap */
+	volatile bool tick;		/* timer interrupt came */
+	struct thread *fpu_owner;	/* whose FPU state is in the registers, NULL: nobody's */
+	uint32_t id;
+	volatile uint64_t ticks;
+	bool fpu_enabled;		/* CR0.TS is clear */
+};
+static inline struct cpu *cpu_current(void)
+{
+	struct cpu *cpu;
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
+	return cpu;
+}
+
+/* Boot hands over once, interrupts off, on the boot CPU's kernel stack, direct map in place. */
+struct boot_module { uint64_t start, end; const char *words; };	/* physical bytes [start,end), page aligned start where the loader did so */
+struct boot_info {
+	const char *command_line;	/* without the image's name; never NULL */
+	uint64_t memory_bytes;		/* usable RAM */
+	uint32_t module_count;
+	struct boot_module modules[32];
+};
+extern struct boot_info boot_info;
+/* kern/startup.c. page_init and page_add_free have been called; modules' frames stay PAGE_BOOT. */
+_Noreturn void kernel_main(void);
+
+/* Direct map of all RAM. */
+#define DIRECT_MAP_BASE 0xffff800000000000ull
+static inline void *phys_to_virt(uint64_t physical) { return (void *)(DIRECT_MAP_BASE + physical); }
+static inline uint64_t virt_to_phys(const void *address) { return (uint64_t)address - DIRECT_MAP_BASE; }
+#define USER_ADDRESS_MIN 0x1000ull
+#define USER_ADDRESS_MAX 0x00007ffffffff000ull	/* exclusive; one page below the hole: sysret safety */
+
+/* -- called by the machine -- */
+/* A system call: returns when the thread may go on with its (changed) registers; or never
+   (blocks). kern/syscall.c */
+void syscall_dispatch(struct thread *thread);
+/* A trap from user mode, with the vector, error code and (page faults) address. kern/trap.c */
+void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address);
+/* From an interrupt: per-CPU data only. Sets cpu->tick and cpu->ast. x86_64/clock.c does it
+   itself. */
+/* After syscall_dispatch or trap_user or an interrupt from user mode, when cpu->ast is set:
+   handles it; may switch away. */
+void ast_handle(struct thread *thread);
+
+/* -- offered by the machine -- */
+/* Resumes the current thread (cpu->thread) in user mode from its saved registers. Checks ast
+   first. */
+_Noreturn void user_return(void);
+/* Empties the kernel stack and calls fn(argument), which must not return. */
+_Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
+/* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space (pmap NULL:
+   kernel's own), CR0.TS as its FPU state demands. */
+void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap);
+/* Sleeps until an interrupt, which is taken; interrupts are off again on return. */
+void machine_idle(void);
+/* A preemption point's window: sti; nop; cli. */
+void machine_window(void);
+/* Ends the machine, announced: status byte of halt (0..255). */
+_Noreturn void machine_halt(unsigned status);
+_Noreturn void machine_reboot(void);
+_Noreturn void machine_cannot_boot(const char *reason);	/* prints "cannot boot: reason" */
+_Noreturn void machine_triple_fault(void);		/* debug control only */
+/* Sets up a fresh thread's registers: all zero, user segments, rflags with IF; rip and rsp as
+   given. */
+void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp);
+/* Checks and sanitises registers that a user asked for (canonical rip and bases; rflags and
+   segments are made right; vector becomes 0, so that the return restores every register). False:
+   refused, unchanged. Whatever changes registers other than rax of a thread in a system call
+   must pass here, or set regs.vector to 0. */
+bool machine_regs_valid(struct regs *regs);
+/* After a change of the current thread's own fs_base or gs_base. */
+void machine_load_bases(const struct regs *regs);
+
+/* Time: nanoseconds since boot, monotonic (calibrated TSC). clock_uptime_ns is declared in
+   mem/upcalls.h too. */
+uint64_t clock_uptime_ns(void);
+/* Seconds since 1970 at boot, from the RTC. */
+uint64_t clock_boot_time_s(void);
+#define CLOCK_TICK_HZ 1000
+
+/* User memory, current address space only. Copies; false: a page was not present or not allowed,
+   *fault is its address. */
+bool user_copy_in(void *to, uint64_t from, uint64_t size, uint64_t *fault);
+bool user_copy_out(uint64_t to, const void *from, uint64_t size, uint64_t *fault);
+
+/* FPU: FXSAVE images of FPU_STATE_SIZE bytes, 16-aligned. */
+#define FPU_STATE_SIZE 512
+void fpu_state_init(void *state);
+void fpu_save(void *state);
+void fpu_restore(const void *state);
+void fpu_enable(void);		/* clears CR0.TS */
+void fpu_disable(void);		/* sets CR0.TS */
+/* Makes an image that a user gave harmless to restore (reserved MXCSR bits). */
+void fpu_state_sanitise(void *state);
+/* The registers no longer hold thread's state: it died, or its image was changed. */
+void fpu_forget(struct thread *thread);
+
+/* Console: serial COM1 and VGA; input from both, kept in a ring by the interrupt handlers. */
+void console_init(const char *which);		/* "com", "vga", "both" (NULL: both) */
+void console_putc(char c);
+void console_write(const char *bytes, uint64_t size);
+/* -1: nothing there. Sets cpu->ast when input arrives so that readers are woken from ast_handle. */
+int console_getc(void);
+/* Copies at most max bytes of input without taking them; and takes count of those. */
+uint32_t console_peek(char *to, uint32_t max);
+void console_drop(uint32_t count);
+/* Second serial port (COM2): raw bytes. */
+void com2_write(const char *bytes, uint64_t size);
+int com2_getc(void);
+
+#endif

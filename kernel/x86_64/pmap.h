@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Page tables of one task. Table pages are LEDGER_KPAGES of the payer; each counts its live slots
+   (page->count) and is given back when empty. */
+#ifndef X86_64_PMAP_H
+#define X86_64_PMAP_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/vm_prot.h>
+
+struct ledger;
+struct pmap {
+	uint64_t root;			/* physical address of the PML4; 0: not made */
+	struct ledger *payer;
+	uint32_t tables;		/* table pages below the root */
+	uint64_t mapped;		/* pages mapped */
+};
+
+/* Makes the root table. False: denied. */
+bool pmap_create(struct pmap *pmap, struct ledger *payer);
+/* Frees what is left; all user mappings must be removed (pmap_remove over everything is bounded
+   by tables that exist). */
+void pmap_destroy(struct pmap *pmap);
+/* Maps one page, replacing what was there. False: a table page was denied; nothing changed. */
+bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection);
+/* Removes mappings in [start, end); skips missing tables at once. Stops after about 512 present
+   pages or tables looked at and returns the address reached (end: all done), so that callers can
+   open windows. Never fails. */
+uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end);
+/* Takes rights away (never adds) in [start, end); same return as pmap_remove. */
+uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_t allowed);
+/* The frame mapped at address: false if none. */
+bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t *protection);
+/* True if a hardware dirty/accessed bit is set; not cleared. */
+bool pmap_modified(struct pmap *pmap, uint64_t address);
+/* True when the CPU's address space is this one: user addresses reach it. */
+bool pmap_is_current(const struct pmap *pmap);
+/* The kernel's own address space: no user half. */
+extern struct pmap kernel_pmap;
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Threads as the machine sees them: first registers, what users may ask for, switching, idling. */
+#include "kern/thread.h"
+#include "x86_64/cpu.h"
+#include "x86_64/io.h"
+#include "x86_64/offsets.h"
+#include "x86_64/pmap.h"
+
+#define RFLAGS_ONE (1u << 1)
+#define RFLAGS_IF (1u << 9)
+/* What a user may set: CF PF AF ZF SF TF DF OF RF AC ID. */
+#define RFLAGS_USER 0x250dd5u
+
+void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp)
+{
+	*regs = (struct regs){
+		.rip = rip, .rsp = rsp, .cs = USER_CS, .ss = USER_DS, .rflags = RFLAGS_ONE | RFLAGS_IF,
+	};
+}
+
+bool machine_regs_valid(struct regs *regs)
+{
+	/* rsp may be anything: a bad one faults at its first use. A bad rip would fault inside
+	   the return. */
+	if (regs->rip >= USER_ADDRESS_MAX || regs->fs_base >= USER_ADDRESS_MAX || regs->gs_base >= USER_ADDRESS_MAX)
+		return false;
+	regs->cs = USER_CS;
+	regs->ss = USER_DS;
+	regs->rflags = (regs->rflags & RFLAGS_USER) | RFLAGS_ONE | RFLAGS_IF;
+	/* No system call's registers any more: all of them are restored at the return, rcx and
+	   r11 too. */
+	regs->vector = 0;
+	regs->error = 0;
+	return true;
+}
+
+void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
+{
+	struct cpu *cpu = cpu_current();
+
+	pmap_activate(pmap ? pmap : &kernel_pmap);
+	fpu_switch(from, to);
+	cpu->thread = to;
+	if (!to)
+		return;
+	cpu_set_trap_stack(to);
+	cpu_load_bases(to->regs.fs_base, to->regs.gs_base);
+}
+
+void machine_load_bases(const struct regs *regs)
+{
+	cpu_load_bases(regs->fs_base, regs->gs_base);
+}
+
+void machine_idle(void)
+{
+	__asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+void machine_window(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+}
