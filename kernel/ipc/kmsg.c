@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Messages in the kernel.
+ *
+ * A message of at most 256 bytes lies in its struct kmsg; a longer one in pages, whose frame numbers take the same place:
+ * nothing bigger than a page is ever allocated, and an inline message has at most 256 KiB. Every message is
+ * charged to one ledger, the sender's, until it is received; the message that a send-once right carries (prepaid: DESIGN,
+ * ledgers) to the ledger of whoever made the right.
+ *
+ * In kernel form the slots of the body hold pointers: rights, regions in transit (struct vm_copy), arrays of rights (struct
+ * port_array). The bytes of the header are not used, the members of struct kmsg are.
+ *
+ * Nothing recurses: a message whose body carries rights or memory is destroyed by the reaper, in pieces, because what it
+ * carries may be ports with messages in their queues.
+ */
+#include "ipc/kmsg.h"
+#include <stddef.h>
+#include "ipc/kmsg_copy.h"
+#include "ipc/right.h"
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "mem/zone.h"
+#include "vm/copy.h"
+
+#define KMSG_PIECE 32		/* rights destroyed in one go */
+
+static struct zone kmsg_zone;
+
+static struct ledger *kmsg_payer(const void *element)
+{
+	return ((const struct kmsg *)element)->payer;
+}
+
+void kmsg_system_init(void)
+{
+	zone_init(&kmsg_zone, "message", sizeof(struct kmsg), LEDGER_MESSAGES, kmsg_payer);
+}
+
+static void kmsg_free_pages(struct kmsg *kmsg)
+{
+	while (kmsg->pages != 0)
+		kpage_free(page_of_frame(kmsg->frames[--kmsg->pages]));
+}
+
+struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
+{
+	struct kmsg *kmsg;
+	struct page *page;
+
+	if (size > KMSG_SIZE_MAX) {
+		ledger_deny(payer, LEDGER_KPAGES, 0, KMSG_PAGES_MAX, (size + PAGE_SIZE - 1) / PAGE_SIZE, ALLOC_SITE());
+		return NULL;
+	}
+	kmsg = zone_alloc(&kmsg_zone, payer);
+	if (kmsg == NULL)
+		return NULL;
+	memset(kmsg, 0, offsetof(struct kmsg, small));
+	kmsg->payer = payer;
+	kmsg->size = size;
+	if (size <= KMSG_SMALL)
+		return kmsg;
+	while (kmsg->pages < (size + PAGE_SIZE - 1) / PAGE_SIZE) {
+		page = kpage_alloc(payer);
+		if (page == NULL) {
+			kmsg_free(kmsg);
+			return NULL;
+		}
+		kmsg->frames[kmsg->pages++] = (uint32_t)page_frame(page);
+	}
+	return kmsg;
+}
+
+void kmsg_free(struct kmsg *kmsg)
+{
+	if (kmsg == NULL)
+		return;
+	assert(!kmsg->queued && kmsg->holder == NULL);
+	if (kmsg->kind == KMSG_EXCEPTION) {
+		kmsg->kind = KMSG_NORMAL;
+		return;
+	}
+	if (kmsg->kind == KMSG_STATIC)
+		return;
+	kmsg_free_pages(kmsg);
+	zone_free(&kmsg_zone, kmsg, kmsg->payer);
+}
+
+/* The right by which the message came is used up: no notification of a lost send-once right. */
+static void kmsg_consume_remote(struct kmsg *kmsg)
+{
+	struct port *port = kmsg->remote;
+
+	kmsg->remote = NULL;
+	if (!port_valid(port))
+		return;
+	if (MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE)
+		right_consume_send_once(port);
+	else
+		right_release_send(port);
+}
+
+static void kmsg_release_local(struct kmsg *kmsg)
+{
+	struct port *port = kmsg->local;
+
+	kmsg->local = NULL;
+	if (port_valid(port))
+		right_release(port, MACH_MSGH_BITS_LOCAL(kmsg->bits));
+}
+
+/* Destroys what one item carries, at most *left rights; true when it carries nothing any more. */
+static bool kmsg_item_clean(struct kmsg *kmsg, struct kmsg_item *item, unsigned *left)
+{
+	struct port **slot;
+	uint32_t i;
+
+	switch (item->kind) {
+	case KMSG_ITEM_DATA:
+		break;
+	case KMSG_ITEM_REGION:
+		vm_copy_discard(*(struct vm_copy **)kmsg_at(kmsg, item->offset));
+		*(struct vm_copy **)kmsg_at(kmsg, item->offset) = NULL;
+		break;
+	case KMSG_ITEM_PORT_ARRAY:
+		port_array_discard(*(struct port_array **)kmsg_at(kmsg, item->offset));
+		*(struct port_array **)kmsg_at(kmsg, item->offset) = NULL;
+		break;
+	case KMSG_ITEM_PORTS:
+		for (i = 0; i < item->type->msgt_number; i++) {
+			slot = kmsg_slot(kmsg, item->offset + i * 8);
+			if (!port_valid(*slot))
+				continue;
+			if (*left == 0)
+				return false;
+			--*left;
+			right_release(*slot, item->type->msgt_name);
+			*slot = NULL;
+		}
+		break;
+	}
+	return true;
+}
+
+/* One piece: kmsg->sequence is where the next item begins. */
+static bool kmsg_clean(struct kmsg *kmsg)
+{
+	unsigned left = KMSG_PIECE;
+	struct kmsg_item item;
+	uint32_t next;
+
+	while (kmsg->sequence < kmsg->size) {
+		if (left == 0)
+			return false;
+		next = kmsg->sequence;
+		if (kmsg_item_next(kmsg, &next, &item) != MACH_MSG_SUCCESS)
+			break;
+		if (!kmsg_item_clean(kmsg, &item, &left))
+			return false;
+		kmsg->sequence = next;
+		left -= left != 0;
+	}
+	return true;
+}
+
+static bool kmsg_reap(struct reap *reap)
+{
+	struct kmsg *kmsg = (struct kmsg *)((char *)reap - offsetof(struct kmsg, reap));
+
+	if (!kmsg_clean(kmsg))
+		return false;
+	kmsg_consume_remote(kmsg);
+	kmsg_free(kmsg);
+	return true;
+}
+
+static void kmsg_empty_body(struct kmsg *kmsg)
+{
+	kmsg->sequence = sizeof(mach_msg_header_t);
+	while ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0 && !kmsg_clean(kmsg))
+		;
+	kmsg->bits &= ~MACH_MSGH_BITS_COMPLEX;
+}
+
+void kmsg_empty(struct kmsg *kmsg)
+{
+	kmsg_release_local(kmsg);
+	kmsg_empty_body(kmsg);
+}
+
+void kmsg_discard(struct kmsg *kmsg)
+{
+	struct port *local = kmsg->local;
+	uint32_t disposition = MACH_MSGH_BITS_LOCAL(kmsg->bits);
+
+	assert(!kmsg->queued && kmsg->holder == NULL);
+	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0 && kmsg->kind == KMSG_NORMAL) {
+		kmsg_release_local(kmsg);
+		kmsg->sequence = sizeof(mach_msg_header_t);
+		reap_defer(&kmsg->reap, kmsg_reap);
+		return;
+	}
+	/* Also the kernel's own buffers: they are wanted again at once, and what they carry is short. The reply right goes
+	   last: when an exception's is lost, the next handler is asked with the same message. */
+	kmsg->local = NULL;
+	kmsg_empty_body(kmsg);
+	kmsg_consume_remote(kmsg);
+	kmsg_free(kmsg);
+	if (port_valid(local))
+		right_release(local, disposition);
+}
+
+bool port_prepay(struct port *port, struct ledger *payer)
+{
+	struct kmsg *kmsg = kmsg_alloc(KMSG_SMALL, payer);
+
+	if (kmsg == NULL)
+		return false;
+	TAILQ_INSERT_TAIL(&port->prepaid, kmsg, link);
+	return true;
+}
+
+struct kmsg *port_take_prepaid(struct port *port)
+{
+	struct kmsg *kmsg = TAILQ_FIRST(&port->prepaid);
+
+	if (kmsg != NULL)
+		TAILQ_REMOVE(&port->prepaid, kmsg, link);
+	return kmsg;
+}

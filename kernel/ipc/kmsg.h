@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages in the kernel: their memory. Theory in kmsg.c; what is in them: kmsg_copy.h. */
+#ifndef IPC_KMSG_H
+#define IPC_KMSG_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/message.h>
+#include "ipc/port.h"
+#include "mem/page.h"
+
+#define KMSG_SMALL 256				/* bytes of body and header kept inside (a prepaid message) */
+#define KMSG_PAGES_MAX (KMSG_SMALL / 4)		/* a longer message: page frame numbers in the same place */
+#define KMSG_SIZE_MAX (KMSG_PAGES_MAX * 4096)	/* inline messages: at most 256 KiB */
+#define KMSG_LINEAR 0xffff			/* in kmsg->pages: the bytes are at kmsg->linear */
+
+enum kmsg_kind {
+	KMSG_NORMAL,
+	KMSG_EXCEPTION,		/* is thread->exc_kmsg under way: goes back to its thread when freed */
+	KMSG_STATIC,		/* the kernel's own buffers for its calls: never freed */
+};
+
+struct kmsg {
+	TAILQ_ENTRY(kmsg) link;			/* in a port's messages or prepaid */
+	struct ledger *payer;			/* LEDGER_MESSAGES 1 and KPAGES of its pages */
+	struct port *remote, *local;		/* destination right and reply right carried, by dispositions in bits */
+	uint32_t bits;				/* REMOTE and LOCAL: MACH_MSG_TYPE_PORT_* of remote and local; COMPLEX */
+	uint32_t size;				/* header and body, bytes */
+	uint32_t id;
+	uint32_t sequence;			/* scratch of kmsg_discard */
+	uint8_t kind;				/* enum kmsg_kind */
+	bool by_send_once;			/* not counted in the port's queue */
+	bool queued;				/* in remote->messages */
+	bool receive_rights;			/* the body carries receive rights */
+	uint16_t pages;				/* 0: small */
+	struct thread *thread;			/* KMSG_EXCEPTION: whose */
+	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
+	struct reap reap;
+	union {
+		/* Header and body; port slots hold struct port *, out-of-line slots struct vm_copy * or struct
+		   port_array *, NULL for none. The header's 32 bytes mean nothing: the members above count. */
+		uint8_t small[KMSG_SMALL] __attribute__((aligned(8)));
+		uint32_t frames[KMSG_PAGES_MAX];
+		uint8_t *linear;
+	};
+};
+
+void kmsg_system_init(void);
+/* For size bytes in all; NULL: denied or larger than KMSG_SIZE_MAX. bits, rights: none yet; kind KMSG_NORMAL. */
+struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer);
+/* Destroys the message and every right and region in it: by reaping when long. Never fails. */
+void kmsg_discard(struct kmsg *kmsg);
+/* Destroys at once all that the message carries, except kmsg->remote, which stays, as the memory does. */
+void kmsg_empty(struct kmsg *kmsg);
+/* Only the buffer (rights were moved on). NULL is fine. */
+void kmsg_free(struct kmsg *kmsg);
+/* Where the message's byte at offset is; the aligned 8 bytes there are in one piece. */
+static inline void *kmsg_at(struct kmsg *kmsg, uint32_t offset)
+{
+	if (kmsg->pages == 0)
+		return kmsg->small + offset;
+	if (kmsg->pages == KMSG_LINEAR)
+		return kmsg->linear + offset;
+	return (uint8_t *)page_address(page_of_frame(kmsg->frames[offset / PAGE_SIZE])) + offset % PAGE_SIZE;
+}
+/* How many bytes from offset on are in one piece. */
+static inline uint32_t kmsg_contiguous(const struct kmsg *kmsg, uint32_t offset)
+{
+	uint32_t left = kmsg->size - offset;
+	uint32_t piece = PAGE_SIZE - offset % PAGE_SIZE;
+
+	return kmsg->pages == 0 || kmsg->pages == KMSG_LINEAR || left < piece ? left : piece;
+}
+
+/* Prepaid messages of send-once rights. */
+/* Adds one, charged to payer, to port->prepaid; false: denied. */
+bool port_prepay(struct port *port, struct ledger *payer);
+/* Takes one for use, charged as before; NULL: there is none (a right that the kernel made). */
+struct kmsg *port_take_prepaid(struct port *port);
+
+/* Arrays of rights: what out-of-line memory with port rights is in the kernel. Made of kernel pages, the first of which
+   holds this structure, charged to one ledger (LEDGER_KPAGES). */
+struct port_array {
+	uint32_t count;
+	uint32_t disposition;		/* MACH_MSG_TYPE_PORT_*: what they are when it is destroyed */
+	uint32_t next;			/* reaping */
+	uint32_t pages;			/* more of them */
+	struct reap reap;
+	union {
+		struct port *direct[480];	/* pages 0: all there */
+		uint32_t frames[960];		/* else: page frame numbers, 512 ports each */
+	};
+};
+#define PORT_ARRAY_MAX (960 * 512)
+_Static_assert(sizeof(struct port_array) <= PAGE_SIZE, "one page");
+/* All NULL. count 1 .. PORT_ARRAY_MAX. NULL: denied. */
+struct port_array *port_array_make(uint32_t count, uint32_t disposition, struct ledger *payer);
+/* The place of the right at index; NULL and PORT_DEAD may stand there. */
+struct port **port_array_slot(struct port_array *array, uint32_t index);
+/* Releases the rights still in it (slots not NULL) and the array: by reaping when long. NULL is fine. */
+void port_array_discard(struct port_array *array);
+/* Only the array. */
+void port_array_free(struct port_array *array);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages between users' memory and the kernel: copyin, copyout, and the walk over the items of a body. */
+#ifndef IPC_KMSG_COPY_H
+#define IPC_KMSG_COPY_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/message.h>
+#include "ipc/kmsg.h"
+
+struct task;
+
+#define KMSG_RIGHTS_MAX 4096	/* rights in the body of one message from a user */
+#define KMSG_DEALLOCATE_MAX 16	/* regions with msgt_deallocate in it */
+
+enum kmsg_item_kind { KMSG_ITEM_DATA, KMSG_ITEM_PORTS, KMSG_ITEM_REGION, KMSG_ITEM_PORT_ARRAY };
+
+/* One item of a body. */
+struct kmsg_item {
+	mach_msg_type_t *type;
+	enum kmsg_item_kind kind;
+	uint32_t offset;	/* of the data, or of the address's slot, in the message */
+	uint64_t bytes;		/* data: inline or in the region */
+};
+/* The item at *offset, which moves on to the next. MACH_MSG_SUCCESS, MACH_SEND_INVALID_TYPE, MACH_SEND_MSG_TOO_SMALL;
+   a message in kernel form gives no error. Call while *offset < kmsg->size. */
+mach_msg_return_t kmsg_item_next(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item);
+
+/* The 8-byte slot at offset as a right. */
+static inline struct port **kmsg_slot(struct kmsg *kmsg, uint32_t offset)
+{
+	return (struct port **)kmsg_at(kmsg, offset);
+}
+
+/* In kmsg_copyin's skip: that right of the header stays with the sender and in the message stands no right. */
+#define KMSG_SKIP_REMOTE 1
+#define KMSG_SKIP_LOCAL 2
+
+/*
+ * Reads a message from task's memory into kmsg, whose size and memory are ready, and takes the rights and regions out of
+ * the task. The first `have` bytes are in kmsg already. On success kmsg is in kernel form. An error is one of mach_msg's
+ * (manual: Message Send): after MACH_SEND_NO_BUFFER (denied) and errors found by checking nothing has changed; where
+ * the same right stood twice in the body and was there once, part of the message is destroyed. kmsg's memory
+ * stays with the caller. Regions, prepaid messages are charged to the task's ledger. Does not block.
+ */
+mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buffer, uint32_t have, unsigned skip);
+
+/*
+ * Moves a dequeued message in kernel form into task: rights into its space, regions into its map, all into the buffer,
+ * which copyout_prepare has made ready for kmsg->size bytes (unless !writable: then rights and regions are received and
+ * nothing is written). What cannot be held is destroyed, as the manual's Message Receive says. notify: name of the
+ * receive right for MACH_RCV_NOTIFY, else 0. Consumes kmsg. MACH_MSG_SUCCESS,
+ * MACH_RCV_HEADER_ERROR, MACH_RCV_BODY_ERROR, both with bits, MACH_RCV_INVALID_NOTIFY, MACH_RCV_INVALID_DATA.
+ */
+mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t buffer, bool writable, uint32_t option,
+			       uint32_t notify);
+/* The message is destroyed, the receiver gets the header only, without reply port; the buffer is ready for 32 bytes. */
+void kmsg_copyout_header(struct kmsg *kmsg, struct task *task, uint64_t buffer);
+/* Gives the contents back to the sender, ready to be sent again. Consumes kmsg. Returns 0 or bits to be added to the code. */
+mach_msg_return_t kmsg_pseudo_receive(struct kmsg *kmsg, struct task *task, uint64_t buffer);
+
+#endif

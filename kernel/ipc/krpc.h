@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls to kernel objects: the generated server stubs' view, and how their replies are delivered. */
+#ifndef IPC_KRPC_H
+#define IPC_KRPC_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/kern_return.h>
+#include <mach/message.h>
+#include "kern/wait.h"
+
+struct port;
+struct thread;
+struct vm_copy;
+struct port_array;
+
+#define KRPC_BLOCKED KERN_BLOCKED	/* the routine made the thread wait; krpc_reply will follow */
+#define KRPC_REPLY_MAX 4096		/* bytes of the largest inline reply */
+
+struct krpc {
+	struct port *target;
+	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or struct port_array *.
+					   Stubs zero the slots whose contents a successful routine consumed. */
+	uint32_t in_size;
+	uint8_t *out;			/* reply: 48-byte head (RetCode at 40) and body; header is filled in by the caller */
+	uint32_t out_max, out_size;
+	bool out_complex;
+	struct port *reply_port;	/* for sreplyport routines */
+	struct thread *thread;		/* the caller */
+};
+struct krpc_routine {
+	kern_return_t (*stub)(struct krpc *);	/* returns RetCode; MIG_NO_REPLY, KRPC_BLOCKED: no reply now */
+	const char *name;
+	uint32_t request_min, reply_max;
+	bool simple;				/* simpleroutine: never a reply */
+};
+struct krpc_subsystem {
+	const char *name;
+	uint32_t base, count;
+	const struct krpc_routine *routines;	/* stub NULL: MIG_BAD_ID */
+};
+
+/* Finishes a kernel call that returned KRPC_BLOCKED, from its continuation, in the thread's context: sends the plain reply (RetCode only),
+   then goes on with the thread's mach_msg (its receive may make it wait again). Also usable from another context when only the reply code is due. */
+void krpc_reply(struct thread *thread, kern_return_t code);
+/* The same with a whole reply body (48-byte head included; header and RetCode filled in here). */
+void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body, uint32_t size, bool complex);
+
+/* Converters for the stubs (kern/convert.c): NULL for a port of the wrong kind. */
+struct task *convert_port_to_task(struct port *port);
+struct thread *convert_port_to_thread(struct port *port);
+struct space *convert_port_to_space(struct port *port);
+struct vm_map *convert_port_to_map(struct port *port);
+struct host *convert_port_to_host(struct port *port);
+struct host *convert_port_to_host_priv(struct port *port);
+struct processor *convert_port_to_processor(struct port *port);
+struct processor_set *convert_port_to_pset(struct port *port);
+struct processor_set *convert_port_to_pset_name(struct port *port);
+struct device *convert_port_to_device(struct port *port);
+struct ledger *convert_port_to_ledger(struct port *port);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages sent to kernel objects: how msg_send.c hands them over. */
+#ifndef IPC_KRPC_CALL_H
+#define IPC_KRPC_CALL_H
+#include <stdint.h>
+
+struct port;
+struct thread;
+
+/*
+ * The current thread's message to a kernel port, by thread->msg; its first `have` bytes are at head, checked. Carries the
+ * call out, then goes on with the receive part. Returns mach_msg's code, or KERN_BLOCKED: the thread waits or is dead.
+ */
+int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The mach_msg call, and its receive part.
+ *
+ * The arguments of a call in progress are in thread->msg. A call has two commits: the message is sent (msg_send.c), then
+ * one is received; once sent, only the receive is repeated, or interrupted (MACH_RCV_INTERRUPTED).
+ *
+ * A receive looks at the next message, makes the buffer writable for it and only then dequeues it. When the ledger denies the
+ * buffer's pages the call returns KERN_RESOURCE_SHORTAGE and the message is where it was. A thread that must wait joins the
+ * receivers of the port or set; a sender hands it the message (mqueue.c), and its continuation goes on here.
+ */
+#include "ipc/mach_msg.h"
+#include <mach/exception.h>
+#include <stddef.h>
+#include "ipc/kmsg.h"
+#include "ipc/kmsg_copy.h"
+#include "ipc/mqueue.h"
+#include "ipc/portset.h"
+#include "ipc/space.h"
+#include "kern/exception.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "mem/upcalls.h"
+#include "vm/copy.h"
+
+#define NS_PER_MS 1000000
+#define OPTIONS_WITH_NOTIFY (MACH_SEND_NOTIFY | MACH_SEND_CANCEL | MACH_RCV_NOTIFY)
+
+struct port *msg_receive_object(struct thread *thread, int64_t *error)
+{
+	struct name *entry = space_lookup(&thread->task->space, thread->msg.receive_name);
+
+	*error = MACH_RCV_INVALID_NAME;
+	if (entry == NULL || (entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0)
+		return NULL;
+	if ((entry->type & MACH_PORT_TYPE_RECEIVE) == 0 || port_set_of(entry->port) == NULL)
+		return entry->port;
+	*error = MACH_RCV_IN_SET;
+	return NULL;
+}
+
+/* A message stays queued that the buffer is too small for: its size is told, in the buffer's msgh_size. */
+static int64_t receive_too_large(struct thread *thread, uint32_t size)
+{
+	uint64_t to = thread->msg.buffer + offsetof(mach_msg_header_t, msgh_size);
+
+	if (thread->msg.receive_size >= offsetof(mach_msg_header_t, msgh_size) + sizeof(size) &&
+	    copyout_prepare(&thread->task->map, to, sizeof(size)) == KERN_SUCCESS)
+		copyout(&thread->task->map, to, &size, sizeof(size));
+	return MACH_RCV_TOO_LARGE;
+}
+
+int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable)
+{
+	struct msg_state *msg = &thread->msg;
+
+	if (port_valid(kmsg->remote))
+		kmsg->remote->reply_bound = 0;
+	if (kmsg->size <= msg->receive_size)
+		return kmsg_copyout(kmsg, thread->task, msg->buffer, writable, msg->option, msg->notify);
+	if (msg->receive_size >= sizeof(mach_msg_header_t) &&
+	    copyout_prepare(&thread->task->map, msg->buffer, sizeof(mach_msg_header_t)) == KERN_SUCCESS)
+		kmsg_copyout_header(kmsg, thread->task, msg->buffer);
+	else
+		kmsg_discard(kmsg);
+	return MACH_RCV_TOO_LARGE;
+}
+
+static kern_return_t receive_prepare(struct thread *thread, const struct kmsg *kmsg)
+{
+	if (kmsg->size > thread->msg.receive_size)
+		return KERN_SUCCESS;
+	return copyout_prepare(&thread->task->map, thread->msg.buffer, kmsg->size);
+}
+
+/* In the thread's context, after it was woken with a message in hand or with a code. */
+static void receive_continue(struct thread *thread, int result)
+{
+	struct kmsg *kmsg = thread->msg.kmsg;
+	kern_return_t error;
+	int64_t code = result;
+
+	thread->msg.kmsg = NULL;
+	if (kmsg != NULL) {
+		kmsg->holder = NULL;
+		error = receive_prepare(thread, kmsg);
+		if (error == KERN_RESOURCE_SHORTAGE) {
+			mqueue_put_back(kmsg);
+			code = KERN_RESOURCE_SHORTAGE;
+		} else {
+			code = msg_receive_finish(thread, kmsg, error == KERN_SUCCESS);
+		}
+	} else if (result == MACH_RCV_TOO_LARGE) {
+		code = receive_too_large(thread, (uint32_t)thread->wait.word[0]);
+	} else if (result == MACH_MSG_SUCCESS) {
+		/* The message was called back. */
+		code = msg_receive(thread, true);
+	}
+	if (code != KERN_BLOCKED)
+		thread_set_result(thread, code);
+}
+
+static void receive_cancel(struct thread *thread, enum wait_reason reason)
+{
+	struct port *object = thread->wait.object;
+
+	TAILQ_REMOVE(&object->receivers, thread, wait.link);
+	if (reason != WAIT_KILLED)
+		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
+}
+
+/* Milliseconds to the receive's deadline, which the first wait sets; -1: none. */
+static int64_t receive_timeout(struct thread *thread)
+{
+	struct msg_state *msg = &thread->msg;
+	int64_t now = (int64_t)clock_uptime_ns();
+
+	if ((msg->option & MACH_RCV_TIMEOUT) == 0)
+		return -1;
+	if (msg->receive_deadline_ns == 0)
+		msg->receive_deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
+	return msg->receive_deadline_ns > now ? (msg->receive_deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+}
+
+static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)
+{
+	int64_t timeout_ms;
+
+	if (!may_wait)
+		return MACH_RCV_INTERRUPTED;
+	timeout_ms = receive_timeout(thread);
+	if (timeout_ms == 0)
+		return MACH_RCV_TIMED_OUT;
+	if (!TAILQ_EMPTY(&object->senders))
+		mqueue_offer_room(object);
+	TAILQ_INSERT_HEAD(&object->receivers, thread, wait.link);
+	wait_begin(thread, "receive", object, receive_continue, receive_cancel, timeout_ms);
+	return KERN_BLOCKED;
+}
+
+int64_t msg_receive(struct thread *thread, bool may_wait)
+{
+	kern_return_t prepared;
+	struct port *object;
+	struct kmsg *kmsg;
+	int64_t error;
+
+	/* Preparing the buffer may kill ports, whose notifications come to this queue: look again then. */
+	do {
+		object = msg_receive_object(thread, &error);
+		if (object == NULL)
+			return error;
+		kmsg = mqueue_peek(object);
+		if (kmsg == NULL)
+			return receive_wait(thread, object, may_wait);
+		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0)
+			return receive_too_large(thread, kmsg->size);
+		prepared = receive_prepare(thread, kmsg);
+	} while (mqueue_peek(object) != kmsg);
+	if (prepared == KERN_RESOURCE_SHORTAGE)
+		return KERN_RESOURCE_SHORTAGE;
+	return msg_receive_finish(thread, mqueue_take(object), prepared == KERN_SUCCESS);
+}
+
+/* The seventh argument is on the stack; most calls do not need it. False: the thread has an exception. */
+static bool argument_notify(struct thread *thread)
+{
+	uint64_t address = thread->regs.rsp + 8;
+	kern_return_t error = copyin(&thread->task->map, &thread->msg.notify, address, sizeof(thread->msg.notify));
+
+	if (error == KERN_SUCCESS)
+		return true;
+	if (error != KERN_RESOURCE_SHORTAGE)
+		error = KERN_INVALID_ADDRESS;
+	exception_raise(thread, EXC_BAD_ACCESS, (unsigned)error, address);
+	return false;
+}
+
+int64_t trap_mach_msg(struct thread *thread)
+{
+	struct msg_state *msg = &thread->msg;
+	const struct regs *regs = &thread->regs;
+
+	msg->buffer = regs->rdi;
+	msg->option = (uint32_t)regs->rsi;
+	msg->send_size = (uint32_t)regs->rdx;
+	msg->receive_size = (uint32_t)regs->r10;
+	msg->receive_name = (uint32_t)regs->r8;
+	msg->timeout_ms = (uint32_t)regs->r9;
+	msg->notify = 0;
+	msg->receive_deadline_ns = 0;
+	if ((msg->option & OPTIONS_WITH_NOTIFY) != 0 && !argument_notify(thread))
+		return KERN_BLOCKED;
+	if ((msg->option & MACH_SEND_MSG) != 0)
+		return msg_send(thread, false);
+	return msg_sent(thread, true);
+}
+
+int64_t msg_sent(struct thread *thread, bool may_wait)
+{
+	/* What was sent, or what was destroyed instead, may have ended the sender. */
+	if (thread->state == THREAD_DEAD)
+		return KERN_BLOCKED;
+	return (thread->msg.option & MACH_RCV_MSG) != 0 ? msg_receive(thread, may_wait) : MACH_MSG_SUCCESS;
+}
+
+void msg_abandon(struct thread *thread)
+{
+	struct msg_state *msg = &thread->msg;
+	struct kmsg *kmsg = msg->kmsg;
+	struct port *reply = msg->reply_port;
+
+	msg->kmsg = NULL;
+	msg->reply_port = NULL;
+	msg->reply_direct = false;
+	if (kmsg != NULL && kmsg->holder == thread) {
+		kmsg->holder = NULL;
+		mqueue_put_back(kmsg);
+	} else if (kmsg != NULL) {
+		kmsg_discard(kmsg);
+	}
+	if (port_valid(reply))
+		right_release(reply, msg->reply_disposition);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The mach_msg call. Theory in mach_msg.c. */
+#ifndef IPC_MACH_MSG_H
+#define IPC_MACH_MSG_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/message.h>
+
+struct kmsg;
+struct thread;
+struct port;
+
+/*
+ * The trap (manual: Mach Message Call): arguments from the thread's saved registers. Returns the code for rax, or KERN_BLOCKED when
+ * the thread waits, or has an exception for an unreadable stack, or is dead.
+ */
+int64_t trap_mach_msg(struct thread *thread);
+
+/* The thread dies: a message that was handed to it goes back to its queue; the rights of a kernel call are released. */
+void msg_abandon(struct thread *thread);
+
+/* -- between the parts of the call -- */
+
+/* The send part, by thread->msg; again: a blocked sender's next try. Goes on with the receive part. */
+int64_t msg_send(struct thread *thread, bool again);
+/* What follows when the message is sent: the receive part, if it was asked for. may_wait: else MACH_RCV_INTERRUPTED instead. */
+int64_t msg_sent(struct thread *thread, bool may_wait);
+/* The receive part. */
+int64_t msg_receive(struct thread *thread, bool may_wait);
+/* Moves a message that is in no queue to the thread's buffer, which is writable or not (then MACH_RCV_INVALID_DATA). Consumes it. */
+int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable);
+/* Is the name a receive right or set that can be received from? Its port or set, or NULL and the code in *error. */
+struct port *msg_receive_object(struct thread *thread, int64_t *error);
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Message queues.
+ *
+ * A message goes straight to a thread that waits to receive, if there is one: it becomes that thread's msg.kmsg, and the
+ * thread's continuation copies it out in its own context. Else it is queued, and the port joins its set's list of ports
+ * with messages; a set serves those in turn, one message each.
+ *
+ * Receivers wait in a stack: the one that went to sleep last is woken first, its caches and stacks are the warmest.
+ *
+ * A port's queue limit counts messages sent by send rights. Senders beyond it wait, in a ring of ledgers: port->senders
+ * links one thread for each waiting ledger, the group's leader; the others of the group hang from it, in order of
+ * arrival, in a circle through two words of their wait records. Room that comes free goes to the leader in front,
+ * whose ledger then goes to the end of the ring: a client's thousand threads get one client's turn. A woken sender tries
+ * again from the start and may find the room taken by a newcomer: then its turn is the next one.
+ * A sender that was woken and killed leaves its room unused until the next receive, which offers it again.
+ */
+#include "ipc/mqueue.h"
+#include "ipc/kmsg_copy.h"
+#include "ipc/portset.h"
+#include "ipc/right.h"
+#include "kern/assert.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+
+#define FLUSH_PIECE 8		/* messages discarded in one go */
+
+/* A blocked sender's words. */
+enum { SENDER_NEXT, SENDER_PREV, SENDER_LEADER, SENDER_WORDS };
+
+/* -- senders -- */
+
+static struct thread *sender_next(struct thread *thread)
+{
+	return (struct thread *)thread->wait.word[SENDER_NEXT];
+}
+
+static struct thread *sender_prev(struct thread *thread)
+{
+	return (struct thread *)thread->wait.word[SENDER_PREV];
+}
+
+static void sender_join(struct thread *first, struct thread *second)
+{
+	first->wait.word[SENDER_NEXT] = (uint64_t)second;
+	second->wait.word[SENDER_PREV] = (uint64_t)first;
+}
+
+/* One step for each ledger that waits here. */
+static struct thread *sender_leader(struct port *port, const struct ledger *ledger)
+{
+	struct thread *leader;
+
+	TAILQ_FOREACH(leader, &port->senders, wait.link)
+		if (leader->task->ledger == ledger)
+			return leader;
+	return NULL;
+}
+
+/* thread takes the leader's place in the ring. */
+static void sender_lead(struct port *port, struct thread *thread, struct thread *leader)
+{
+	TAILQ_INSERT_BEFORE(leader, thread, wait.link);
+	TAILQ_REMOVE(&port->senders, leader, wait.link);
+	leader->wait.word[SENDER_LEADER] = false;
+	thread->wait.word[SENDER_LEADER] = true;
+}
+
+void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
+{
+	struct thread *leader = sender_leader(port, thread->task->ledger);
+
+	if (leader == NULL) {
+		sender_join(thread, thread);
+		thread->wait.word[SENDER_LEADER] = true;
+		if (again)
+			TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
+		else
+			TAILQ_INSERT_TAIL(&port->senders, thread, wait.link);
+		return;
+	}
+	thread->wait.word[SENDER_LEADER] = false;
+	sender_join(sender_prev(leader), thread);
+	sender_join(thread, leader);
+	if (!again)
+		return;
+	sender_lead(port, thread, leader);
+	TAILQ_REMOVE(&port->senders, thread, wait.link);
+	TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
+}
+
+void mqueue_sender_remove(struct port *port, struct thread *thread)
+{
+	struct thread *next = sender_next(thread);
+
+	if (next == thread) {
+		TAILQ_REMOVE(&port->senders, thread, wait.link);
+		return;
+	}
+	if (thread->wait.word[SENDER_LEADER])
+		sender_lead(port, next, thread);
+	sender_join(sender_prev(thread), next);
+}
+
+/* The leader in front leaves; its ledger goes to the end of the ring. */
+static struct thread *sender_take(struct port *port)
+{
+	struct thread *thread = TAILQ_FIRST(&port->senders);
+	struct thread *next;
+
+	if (thread == NULL)
+		return NULL;
+	next = sender_next(thread);
+	mqueue_sender_remove(port, thread);
+	if (next != thread) {
+		TAILQ_REMOVE(&port->senders, next, wait.link);
+		TAILQ_INSERT_TAIL(&port->senders, next, wait.link);
+	}
+	return thread;
+}
+
+void mqueue_offer_room(struct port *port)
+{
+	unsigned room = port->queued < port->qlimit ? port->qlimit - port->queued : 0;
+	struct thread *thread;
+
+	while (room-- != 0 && (thread = sender_take(port)) != NULL)
+		thread_wake(thread, 0);
+}
+
+bool mqueue_full(struct port *port)
+{
+	struct port *set;
+
+	if (port->queued < port->qlimit)
+		return false;
+	set = port_set_of(port);
+	return TAILQ_EMPTY(&(set != NULL ? set : port)->receivers);
+}
+
+/* -- queues -- */
+
+static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
+{
+	if (front)
+		TAILQ_INSERT_HEAD(&port->messages, kmsg, link);
+	else
+		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
+	kmsg->queued = true;
+	port->queued += !kmsg->by_send_once;
+	if (!port->is_ready && port_set_of(port) != NULL) {
+		port->is_ready = true;
+		TAILQ_INSERT_TAIL(&port->set->ready, port, ready_link);
+	}
+}
+
+static void queue_remove(struct port *port, struct kmsg *kmsg)
+{
+	TAILQ_REMOVE(&port->messages, kmsg, link);
+	kmsg->queued = false;
+	port->queued -= !kmsg->by_send_once;
+	if (!port->is_ready)
+		return;
+	/* The next message comes after those of the set's other ports. */
+	TAILQ_REMOVE(&port->set->ready, port, ready_link);
+	port->is_ready = !TAILQ_EMPTY(&port->messages);
+	if (port->is_ready)
+		TAILQ_INSERT_TAIL(&port->set->ready, port, ready_link);
+}
+
+/* Hands the message to a thread that waits on object. A thread whose buffer is too small and that asked for it
+   (MACH_RCV_LARGE) is woken to be told; the message then goes on looking. */
+static bool receiver_take(struct port *object, struct kmsg *kmsg)
+{
+	struct thread *thread;
+
+	while ((thread = TAILQ_FIRST(&object->receivers)) != NULL) {
+		TAILQ_REMOVE(&object->receivers, thread, wait.link);
+		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0) {
+			thread->wait.word[0] = kmsg->size;
+			thread_wake(thread, MACH_RCV_TOO_LARGE);
+			continue;
+		}
+		thread->msg.kmsg = kmsg;
+		kmsg->holder = thread;
+		thread_wake_handoff(thread, MACH_MSG_SUCCESS);
+		return true;
+	}
+	return false;
+}
+
+void mqueue_deliver(struct kmsg *kmsg)
+{
+	struct port *port = kmsg->remote;
+	struct port *set;
+
+	if (!port_valid(port) || port->dead || port->kobject_type != KOBJECT_NONE) {
+		kmsg_discard(kmsg);
+		return;
+	}
+	kmsg->by_send_once = MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE ||
+			     kmsg->kind == KMSG_EXCEPTION;
+	set = port_set_of(port);
+	if (!receiver_take(set != NULL ? set : port, kmsg))
+		queue_add(port, kmsg, false);
+}
+
+/* The port of object whose message is next. */
+static struct port *queue_next(struct port *object)
+{
+	return object->kobject_type == KOBJECT_PORT_SET ? TAILQ_FIRST(&object->ready) : object;
+}
+
+struct kmsg *mqueue_peek(struct port *object)
+{
+	struct port *port = queue_next(object);
+
+	return port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
+}
+
+struct kmsg *mqueue_take(struct port *object)
+{
+	struct port *port = queue_next(object);
+	struct kmsg *kmsg = port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
+
+	if (kmsg == NULL)
+		return NULL;
+	queue_remove(port, kmsg);
+	if (!TAILQ_EMPTY(&port->senders))
+		mqueue_offer_room(port);
+	return kmsg;
+}
+
+void mqueue_put_back(struct kmsg *kmsg)
+{
+	struct port *port = kmsg->remote;
+	struct port *set;
+
+	if (port->dead) {
+		kmsg_discard(kmsg);
+		return;
+	}
+	set = port_set_of(port);
+	if (!receiver_take(set != NULL ? set : port, kmsg))
+		queue_add(port, kmsg, true);
+}
+
+void mqueue_recall(struct kmsg *kmsg)
+{
+	if (kmsg->queued)
+		queue_remove(kmsg->remote, kmsg);
+	if (kmsg->holder != NULL)
+		kmsg->holder->msg.kmsg = NULL;
+	kmsg->holder = NULL;
+}
+
+bool mqueue_flush(struct port *port)
+{
+	unsigned left = FLUSH_PIECE;
+	struct kmsg *kmsg;
+
+	while ((kmsg = TAILQ_FIRST(&port->messages)) != NULL) {
+		if (left-- == 0)
+			return false;
+		queue_remove(port, kmsg);
+		kmsg_discard(kmsg);
+	}
+	return true;
+}
+
+void mqueue_changed(struct port *port, int result)
+{
+	struct thread *thread;
+
+	while ((thread = TAILQ_FIRST(&port->receivers)) != NULL) {
+		TAILQ_REMOVE(&port->receivers, thread, wait.link);
+		thread_wake(thread, result);
+	}
+	while ((thread = sender_take(port)) != NULL)
+		thread_wake(thread, 0);
+}
+
+void mqueue_set_joined(struct port *port)
+{
+	struct port *set = port->set;
+	struct kmsg *kmsg;
+
+	if (TAILQ_EMPTY(&port->messages) || port->is_ready)
+		return;
+	port->is_ready = true;
+	TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
+	while (!TAILQ_EMPTY(&set->receivers) && (kmsg = mqueue_take(port)) != NULL)
+		if (!receiver_take(set, kmsg))
+			queue_add(port, kmsg, true);
+}
+
+void mqueue_set_left(struct port *port)
+{
+	if (!port->is_ready)
+		return;
+	port->is_ready = false;
+	TAILQ_REMOVE(&port->set->ready, port, ready_link);
+}

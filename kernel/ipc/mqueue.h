@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Message queues: what waits at a port, and the threads that wait for it. Theory in mqueue.c. */
+#ifndef IPC_MQUEUE_H
+#define IPC_MQUEUE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "ipc/kmsg.h"
+#include "ipc/port.h"
+
+struct thread;
+
+/*
+ * Gives a message in kernel form to kmsg->remote, whose right it holds: to a waiting receiver, else to
+ * the queue. Never blocks or fails and ignores the queue's limit. Destination dead or
+ * a kernel object: the message is discarded.
+ */
+void mqueue_deliver(struct kmsg *kmsg);
+/* Discards a bounded number of queued messages; true: none is left. */
+bool mqueue_flush(struct port *port);
+/*
+ * Wakes all receivers blocked on the port or port set with result (MACH_RCV_PORT_DIED,
+ * MACH_RCV_PORT_CHANGED), and all senders blocked on it, who try again.
+ */
+void mqueue_changed(struct port *port, int result);
+/* The port has joined port->set: offers its messages to the set's receivers. */
+void mqueue_set_joined(struct port *port);
+/* The port is about to leave port->set (still set). */
+void mqueue_set_left(struct port *port);
+
+/* -- for the senders and receivers: mach_msg.c, msg_send.c, krpc.c, kern/exception.c -- */
+
+/* Neither room for a message sent by a send right, nor a waiting receiver? */
+bool mqueue_full(struct port *port);
+/* The next message of a port or port set, dequeued (senders get its room); NULL: none. */
+struct kmsg *mqueue_take(struct port *object);
+/* The message that mqueue_take would give, left in its place. */
+struct kmsg *mqueue_peek(struct port *object);
+/* Puts a message that was taken or handed to a receiver back in front. */
+void mqueue_put_back(struct kmsg *kmsg);
+/* Takes this very message out of wherever it waits: a queue, or a receiver that it was handed to. */
+void mqueue_recall(struct kmsg *kmsg);
+/* Room came free: lets as many blocked senders try as there is room. */
+void mqueue_offer_room(struct port *port);
+/* Blocked senders: a ring of ledgers, each with its threads in order. again: it was woken in vain, its turn comes first. */
+void mqueue_sender_add(struct port *port, struct thread *thread, bool again);
+void mqueue_sender_remove(struct port *port, struct thread *thread);
+
+#endif

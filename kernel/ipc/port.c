@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ports: queues of messages with rights to them.
+
+   A port lives while it has references: one for the receive right wherever it is (a kernel port's object holds it), one
+   for each entry of a space that holds it, one for each right in a message or in the kernel's hands. An entry with send and
+   receive rights has one reference in all.
+
+   A port dies when its receive right does. It is dead at once: `dead` is set, its waiting threads are told, rights to it
+   count as dead wherever they are looked at. What hangs from it goes in pieces: names become dead names (space_lookup does
+   it sooner for those that are used), messages prepaid for its send-once rights and queued messages are freed. The
+   receive right's reference is kept until that is done. Nothing of this needs memory.
+
+   Recursion: destroying a queued message may kill further ports. A port with messages in its queue is therefore always
+   dismantled later, from the list of the reaper, never at once. */
+#include "ipc/port.h"
+#include <stddef.h>
+#include "ipc/kmsg.h"
+#include "ipc/mqueue.h"
+#include "ipc/name.h"
+#include "ipc/notify.h"
+#include "ipc/portset.h"
+#include "ipc/right.h"
+#include "kern/assert.h"
+#include "mem/zone.h"
+
+#define PORT_PIECE 32		/* names and prepaid messages dismantled in one go */
+
+static struct zone port_zone;
+
+static struct ledger *port_payer(const void *element)
+{
+	return ((const struct port *)element)->payer;
+}
+
+void port_system_init(void)
+{
+	zone_init(&port_zone, "port", sizeof(struct port), LEDGER_PORTS, port_payer);
+}
+
+struct port *port_make(enum kobject type, struct ledger *payer)
+{
+	struct port *port = zone_alloc(&port_zone, payer);
+
+	if (port == NULL)
+		return NULL;
+	*port = (struct port){ .refs = 1, .kobject_type = type, .payer = payer, .qlimit = MACH_PORT_QLIMIT_DEFAULT };
+	TAILQ_INIT(&port->messages);
+	TAILQ_INIT(&port->prepaid);
+	TAILQ_INIT(&port->receivers);
+	TAILQ_INIT(&port->senders);
+	TAILQ_INIT(&port->members);
+	TAILQ_INIT(&port->ready);
+	TAILQ_INIT(&port->ready);
+	RB_INIT(&port->names);
+	return port;
+}
+
+struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer)
+{
+	struct port *port = port_make(type, payer);
+
+	if (port != NULL)
+		port->kobject = object;
+	return port;
+}
+
+void port_ref(struct port *port)
+{
+	assert(port->refs != 0 && port->refs != UINT32_MAX);
+	port->refs++;
+}
+
+void port_unref(struct port *port)
+{
+	assert(port->refs != 0);
+	if (--port->refs != 0)
+		return;
+	assert(RB_EMPTY(&port->names) && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid));
+	assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready) && port->set == NULL && port->no_senders == NULL);
+	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && port->port_destroyed == NULL);
+	zone_free(&port_zone, port, port->payer);
+}
+
+static struct port *port_of_reap(struct reap *reap)
+{
+	return (struct port *)((char *)reap - offsetof(struct port, reap));
+}
+
+/* One piece of dismantling a dead port. */
+static bool port_dismantle(struct reap *reap)
+{
+	struct port *port = port_of_reap(reap);
+	unsigned left = PORT_PIECE;
+	struct name *entry;
+	struct kmsg *kmsg;
+
+	while (left != 0 && (entry = name_first_of(port)) != NULL) {
+		name_died(entry);
+		left--;
+	}
+	while (left != 0 && (kmsg = port_take_prepaid(port)) != NULL) {
+		kmsg_free(kmsg);
+		left--;
+	}
+	if (left == 0 || !mqueue_flush(port))
+		return false;
+	port_unref(port);
+	return true;
+}
+
+/* Nobody holds the receive right any more. Consumes its reference. */
+static void port_die(struct port *port)
+{
+	struct port *once = port->no_senders;
+
+	port->dead = true;
+	port->no_senders = NULL;
+	if (once != NULL)
+		right_release_send_once(once);
+	if (!TAILQ_EMPTY(&port->messages) || !port_dismantle(&port->reap))
+		reap_defer(&port->reap, port_dismantle);
+}
+
+void port_destroy_kernel(struct port *port)
+{
+	assert(port->kobject_type != KOBJECT_NONE && !port->dead);
+	port->kobject = NULL;
+	port_die(port);
+}
+
+void port_destroy(struct port *port)
+{
+	struct port *once = port->port_destroyed;
+
+	assert(port->kobject_type == KOBJECT_NONE && !port->dead);
+	if (once != NULL) {
+		right_detach_receive(port);
+		port->port_destroyed = NULL;
+		notify_port_destroyed(once, port);
+		return;
+	}
+	/* Dead before its threads are told: those that look again must find it so. */
+	port->dead = true;
+	right_detach_receive(port);
+	port_die(port);
+}
+
+void port_check(struct port *port)
+{
+	uint32_t entries = 0, sends = 0, send_onces = 0, requests = 0, prepaid = 0;
+	struct name *entry;
+	struct kmsg *kmsg;
+
+	for (entry = name_first_of(port); entry != NULL; entry = name_next_of(entry)) {
+		assert(entry->port == port);
+		entries++;
+		requests += entry->dead_request != NULL;
+		if (entry->type & NAME_RESERVED)
+			continue;
+		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
+		send_onces += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
+		assert((entry->type & MACH_PORT_TYPE_RECEIVE) == 0 || port->receiver == entry->space);
+	}
+	TAILQ_FOREACH(kmsg, &port->prepaid, link)
+		prepaid++;
+	assert(port->refs >= entries && port->refs != 0);
+	assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
+	assert(port->dead_requests == requests);
+	assert(port->dead || prepaid <= port->send_once_rights);
+	assert(!port->dead || port->receiver == NULL);
+	assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
+	assert(port->in_transit_depth <= TRANSIT_DEPTH_MAX);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Ports and port sets. Theory in port.c. */
+#ifndef IPC_PORT_H
+#define IPC_PORT_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/message.h>
+#include <mach/port.h>
+#include <weir/queue.h>
+#include <weir/tree.h>
+#include "kern/wait.h"
+#include "mem/reap.h"
+
+struct space;
+struct name;
+struct kmsg;
+struct ledger;
+
+/* What a kernel port stands for. KOBJECT_NONE: an ordinary port. */
+enum kobject {
+	KOBJECT_NONE, KOBJECT_TASK, KOBJECT_THREAD, KOBJECT_HOST, KOBJECT_HOST_PRIV, KOBJECT_PROCESSOR,
+	KOBJECT_PSET, KOBJECT_PSET_NAME, KOBJECT_DEVICE_MASTER, KOBJECT_DEVICE, KOBJECT_LEDGER, KOBJECT_MEMORY, KOBJECT_OTHER,
+	KOBJECT_PORT_SET,		/* not a port at all: a port set */
+};
+#define PORT_DEAD ((struct port *)~0ull)
+#define PORT_NULL ((struct port *)0)
+struct port;
+static inline bool port_valid(const struct port *port) { return port != PORT_NULL && port != PORT_DEAD; }
+
+RB_HEAD(name_tree, name);
+TAILQ_HEAD(kmsg_queue, kmsg);
+
+struct port {
+	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
+	uint8_t kobject_type;		/* enum kobject */
+	bool dead;
+	bool has_payload;
+	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
+	union {
+		void *kobject;		/* kernel ports: the object, NULL when it died */
+		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
+	};
+	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
+	uint32_t receiver_name;
+	uint32_t send_rights;		/* all send rights, wherever they are */
+	uint32_t send_once_rights;
+	uint32_t make_send_count;
+	uint32_t sequence;
+	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
+	struct kmsg_queue messages;
+	struct kmsg_queue prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+	struct thread_queue receivers;	/* threads waiting to receive (wait.link); LIFO wake order is the set's */
+	struct thread_queue senders;	/* blocked senders (wait.link); ordered by ring of waiting ledgers */
+	struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
+	TAILQ_ENTRY(port) set_link;
+	TAILQ_HEAD(, port) members;	/* KOBJECT_PORT_SET: member ports; those with messages first is the owner's choice */
+	TAILQ_HEAD(, port) ready;	/* KOBJECT_PORT_SET: members with messages, in the order of service (mqueue.c) */
+	TAILQ_ENTRY(port) ready_link;	/* in the set's ready, while is_ready */
+	bool is_ready;
+	struct port *no_senders;	/* send-once right to notify, or NULL */
+	struct port *port_destroyed;	/* send-once right, or NULL */
+	struct name_tree names;		/* names that hold it, keyed by space (DESIGN 6) */
+	uint64_t payload;
+	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
+	uint32_t dead_requests;		/* names in names that have a dead-name request */
+	struct ledger *payer;
+	struct reap reap;
+};
+
+void port_system_init(void);
+/* A kernel-owned port for an object, charged (LEDGER_PORTS) to payer; NULL: denied. refs 1 (the object's). */
+struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer);
+/* The object dies: port becomes dead, kobject NULL, the object's ref is given back. Never fails. Bounded; the rest is reaped. */
+void port_destroy_kernel(struct port *port);
+/* An ordinary port or, with KOBJECT_PORT_SET, a port set; refs 1: the receive right's. NULL: denied. */
+struct port *port_make(enum kobject type, struct ledger *payer);
+void port_ref(struct port *port);
+void port_unref(struct port *port);		/* frees at 0 */
+/* Rights held outside spaces (kernel, messages). make: from nothing; copy: another of the same; release: never fails and may
+   trigger notifications. All take valid ports; on a dead port copy gives PORT_DEAD, release is a no-op but for memory. */
+struct port *right_make_send(struct port *port);
+struct port *right_copy_send(struct port *port);
+void right_release_send(struct port *port);
+/* Made by the kernel towards a user's port: carries no prepaid message unless prepaid is given. NULL: denied. */
+struct port *right_make_send_once(struct port *port, struct ledger *payer);
+/* Gives a send-once right up unused: sends the send-once notification. */
+void right_release_send_once(struct port *port);
+/* A message sent with the right was received or thrown away: the right is used up. No send-once notification; the last
+   send right may cause a no-senders one. */
+void right_consume_send_once(struct port *port);
+/* A receive right in a message is lost: destroys the port. */
+void right_release_receive(struct port *port);
+/* Any right by its disposition in a message: MACH_MSG_TYPE_PORT_RECEIVE/SEND/SEND_ONCE. */
+void right_release(struct port *port, uint32_t disposition);
+
+/* The receive right dies: consumes it and its reference. With a port-destroyed request it is sent there instead; else
+   the port is dead at once and dismantled by reaping. Never fails. */
+void port_destroy(struct port *port);
+/* Invariants of one port or set; panics when broken. Walks its names. */
+void port_check(struct port *port);
+
+#endif

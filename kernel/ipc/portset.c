@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Port sets.
+
+   A set is a struct port with the list of its members; those that have messages are in a second list, which mqueue.c keeps.
+   A member points to its set without a reference: a dead set is kept until the
+   last member has left it, in pieces. Until then a member may still point to a dead set, which counts as none. */
+#include "ipc/portset.h"
+#include <stddef.h>
+#include "ipc/mqueue.h"
+#include "kern/assert.h"
+
+#define PORTSET_PIECE 32	/* members that leave in one go */
+
+struct port *port_set_of(struct port *port)
+{
+	if (port->set != NULL && port->set->dead)
+		portset_remove(port);
+	return port->set;
+}
+
+void portset_add(struct port *set, struct port *port)
+{
+	assert(set->kobject_type == KOBJECT_PORT_SET && !set->dead && !port->dead);
+	if (port->set == set)
+		return;
+	portset_remove(port);
+	port->set = set;
+	TAILQ_INSERT_TAIL(&set->members, port, set_link);
+	mqueue_changed(port, MACH_RCV_PORT_CHANGED);
+	mqueue_set_joined(port);
+}
+
+void portset_remove(struct port *port)
+{
+	if (port->set == NULL)
+		return;
+	mqueue_set_left(port);
+	TAILQ_REMOVE(&port->set->members, port, set_link);
+	port->set = NULL;
+}
+
+static bool portset_dismantle(struct reap *reap)
+{
+	struct port *set = (struct port *)((char *)reap - offsetof(struct port, reap));
+	unsigned left = PORTSET_PIECE;
+	struct port *port;
+
+	while (left-- != 0) {
+		port = TAILQ_FIRST(&set->members);
+		if (port == NULL) {
+			port_unref(set);
+			return true;
+		}
+		portset_remove(port);
+	}
+	return false;
+}
+
+void portset_destroy(struct port *set)
+{
+	assert(set->kobject_type == KOBJECT_PORT_SET && !set->dead);
+	set->dead = true;
+	set->receiver = NULL;
+	mqueue_changed(set, MACH_RCV_PORT_DIED);
+	if (!portset_dismantle(&set->reap))
+		reap_defer(&set->reap, portset_dismantle);
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rights: those outside spaces, and the moves in and out of spaces.
+
+   A right in a message or in the kernel's hands is a struct port * with a disposition (MACH_MSG_TYPE_PORT_SEND, SEND_ONCE or
+   RECEIVE); it holds one reference, and send and send-once rights are counted in the port. Moving a right out of
+   a space (space_take) or into one (space_insert) hands the count over; an entry has its own reference.
+
+   A receive right in a message points to the port in whose queue it is (destination). That chain ends at a port that
+   somebody holds, has no loops and at most TRANSIT_DEPTH_MAX links; in_transit_depth of a port bounds how deep rights nest
+   inside its queue. The bound is forgotten when the queue is found empty. */
+#include "ipc/right.h"
+#include "ipc/kmsg.h"
+#include "ipc/mqueue.h"
+#include "ipc/name.h"
+#include "ipc/notify.h"
+#include "ipc/portset.h"
+#include "kern/assert.h"
+#include "kern/exception.h"
+
+struct port *right_make_send(struct port *port)
+{
+	if (port->dead)
+		return PORT_DEAD;
+	port->make_send_count++;
+	port->send_rights++;
+	port_ref(port);
+	return port;
+}
+
+struct port *right_copy_send(struct port *port)
+{
+	if (port->dead)
+		return PORT_DEAD;
+	port->send_rights++;
+	port_ref(port);
+	return port;
+}
+
+struct port *right_make_send_once(struct port *port, struct ledger *payer)
+{
+	if (port->dead)
+		return PORT_DEAD;
+	if (payer != NULL && port->kobject_type == KOBJECT_NONE) {
+		port_ref(port);
+		if (!port_prepay(port, payer)) {
+			port_unref(port);
+			return PORT_NULL;
+		}
+		/* Allocating may have worked off the reaper's list, and the port's death with it. */
+		if (port->dead) {
+			kmsg_free(port_take_prepaid(port));
+			port_unref(port);
+			return PORT_DEAD;
+		}
+		port->refs--;
+	}
+	port->send_once_rights++;
+	port_ref(port);
+	return port;
+}
+
+void right_uncount_send(struct port *port)
+{
+	struct port *once = port->no_senders;
+
+	assert(port->send_rights != 0);
+	if (--port->send_rights != 0 || once == NULL)
+		return;
+	port->no_senders = NULL;
+	notify_no_senders(once, port->make_send_count);
+}
+
+void right_uncount_send_once(struct port *port)
+{
+	assert(port->send_once_rights != 0);
+	port->send_once_rights--;
+}
+
+void right_release_send(struct port *port)
+{
+	right_uncount_send(port);
+	port_unref(port);
+}
+
+void right_consume_send_once(struct port *port)
+{
+	right_uncount_send_once(port);
+	port_unref(port);
+}
+
+void right_release_send_once(struct port *port)
+{
+	/* The one of an exception's message: its thread must not wait for ever. */
+	struct thread *thread = !port->dead && port->kobject_type == KOBJECT_THREAD ? port->kobject : NULL;
+
+	notify_send_once(port);
+	if (thread != NULL)
+		exception_reply_lost(thread);
+}
+
+void right_release_receive(struct port *port)
+{
+	port_destroy(port);
+}
+
+void right_release(struct port *port, uint32_t disposition)
+{
+	if (!port_valid(port))
+		return;
+	switch (disposition) {
+	case MACH_MSG_TYPE_PORT_RECEIVE:
+		right_release_receive(port);
+		break;
+	case MACH_MSG_TYPE_PORT_SEND:
+		right_release_send(port);
+		break;
+	case MACH_MSG_TYPE_PORT_SEND_ONCE:
+		right_release_send_once(port);
+		break;
+	default:
+		panic("right_release: disposition %u", disposition);
+	}
+}
+
+void right_detach_receive(struct port *port)
+{
+	port->receiver = NULL;
+	port->receiver_name = MACH_PORT_NAME_NULL;
+	port->destination = NULL;
+	port->make_send_count = 0;
+	port->sequence = 0;
+	port->has_payload = false;
+	port->payload = 0;
+	portset_remove(port);
+	mqueue_changed(port, MACH_RCV_PORT_DIED);
+}
+
+bool right_transit_begin(struct port *port, struct port *destination)
+{
+	unsigned inside, above = 0;
+	struct port *p;
+
+	if (TAILQ_EMPTY(&port->messages))
+		port->in_transit_depth = 0;
+	if (TAILQ_EMPTY(&destination->messages))
+		destination->in_transit_depth = 0;
+	inside = port->in_transit_depth + 1u;
+	for (p = destination; p != NULL; p = p->kobject_type == KOBJECT_NONE ? p->destination : NULL)
+		if (p == port || inside + above++ > TRANSIT_DEPTH_MAX)
+			return false;
+	for (p = destination; p != NULL; p = p->kobject_type == KOBJECT_NONE ? p->destination : NULL) {
+		if (p->in_transit_depth < inside)
+			p->in_transit_depth = (uint8_t)inside;
+		inside++;
+	}
+	port->destination = destination;
+	return true;
+}
+
+/* -- into a space -- */
+
+kern_return_t space_insert_reserve(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
+{
+	struct name *entry = NULL;
+
+	*name = port == PORT_NULL ? MACH_PORT_NAME_NULL : MACH_PORT_NAME_DEAD;
+	if (!port_valid(port) || port->dead)
+		return KERN_SUCCESS;
+	if (space->dead)
+		return KERN_INVALID_TASK;
+	if (disposition != MACH_MSG_TYPE_PORT_SEND_ONCE)
+		entry = name_of_port(space, port);
+	if (entry != NULL) {
+		if (entry->type & NAME_RESERVED)
+			entry->urefs++;
+		*name = entry->name;
+		return KERN_SUCCESS;
+	}
+	entry = name_make(space, name_choose(space));
+	if (entry == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	if (port->dead) {
+		name_free(entry);
+		return KERN_SUCCESS;
+	}
+	name_attach(entry, port, NAME_RESERVED |
+		    (disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? MACH_PORT_TYPE_SEND_ONCE : 0));
+	entry->urefs = 1;
+	*name = entry->name;
+	return KERN_SUCCESS;
+}
+
+/* One user reference more, if there can be. */
+static void insert_uref(struct name *entry)
+{
+	if (entry->urefs < MACH_PORT_UREFS_MAX)
+		entry->urefs++;
+}
+
+static void insert_send(struct name *entry, struct port *port)
+{
+	insert_uref(entry);
+	if (entry->type & MACH_PORT_TYPE_SEND)
+		right_uncount_send(port);
+	entry->type |= MACH_PORT_TYPE_SEND;
+	port_unref(port);
+}
+
+static void insert_receive(struct name *entry, struct port *port)
+{
+	entry->type |= MACH_PORT_TYPE_RECEIVE;
+	port->receiver = entry->space;
+	port->receiver_name = entry->name;
+	port->destination = NULL;
+	port->make_send_count = 0;
+	port_unref(port);
+}
+
+void space_insert_commit(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
+{
+	struct name *entry;
+
+	if (!port_valid(port))
+		return;
+	if (name == MACH_PORT_NAME_DEAD) {
+		right_release(port, disposition);
+		return;
+	}
+	entry = radix_lookup(&space->names, name);
+	assert(entry != NULL);
+	if (entry->type & NAME_RESERVED) {
+		entry->type &= ~NAME_RESERVED;
+		entry->urefs = 0;
+		space->hint = name + 1;
+	}
+	if (entry->port == NULL) {
+		/* The port died since the reservation: the user has a dead name. */
+		insert_uref(entry);
+		right_release(port, disposition);
+	} else if (disposition == MACH_MSG_TYPE_PORT_SEND) {
+		insert_send(entry, port);
+	} else if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
+		insert_receive(entry, port);
+	} else {
+		entry->urefs = 1;
+		port_unref(port);
+	}
+}
+
+void space_insert_cancel(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
+{
+	struct name *entry;
+
+	(void)disposition;
+	if (!port_valid(port) || name == MACH_PORT_NAME_DEAD)
+		return;
+	entry = radix_lookup(&space->names, name);
+	assert(entry != NULL);
+	/* An entry that held a right before, or holds one by now, stays. */
+	if ((entry->type & NAME_RESERVED) && --entry->urefs == 0)
+		name_free(entry);
+}
+
+kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
+{
+	kern_return_t kr = space_insert_reserve(space, port, disposition, name);
+
+	if (kr == KERN_SUCCESS)
+		space_insert_commit(space, port, disposition, *name);
+	return kr;
+}
+
+kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
+{
+	bool once = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE;
+	struct name *entry = NULL;
+	uint32_t hint = space->hint;
+
+	if (!MACH_PORT_NAME_VALID(name) || !MACH_MSG_TYPE_PORT_ANY_RIGHT(disposition))
+		return KERN_INVALID_VALUE;
+	if (!port_valid(port) || port->dead)
+		return KERN_INVALID_CAPABILITY;
+	if (space->dead)
+		return KERN_INVALID_TASK;
+	if (!once)
+		entry = name_of_port(space, port);
+	if (entry != NULL && entry->name != name)
+		return KERN_RIGHT_EXISTS;
+	if (entry != NULL && disposition == MACH_MSG_TYPE_PORT_SEND && entry->urefs >= MACH_PORT_UREFS_MAX)
+		return KERN_UREFS_OVERFLOW;
+	if (entry == NULL) {
+		if (radix_lookup(&space->names, name) != NULL)
+			return KERN_NAME_EXISTS;
+		entry = name_make(space, name);
+		if (entry == NULL)
+			return KERN_RESOURCE_SHORTAGE;
+		if (port->dead) {
+			name_free(entry);
+			return KERN_INVALID_CAPABILITY;
+		}
+		name_attach(entry, port, NAME_RESERVED | (once ? MACH_PORT_TYPE_SEND_ONCE : 0));
+	}
+	space_insert_commit(space, port, disposition, name);
+	space->hint = hint;
+	return KERN_SUCCESS;
+}
+
+/* -- out of a space -- */
+
+kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type)
+{
+	uint32_t wanted;
+	struct name *entry;
+
+	switch (type) {
+	case MACH_MSG_TYPE_MOVE_RECEIVE:
+	case MACH_MSG_TYPE_MAKE_SEND:
+	case MACH_MSG_TYPE_MAKE_SEND_ONCE:
+		wanted = MACH_PORT_TYPE_RECEIVE;
+		break;
+	case MACH_MSG_TYPE_MOVE_SEND:
+	case MACH_MSG_TYPE_COPY_SEND:
+		wanted = MACH_PORT_TYPE_SEND | MACH_PORT_TYPE_DEAD_NAME;
+		break;
+	case MACH_MSG_TYPE_MOVE_SEND_ONCE:
+		wanted = MACH_PORT_TYPE_SEND_ONCE | MACH_PORT_TYPE_DEAD_NAME;
+		break;
+	default:
+		return KERN_INVALID_VALUE;
+	}
+	if (!MACH_PORT_NAME_VALID(name))
+		return KERN_SUCCESS;
+	entry = space_lookup(space, name);
+	if (entry == NULL)
+		return KERN_INVALID_NAME;
+	return (entry->type & wanted) ? KERN_SUCCESS : KERN_INVALID_RIGHT;
+}
+
+/* All three: the right that leaves gets a reference of its own; the entry goes when it held nothing else. */
+static void take_send(struct name *entry)
+{
+	struct port *port = entry->port;
+
+	port_ref(port);
+	if (--entry->urefs != 0) {
+		port->send_rights++;
+		return;
+	}
+	entry->type &= ~MACH_PORT_TYPE_SEND;
+	if ((entry->type & MACH_PORT_TYPE_RECEIVE) == 0)
+		name_free(entry);
+}
+
+static void take_receive(struct name *entry)
+{
+	struct port *port = entry->port;
+
+	port_ref(port);
+	entry->type &= ~MACH_PORT_TYPE_RECEIVE;
+	if ((entry->type & MACH_PORT_TYPE_SEND) == 0)
+		name_free(entry);
+	right_detach_receive(port);
+}
+
+static void take_send_once(struct name *entry)
+{
+	port_ref(entry->port);
+	name_free(entry);
+}
+
+static kern_return_t take_living(struct space *space, struct name *entry, uint32_t type, struct port **port)
+{
+	*port = entry->port;
+	switch (type) {
+	case MACH_MSG_TYPE_MOVE_RECEIVE:
+		take_receive(entry);
+		break;
+	case MACH_MSG_TYPE_MAKE_SEND:
+		right_make_send(*port);
+		break;
+	case MACH_MSG_TYPE_MAKE_SEND_ONCE:
+		if (right_make_send_once(*port, space->payer) == PORT_NULL)
+			return KERN_RESOURCE_SHORTAGE;
+		break;
+	case MACH_MSG_TYPE_MOVE_SEND:
+		take_send(entry);
+		break;
+	case MACH_MSG_TYPE_COPY_SEND:
+		right_copy_send(*port);
+		break;
+	default:
+		take_send_once(entry);
+		break;
+	}
+	return KERN_SUCCESS;
+}
+
+static uint32_t taken_disposition(uint32_t type)
+{
+	if (type == MACH_MSG_TYPE_COPY_SEND || type == MACH_MSG_TYPE_MAKE_SEND)
+		return MACH_MSG_TYPE_PORT_SEND;
+	if (type == MACH_MSG_TYPE_MAKE_SEND_ONCE)
+		return MACH_MSG_TYPE_PORT_SEND_ONCE;
+	return type;
+}
+
+kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *disposition)
+{
+	kern_return_t kr = space_take_check(space, name, type);
+	struct name *entry;
+
+	if (kr != KERN_SUCCESS)
+		return kr;
+	*disposition = taken_disposition(type);
+	*port = name == MACH_PORT_NAME_NULL ? PORT_NULL : PORT_DEAD;
+	if (!MACH_PORT_NAME_VALID(name))
+		return KERN_SUCCESS;
+	entry = space_lookup(space, name);
+	if ((entry->type & MACH_PORT_TYPE_DEAD_NAME) == 0)
+		return take_living(space, entry, type, port);
+	if (type != MACH_MSG_TYPE_COPY_SEND)
+		name_lose_dead(entry, 1);
+	return KERN_SUCCESS;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rights outside spaces: counted, and followed when receive rights travel. The moves in and out of spaces are in space.h. */
+#ifndef IPC_RIGHT_H
+#define IPC_RIGHT_H
+#include <stdbool.h>
+#include "ipc/port.h"
+
+#define TRANSIT_DEPTH_MAX 32
+
+/* The receive right of port (held by nobody now) is about to be queued at destination. False: it would end in its own
+   queue, or nest deeper than TRANSIT_DEPTH_MAX; nothing is changed, the message is to be discarded. Undone by itself when
+   the right is inserted in a space or released. O(TRANSIT_DEPTH_MAX). */
+bool right_transit_begin(struct port *port, struct port *destination);
+/* The receive right leaves its space: out of its set, waiting receivers are told, counts that do not travel are reset. */
+void right_detach_receive(struct port *port);
+/* One send or send-once right fewer; the reference is the caller's affair. The last send right may cause a no-senders
+   notification; nothing else is sent. */
+void right_uncount_send(struct port *port);
+void right_uncount_send_once(struct port *port);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Name spaces.
+
+   The key in the radix tree is the whole 32-bit name: users may choose any but 0 and ~0. Names that the kernel chooses are small
+   and dense, and not those freed last (name_choose). Names, tree nodes and the ports made here are charged to the ledger of the
+   space's task, whoever calls.
+
+   A name whose port has died is a dead name from the moment it is looked at, whether or not the dismantling of the port has
+   come to it yet. */
+#include "ipc/space.h"
+#include "ipc/kmsg.h"
+#include "ipc/mqueue.h"
+#include "ipc/name.h"
+#include "ipc/notify.h"
+#include "kern/assert.h"
+
+#define SPACE_PIECE 32		/* names destroyed in one go */
+
+void space_system_init(void)
+{
+	name_system_init();
+}
+
+void space_init(struct space *space, struct ledger *payer)
+{
+	*space = (struct space){ .payer = payer, .hint = 1 };
+	radix_init(&space->names, payer);
+}
+
+bool space_dismantle(struct space *space)
+{
+	space->dead = true;
+	for (unsigned left = SPACE_PIECE; left != 0; left--) {
+		uint64_t key = 0;
+		struct name *entry = radix_next(&space->names, &key);
+
+		if (entry == NULL)
+			return true;
+		/* As any use of the name would: the request of a dead port's name is for a dead name. */
+		space_lookup(space, entry->name);
+		name_destroy(entry);
+	}
+	return false;
+}
+
+struct name *space_lookup(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = radix_lookup(&space->names, name);
+
+	if (entry == NULL || (entry->type & NAME_RESERVED))
+		return NULL;
+	if (entry->port != NULL && entry->port->dead)
+		name_died(entry);
+	return entry;
+}
+
+struct port *space_port(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = space_lookup(space, name);
+
+	return entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) ? entry->port : NULL;
+}
+
+void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type)
+{
+	struct port *port = space_port(space, name);
+
+	return port != NULL && type != KOBJECT_NONE && port->kobject_type == type ? port->kobject : NULL;
+}
+
+/* Gives the reserved entry what it was made for. */
+static void allocate_commit(struct name *entry, mach_port_right_t right, struct port *port)
+{
+	entry->type = MACH_PORT_TYPE(right);
+	if (port == NULL) {
+		entry->urefs = 1;
+		return;
+	}
+	name_attach(entry, port, MACH_PORT_TYPE(right));
+	port->receiver = entry->space;
+	port->receiver_name = entry->name;
+	port_unref(port);
+}
+
+kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
+{
+	bool choose = *name == MACH_PORT_NAME_NULL;
+	struct port *port = NULL;
+	struct name *entry;
+
+	if (right != MACH_PORT_RIGHT_RECEIVE && right != MACH_PORT_RIGHT_PORT_SET && right != MACH_PORT_RIGHT_DEAD_NAME)
+		return KERN_INVALID_VALUE;
+	if (*name == MACH_PORT_NAME_DEAD)
+		return KERN_INVALID_VALUE;
+	if (space->dead)
+		return KERN_INVALID_TASK;
+	if (!choose && radix_lookup(&space->names, *name) != NULL)
+		return KERN_NAME_EXISTS;
+	entry = name_make(space, choose ? name_choose(space) : *name);
+	if (entry == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	if (right != MACH_PORT_RIGHT_DEAD_NAME) {
+		port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->payer);
+		if (port == NULL) {
+			name_free(entry);
+			return KERN_RESOURCE_SHORTAGE;
+		}
+	}
+	allocate_commit(entry, right, port);
+	*name = entry->name;
+	if (choose)
+		space->hint = entry->name + 1;
+	return KERN_SUCCESS;
+}
+
+kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to)
+{
+	struct name *entry;
+
+	if (!MACH_PORT_NAME_VALID(to))
+		return KERN_INVALID_VALUE;
+	entry = space_lookup(space, from);
+	if (entry == NULL)
+		return KERN_INVALID_NAME;
+	if (radix_lookup(&space->names, to) != NULL)
+		return KERN_NAME_EXISTS;
+	if (!radix_reserve(&space->names, to))
+		return KERN_RESOURCE_SHORTAGE;
+	/* In this order: removing the old name could take the new one's reserved nodes away. */
+	radix_insert(&space->names, to, entry);
+	radix_remove(&space->names, from);
+	name_unkey(entry);
+	entry->name = to;
+	name_rekey(entry);
+	if (entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET))
+		entry->port->receiver_name = to;
+	return KERN_SUCCESS;
+}
+
+static void entry_check(struct space *space, struct name *entry)
+{
+	uint32_t type = entry->type & ~NAME_RESERVED;
+
+	assert(entry->space == space);
+	assert(entry->dead_request == NULL || entry->port != NULL);
+	if (entry->type & NAME_RESERVED)
+		return;
+	switch (type) {
+	case MACH_PORT_TYPE_DEAD_NAME:
+		assert(entry->port == NULL && entry->urefs != 0 && entry->urefs <= MACH_PORT_UREFS_MAX);
+		return;
+	case MACH_PORT_TYPE_SEND_ONCE:
+		assert(entry->urefs == 1 && entry->port->send_once_rights != 0);
+		break;
+	case MACH_PORT_TYPE_PORT_SET:
+		assert(entry->port->kobject_type == KOBJECT_PORT_SET);
+		assert(entry->port->receiver == space && entry->port->receiver_name == entry->name);
+		return;
+	case MACH_PORT_TYPE_SEND:
+	case MACH_PORT_TYPE_SEND_RECEIVE:
+		assert(entry->urefs != 0 && entry->port->send_rights != 0);
+		assert(name_of_port(space, entry->port) == entry);
+		break;
+	default:
+		assert(type == MACH_PORT_TYPE_RECEIVE && entry->urefs == 0);
+		assert(name_of_port(space, entry->port) == entry);
+		break;
+	}
+	if (type & MACH_PORT_TYPE_RECEIVE)
+		assert(entry->port->receiver == space && entry->port->receiver_name == entry->name);
+	assert(entry->port->kobject_type != KOBJECT_PORT_SET);
+}
+
+void space_check(struct space *space)
+{
+	uint32_t count = 0;
+	struct name *entry;
+
+	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
+		assert(entry->name == key && MACH_PORT_NAME_VALID(entry->name));
+		entry_check(space, entry);
+		count++;
+	}
+	assert(count == space->count);
+	assert(space->count != 0 || space->names.nodes == 0);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Name spaces of tasks: names in a radix tree, each a right. Theory in space.c. */
+#ifndef IPC_SPACE_H
+#define IPC_SPACE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/kern_return.h>
+#include <mach/port.h>
+#include "ipc/port.h"
+#include "mem/radix.h"
+
+struct name {
+	RB_ENTRY(name) node;		/* in port->names */
+	struct port *port;		/* port or port set; NULL: a plain dead name */
+	struct space *space;
+	struct port *dead_request;	/* send-once right for the dead-name notification, or NULL */
+	uint32_t name;
+	uint32_t urefs;			/* of the send, send-once (1) or dead-name right; of a reserved entry: open reservations */
+	uint32_t type;			/* MACH_PORT_TYPE_... bits, NAME_RESERVED */
+};
+
+/* In type: the entry is reserved for a right that is being received; to users it does not exist yet. */
+#define NAME_RESERVED 1u
+/* User references at most, of a send right or dead name. */
+#define MACH_PORT_UREFS_MAX 65535u
+
+struct space {
+	struct radix names;		/* name -> struct name * */
+	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
+	uint32_t count;			/* names */
+	uint32_t hint;			/* where the search for a free name starts */
+	bool dead;
+};
+
+void space_system_init(void);
+void space_init(struct space *space, struct ledger *payer);
+/* One bounded piece of destroying all names; true when none is left. */
+bool space_dismantle(struct space *space);
+/* The name's entry, NULL: no such name. A name whose port has died is turned into a dead name here. */
+struct name *space_lookup(struct space *space, mach_port_name_t name);
+/* Port of a name that holds a send (or send-once when once is set) right; no right is moved. NULL if none. */
+struct port *space_port(struct space *space, mach_port_name_t name);
+/* Converts names for traps and kernel calls: the kernel object behind a send right. */
+void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type);
+
+/* Receiving rights. reserve: everything that inserting this right will need (name, node), so that commit cannot fail; *name is
+   what it will be called (the name of send or receive rights held already is used again). A dead port or PORT_DEAD gives
+   MACH_PORT_NAME_DEAD, NULL gives MACH_PORT_NAME_NULL. disposition MACH_MSG_TYPE_PORT_*. Any number of reservations may be
+   open at once, also of the same right. commit consumes the right; cancel leaves it with the caller.
+   A user reference too many stays at the maximum (manual: Exchanging Port Rights). Charged to the space's ledger.
+   KERN_RESOURCE_SHORTAGE, KERN_INVALID_TASK (dead space). */
+kern_return_t space_insert_reserve(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name);
+void space_insert_commit(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
+void space_insert_cancel(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
+/* The same in one: consumes the right on success. Also the pseudo-receive of a failed send. */
+kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name);
+/* Under this very name (mach_port_insert_right; codes as there). Consumes the right on success. */
+kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
+
+/* Taking rights out of a space for a message. check: whether it can be done (KERN_INVALID_NAME, KERN_INVALID_RIGHT), without
+   doing it; take does it. type MACH_MSG_TYPE_MOVE_*, COPY_SEND, MAKE_*. After a successful check only MAKE_SEND_ONCE can fail:
+   its prepaid message is charged to the space's ledger (KERN_RESOURCE_SHORTAGE). The names MACH_PORT_NAME_NULL and _DEAD give
+   PORT_NULL and PORT_DEAD, a dead name gives PORT_DEAD where the manual says so. *disposition: MACH_MSG_TYPE_PORT_*.
+   To undo a take: space_insert. */
+kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type);
+kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *disposition);
+
+/* Allocates receive right, port set or dead name under any or (name != 0) that name. */
+kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name);
+/* mach_port_rename; codes as there. */
+kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to);
+/* Invariants of the space and its names; panics when broken. */
+void space_check(struct space *space);
+
+#endif

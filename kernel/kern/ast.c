@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is done before a return to user mode. */
+#include "kern/ast.h"
+#include "kern/device.h"
+#include "kern/sched.h"
+#include "kern/task.h"
+#include "kern/timer.h"
+#include "mem/reap.h"
+#include "x86_64/machine.h"
+
+/* Pieces of long destruction worked off in one pass: many by the thread whose call deferred them, a
+   single one by any other that comes past; a busy bystander hardly pays for the dead. */
+#define AST_REAP_OWN 8
+#define AST_REAP_OTHERS 1
+
+static bool reschedule;
+
+void ast_set(void)
+{
+	cpu_current()->ast = true;
+}
+
+void ast_reschedule(void)
+{
+	reschedule = true;
+	ast_set();
+}
+
+/* A tick or input: wakes those whose time has come. */
+static void ast_events(void)
+{
+	struct cpu *cpu = cpu_current();
+
+	cpu->ast = false;
+	if (cpu->tick) {
+		cpu->tick = false;
+		sched_tick();
+		timer_expire();
+	}
+	device_ast();
+}
+
+void ast_idle(void)
+{
+	ast_events();
+	reschedule = false;
+}
+
+void ast_handle(struct thread *thread)
+{
+	unsigned steps;
+
+	ast_events();
+	sched_handoff_undo();
+	for (steps = thread->works_off ? AST_REAP_OWN : AST_REAP_OTHERS; steps > 0 && reap_one(); steps--)
+		machine_window();
+	if (thread->state != THREAD_RUNNING)
+		sched_switch();
+	if (!sched_runnable(thread)) {
+		thread->state = THREAD_STOPPED;
+		sched_switch();
+	}
+	if (!reap_pending())
+		thread->works_off = false;
+	else if (thread->works_off)
+		ast_set();
+	if (reschedule) {
+		reschedule = false;
+		sched_yield();
+	}
+}

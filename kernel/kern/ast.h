@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is looked at before a return to user mode: ticks, rescheduling, deadlines, dead things. */
+#ifndef KERN_AST_H
+#define KERN_AST_H
+
+/* Have ast_handle called before the next return to user mode. */
+void ast_set(void);
+/* The same, and switch threads there. */
+void ast_reschedule(void);
+/* Ticks and input, while no thread runs. */
+void ast_idle(void);
+/* sched.c: a tick passed; and: the hand-off did not take place. */
+void sched_tick(void);
+void sched_handoff_undo(void);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What mem tells the kernel: denials, fail-nth, memory pressure. */
+/*
+ * A denial leaves two traces: the record of the thread whose call it was (ledger_last_denial), and
+ * an event in a ring of the last DENIALS_KEPT of the machine (ledger_denials). A flood is denied
+ * thousands of times in a row for the same reason; that is one event with a count, so that it does
+ * not push the others out.
+ */
+#include "kern/denials.h"
+#include "kern/string.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "mem/reap.h"
+#include "mem/upcalls.h"
+#include "mem/zone.h"
+
+static struct ledger_denial ring[DENIALS_KEPT];
+static uint32_t ring_next, ring_count;
+
+static bool same_kind(const struct ledger_denial *a, const struct ledger_denial *b)
+{
+	return a->resource == b->resource && a->ledger_id == b->ledger_id && a->site == b->site &&
+	       strcmp(a->task, b->task) == 0;
+}
+
+/* Makes *kept the newer denial; the count goes on when it is of the same kind. */
+static void denial_keep(struct ledger_denial *kept, const struct ledger_denial *new)
+{
+	uint64_t count = kept->count != 0 && same_kind(kept, new) ? kept->count : 0;
+
+	*kept = *new;
+	kept->count = count + 1;
+}
+
+static void ring_add(const struct ledger_denial *denial)
+{
+	struct ledger_denial *last = &ring[(ring_next + DENIALS_KEPT - 1) % DENIALS_KEPT];
+
+	if (ring_count != 0 && same_kind(last, denial)) {
+		denial_keep(last, denial);
+		return;
+	}
+	ring[ring_next] = *denial;
+	ring_next = (ring_next + 1) % DENIALS_KEPT;
+	if (ring_count < DENIALS_KEPT)
+		ring_count++;
+}
+
+void mem_denied(const struct ledger_denial *denial)
+{
+	struct thread *thread = thread_current();
+	struct ledger_denial event = *denial;
+
+	strlcpy(event.task, thread != NULL ? thread->task->name : "kernel", sizeof(event.task));
+	if (thread != NULL)
+		denial_keep(&thread->denial, &event);
+	ring_add(&event);
+}
+
+uint32_t denials_copy(struct ledger_denial events[DENIALS_KEPT])
+{
+	for (uint32_t i = 0; i < ring_count; i++)
+		events[i] = ring[(ring_next + DENIALS_KEPT - ring_count + i) % DENIALS_KEPT];
+	return ring_count;
+}
+
+bool mem_fail_nth(const struct alloc_site *site)
+{
+	struct thread *thread = thread_current();
+
+	if (thread == NULL || thread->fail_armed == 0 || --thread->fail_armed != 0)
+		return false;
+	thread->fail_fired = true;
+	thread->fail_site = site;
+	return true;
+}
+
+/* -- memory pressure -- */
+
+static struct reap pressure_work;
+static bool pressure_pending;
+
+static bool pressure_step(struct reap *item)
+{
+	(void)item;
+	pressure_pending = false;
+	zone_reclaim();
+	return true;
+}
+
+/* Under pressure all zones give their empty slabs back, as soon as nobody is in the middle of one. */
+void mem_pressure_changed(unsigned level)
+{
+	if (level == 0 || pressure_pending)
+		return;
+	pressure_pending = true;
+	reap_defer_live(&pressure_work, pressure_step);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Devices: console, time, com1 and RAM disks, and the calls of subsystem device. Theory in
+   device.c. */
+#ifndef KERN_DEVICE_H
+#define KERN_DEVICE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "kern/wait.h"
+
+struct port;
+struct vm_object;
+struct device;
+
+/* Devices that move characters. */
+struct device_chars {
+	void (*write)(const char *bytes, uint64_t size);
+	/* Input that is there, at most max bytes, left where it is; and its consumption. */
+	uint32_t (*peek)(char *to, uint32_t max);
+	void (*drop)(uint32_t count);
+};
+
+struct device {
+	char name[16];
+	struct port *port;			/* its kernel port; lives as long as the kernel */
+	uint64_t open_count;			/* 0: calls on it fail */
+	const struct device_chars *chars;	/* NULL: not a character device */
+	struct thread_queue readers;		/* blocked in a read */
+	struct vm_object *object;		/* its bytes, held for ever; NULL: it cannot be mapped */
+	struct port *pager;			/* memory object port of object */
+	uint64_t size_bytes;			/* of a RAM disk; 0: none */
+};
+
+/* Makes the master port and the devices, paid by the root ledger. Boot only; ends the machine
+   when denied. */
+void device_init(void);
+/* Makes the bytes [physical, physical + size) the next device rd0, rd1, ...; returns its number.
+   Boot only. */
+unsigned device_add_ramdisk(uint64_t physical, uint64_t size);
+/* The port that device_open asks for; no right is made. */
+struct port *device_master_port(void);
+/* From ast_handle and the idle loop: wakes readers for whom input has come. */
+void device_ast(void);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions as messages. Theory in exception.c. */
+#ifndef KERN_EXCEPTION_H
+#define KERN_EXCEPTION_H
+#include <stdint.h>
+
+struct port;
+struct thread;
+
+/*
+ * The current thread, in user mode, has an exception (mach/exception.h): makes it wait while its handler is asked (the thread's
+ * exception port, then the task's); without a handler its task is killed. On return the thread waits or is dead. Allocates
+ * nothing.
+ */
+void exception_raise(struct thread *thread, unsigned exception, unsigned code, uint64_t subcode);
+/* The send-once right for the answer was given up: as an answer that the exception was not handled. */
+void exception_reply_lost(struct thread *thread);
+/*
+ * sender's message, by sender->msg, to a thread's kernel port by a send-once right: the answer to the exception of that thread. Goes on
+ * with the receive part. Returns mach_msg's code or KERN_BLOCKED.
+ */
+int64_t exception_reply_message(struct thread *sender, struct port *port, const uint8_t *head, uint32_t have);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scheduler.
+ *
+ * CPU time is divided first between the children of the root ledger (users, services) and the root
+ * itself: each has a share with a weight, and the share that has had the least time for its weight
+ * runs next (virtual time, as in Duda and Cheriton's and Waldspurger's stride scheduling). So ten
+ * thousand ready threads of one user get one user's part. Inside a share the most urgent priority
+ * goes first, equals take turns of a quantum.
+ *
+ * A share that becomes ready after a pause starts at the time of the share that runs, less nothing:
+ * it cannot save up time while it sleeps.
+ *
+ * There is no kernel stack to switch. sched_switch empties the CPU's one stack, loads the chosen
+ * thread's address space and either runs the continuation of its wait or returns to user mode.
+ *
+ * Direct hand-off: a woken thread may be run next on the waker's share, without touching a queue.
+ * If the waker does not block after all, ast_handle queues the woken thread. The quantum goes on
+ * counting across hand-offs, so that two threads that call each other do not keep the CPU.
+ *
+ * Invariants: a thread is on a queue exactly when its state is THREAD_READY and it is not the
+ * hand-off; a share is in the tree exactly when ready > 0; no thread of a dead or suspended task runs.
+ */
+#include "kern/sched.h"
+#include "kern/assert.h"
+#include "kern/ast.h"
+#include "kern/string.h"
+#include "kern/task.h"
+#include "mem/ledger.h"
+#include "mem/page.h"
+#include "mem/reap.h"
+#include "x86_64/machine.h"
+#include "x86_64/pmap.h"
+
+RB_HEAD(share_tree, sched_share);
+
+static int share_compare(const struct sched_share *a, const struct sched_share *b)
+{
+	if (a->virtual_ns != b->virtual_ns)
+		return a->virtual_ns < b->virtual_ns ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+RB_GENERATE_STATIC(share_tree, sched_share, node, share_compare)
+
+static struct share_tree ready_shares = RB_INITIALIZER(&ready_shares);
+static struct sched_share root_share;
+static struct thread *handoff;		/* woken, to run next */
+static uint64_t clock_virtual_ns;	/* time of the share that ran last: where late-comers start */
+static uint64_t switched_ns;		/* when the current thread began to run */
+static unsigned quantum_ticks;		/* that the current thread, and those it handed off to, have had */
+
+void sched_init(void)
+{
+	root_share.weight = SCHED_WEIGHT_DEFAULT;
+	root_ledger.share = &root_share;
+}
+
+bool sched_share_create(struct ledger *ledger)
+{
+	struct page *page = kpage_alloc(&root_ledger);
+	struct sched_share *share;
+
+	_Static_assert(sizeof(*share) <= PAGE_SIZE, "a share is one page");
+	if (page == NULL)
+		return false;
+	share = page_address(page);
+	memset(share, 0, sizeof(*share));
+	share->weight = SCHED_WEIGHT_DEFAULT;
+	share->virtual_ns = clock_virtual_ns;
+	ledger->share = share;
+	return true;
+}
+
+static void share_free_if_unused(struct sched_share *share)
+{
+	struct thread *current = thread_current();
+
+	if (!share->retired || share->threads != 0)
+		return;
+	/* Only these two can be running on a borrowed share. */
+	if (current != NULL && current->share == share)
+		current->share = current->home;
+	if (handoff != NULL && handoff->share == share)
+		handoff->share = handoff->home;
+	kpage_free(page_of_address(share));
+}
+
+void sched_share_retire(struct ledger *ledger)
+{
+	struct sched_share *share = ledger->share;
+
+	if (share == NULL || share == &root_share)
+		return;
+	ledger->share = NULL;
+	share->retired = true;
+	share_free_if_unused(share);
+}
+
+void sched_share_weight(struct ledger *ledger, uint32_t weight)
+{
+	struct sched_share *share = ledger->share;
+
+	if (share != NULL)
+		share->weight = weight;
+}
+
+struct sched_share *sched_share_of(struct ledger *ledger)
+{
+	while (ledger->share == NULL && ledger->parent != NULL)
+		ledger = ledger->parent;
+	return ledger->share != NULL ? ledger->share : &root_share;
+}
+
+void sched_thread_enter(struct thread *thread)
+{
+	thread->home = sched_share_of(thread->payer);
+	thread->home->threads++;
+	thread->share = thread->home;
+}
+
+void sched_thread_leave(struct thread *thread)
+{
+	struct sched_share *share = thread->home;
+
+	thread->home = thread->share = NULL;
+	share->threads--;
+	share_free_if_unused(share);
+}
+
+bool sched_runnable(const struct thread *thread)
+{
+	return thread->state != THREAD_DEAD && thread->suspend_count == 0 &&
+	       thread->task->suspend_count == 0 && !thread->task->dead;
+}
+
+/* Appends to, or with front set puts at the head of, the ring of the thread's priority. */
+static void queue_insert(struct thread *thread, bool front)
+{
+	struct sched_share *share = thread->share;
+	struct thread **head = &share->queue[thread->priority];
+
+	if (*head == NULL) {
+		thread->run_next = thread->run_prev = thread;
+		*head = thread;
+		share->ready_mask |= 1ull << thread->priority;
+	} else {
+		thread->run_next = *head;
+		thread->run_prev = (*head)->run_prev;
+		thread->run_prev->run_next = thread;
+		(*head)->run_prev = thread;
+		if (front)
+			*head = thread;
+	}
+	if (share->ready++ == 0) {
+		if (share->virtual_ns < clock_virtual_ns)
+			share->virtual_ns = clock_virtual_ns;
+		RB_INSERT(share_tree, &ready_shares, share);
+	}
+}
+
+static void queue_remove(struct thread *thread)
+{
+	struct sched_share *share = thread->share;
+	struct thread **head = &share->queue[thread->priority];
+
+	if (thread->run_next == thread) {
+		*head = NULL;
+		share->ready_mask &= ~(1ull << thread->priority);
+	} else {
+		thread->run_prev->run_next = thread->run_next;
+		thread->run_next->run_prev = thread->run_prev;
+		if (*head == thread)
+			*head = thread->run_next;
+	}
+	if (--share->ready == 0)
+		RB_REMOVE(share_tree, &ready_shares, share);
+}
+
+/* True if the thread, now queued, should run before the current one. */
+static bool preempts(const struct thread *thread, const struct thread *current)
+{
+	if (current == NULL)
+		return true;
+	if (thread->share == current->share)
+		return thread->priority < current->priority;
+	return thread->share->virtual_ns < current->share->virtual_ns;
+}
+
+void sched_ready(struct thread *thread)
+{
+	if (!sched_runnable(thread)) {
+		thread->state = THREAD_STOPPED;
+		return;
+	}
+	thread->state = THREAD_READY;
+	queue_insert(thread, false);
+	if (preempts(thread, cpu_current()->thread))
+		ast_reschedule();
+}
+
+void sched_unready(struct thread *thread)
+{
+	assert(thread->state == THREAD_READY);
+	if (handoff == thread)
+		handoff = NULL;
+	else
+		queue_remove(thread);
+	thread->state = THREAD_STOPPED;
+}
+
+void sched_resume(struct thread *thread)
+{
+	if (thread->state == THREAD_STOPPED)
+		sched_ready(thread);
+}
+
+void sched_handoff(struct thread *thread)
+{
+	struct thread *current = thread_current();
+
+	if (handoff != NULL || current == NULL || !sched_runnable(thread)) {
+		sched_ready(thread);
+		return;
+	}
+	thread->state = THREAD_READY;
+	thread->share = current->share;
+	handoff = thread;
+	ast_set();
+}
+
+/* The waker goes on running after all: the woken thread takes its place in the queue. */
+void sched_handoff_undo(void)
+{
+	struct thread *thread = handoff;
+
+	if (thread == NULL)
+		return;
+	handoff = NULL;
+	thread->share = thread->home;
+	sched_ready(thread);
+}
+
+void sched_set_priority(struct thread *thread, unsigned priority)
+{
+	bool queued = thread->state == THREAD_READY && handoff != thread;
+
+	if (queued)
+		queue_remove(thread);
+	thread->priority = (uint8_t)priority;
+	if (queued)
+		queue_insert(thread, false);
+	if (thread == thread_current() || queued)
+		ast_reschedule();
+}
+
+/* Charges the time since the last switch to the thread and its share. */
+static void account(struct thread *thread)
+{
+	uint64_t now = clock_uptime_ns(), ran = now - switched_ns;
+	struct sched_share *share = thread->share;
+	bool listed;
+
+	switched_ns = now;
+	thread->cpu_ns += ran;
+	if (share == NULL)
+		return;
+	listed = share->ready > 0;
+	if (listed)
+		RB_REMOVE(share_tree, &ready_shares, share);
+	share->virtual_ns += ran * SCHED_WEIGHT_DEFAULT / share->weight;
+	if (listed)
+		RB_INSERT(share_tree, &ready_shares, share);
+	if (share->virtual_ns > clock_virtual_ns) {
+		struct sched_share *first = RB_MIN(share_tree, &ready_shares);
+
+		clock_virtual_ns = first != NULL && first->virtual_ns < share->virtual_ns ?
+			(first->virtual_ns > clock_virtual_ns ? first->virtual_ns : clock_virtual_ns) :
+			share->virtual_ns;
+	}
+}
+
+uint64_t sched_cpu_ns(const struct thread *thread)
+{
+	if (thread == thread_current())
+		return thread->cpu_ns + (clock_uptime_ns() - switched_ns);
+	return thread->cpu_ns;
+}
+
+void sched_tick(void)
+{
+	struct thread *current = thread_current();
+	struct sched_share *first;
+
+	if (current == NULL)
+		return;
+	account(current);
+	first = RB_MIN(share_tree, &ready_shares);
+	if (first == NULL)
+		return;
+	if (first != current->share ? first->virtual_ns < current->share->virtual_ns :
+	    (first->ready_mask & ((2ull << current->priority) - 1)) != 0) {
+		if (++quantum_ticks >= SCHED_QUANTUM_MS * CLOCK_TICK_HZ / 1000)
+			ast_reschedule();
+	}
+}
+
+static struct thread *choose(void)
+{
+	struct sched_share *share;
+	struct thread *thread = handoff;
+
+	if (thread != NULL) {
+		handoff = NULL;
+		if (sched_runnable(thread))
+			return thread;
+		thread->state = THREAD_STOPPED;
+	}
+	while ((share = RB_MIN(share_tree, &ready_shares)) != NULL) {
+		thread = share->queue[__builtin_ctzll(share->ready_mask)];
+		queue_remove(thread);
+		if (sched_runnable(thread)) {
+			quantum_ticks = 0;
+			return thread;
+		}
+		thread->state = THREAD_STOPPED;
+	}
+	return NULL;
+}
+
+/* Nothing to run: dismantle dead things, else sleep until an interrupt. */
+static struct thread *idle(void)
+{
+	struct thread *thread;
+	struct cpu *cpu = cpu_current();
+
+	while ((thread = choose()) == NULL) {
+		if (!reap_one() && !cpu->ast)
+			machine_idle();
+		else
+			machine_window();
+		ast_idle();
+	}
+	return thread;
+}
+
+/* On the empty stack, in the new thread's context. */
+static void thread_continue(void *argument)
+{
+	struct thread *thread = argument;
+	void (*continuation)(struct thread *, int) = thread->wait.continuation;
+
+	if (continuation != NULL) {
+		thread->wait.continuation = NULL;
+		continuation(thread, thread->wait.result);
+		if (thread->state != THREAD_RUNNING)
+			sched_switch();
+	}
+	user_return();
+}
+
+void sched_switch(void)
+{
+	struct cpu *cpu = cpu_current();
+	struct thread *from = cpu->thread, *to;
+
+	if (from != NULL) {
+		account(from);
+		if (from->state == THREAD_DEAD) {
+			machine_switch(from, NULL, &kernel_pmap);
+			thread_bury(from);
+			from = NULL;
+		}
+	}
+	to = choose();
+	if (to == NULL) {
+		if (from != NULL)
+			machine_switch(from, NULL, &kernel_pmap);
+		from = NULL;
+		to = idle();
+		switched_ns = clock_uptime_ns();
+	}
+	to->state = THREAD_RUNNING;
+	if (to != from)
+		machine_switch(from, to, &to->task->map.pmap);
+	stack_reset_call(thread_continue, to);
+}
+
+void sched_yield(void)
+{
+	struct thread *current = thread_current();
+
+	account(current);
+	current->share = current->home;
+	sched_ready(current);
+	sched_switch();
+}

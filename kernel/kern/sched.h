@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The scheduler: shares of the root's children by virtual time, Mach priorities inside one. Theory in sched.c. */
+#ifndef KERN_SCHED_H
+#define KERN_SCHED_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/tree.h>
+#include "kern/thread.h"
+
+struct ledger;
+
+#define SCHED_PRIORITIES 64		/* 0 is the most urgent */
+#define SCHED_PRIORITY_USER 25		/* what new tasks have */
+#define SCHED_PRIORITY_LOWEST (SCHED_PRIORITIES - 1)
+#define SCHED_QUANTUM_MS 10
+#define SCHED_WEIGHT_DEFAULT 100
+
+/* The run queue of one child of the root ledger (or of the root itself), and the time it has had. */
+struct sched_share {
+	RB_ENTRY(sched_share) node;	/* in the tree of shares that have ready threads, by time */
+	uint64_t virtual_ns;		/* CPU time had, divided by weight */
+	uint64_t ready_mask;		/* bit p: queue p is not empty */
+	uint32_t ready;			/* threads queued */
+	uint32_t threads;		/* threads whose home this is */
+	uint32_t weight;
+	bool retired;			/* its ledger is gone: freed with its last thread */
+	struct thread *queue[SCHED_PRIORITIES];	/* rings; the head runs next */
+};
+
+void sched_init(void);
+/* A share for a child of the root ledger: one kernel page, paid by the root. False: denied. */
+bool sched_share_create(struct ledger *ledger);
+/* The ledger is terminated: its share goes when its last thread has gone. */
+void sched_share_retire(struct ledger *ledger);
+void sched_share_weight(struct ledger *ledger, uint32_t weight);
+/* The share whose time the ledger's threads use: that of the root's child above it. */
+struct sched_share *sched_share_of(struct ledger *ledger);
+/* Counts a thread in, or out, of its home share. */
+void sched_thread_enter(struct thread *thread);
+void sched_thread_leave(struct thread *thread);
+
+/* True if nothing stops the thread from running. */
+bool sched_runnable(const struct thread *thread);
+/* Queues a thread that may run (or marks it stopped, if it may not). */
+void sched_ready(struct thread *thread);
+/* Takes a ready thread off its queue. */
+void sched_unready(struct thread *thread);
+/* The next switch goes to this woken thread, on the current thread's share. */
+void sched_handoff(struct thread *thread);
+/* Leaves the current thread as it is (waiting, stopped, dead or queued) and runs another. */
+_Noreturn void sched_switch(void);
+/* The current thread stays ready, behind its equals; others run first. */
+_Noreturn void sched_yield(void);
+/* The same for an order of priorities that changed: requeues a ready thread. */
+void sched_set_priority(struct thread *thread, unsigned priority);
+/* A thread that is not on a queue and not current may run again (resume). */
+void sched_resume(struct thread *thread);
+/* The current thread's CPU time, up to now. */
+uint64_t sched_cpu_ns(const struct thread *thread);
+
+#endif

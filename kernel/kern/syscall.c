@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System calls: the table of Mach traps, and the small ones.
+ *
+ * The number is -eax. A handler returns the result for rax, or KERN_BLOCKED when it has made the
+ * thread wait, stop or die. The traps "by name" do for a port name in the caller's own space what the
+ * message of the same name does; where that does not apply they return MACH_SEND_INTERRUPTED, and
+ * the user's stub sends the message instead.
+ */
+#include "kern/syscall.h"
+#include <mach/exception.h>
+#include <mach/kern_return.h>
+#include <mach/machine/thread_status.h>
+#include <mach/message.h>
+#include <mach/thread_switch.h>
+#include "ipc/mach_msg.h"
+#include "ipc/port.h"
+#include "ipc/space.h"
+#include "kern/ast.h"
+#include "kern/exception.h"
+#include "kern/host.h"
+#include "kern/printf.h"
+#include "kern/sched.h"
+#include "kern/task.h"
+#include "kern/thread_state.h"
+#include "mach_port_server.h"
+#include "mach_server.h"
+#include "mem/reap.h"
+#include "vm/copy.h"
+#include "x86_64/machine.h"
+
+#define ARG(thread, i) syscall_argument(thread, i)
+#define NAME(thread, i) ((mach_port_name_t)ARG(thread, i))
+#define PRINT_MAX 256
+
+bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n)
+{
+	uint64_t stack = thread->regs.rsp + 8;
+	kern_return_t error = copyin(&thread->task->map, arguments, stack, n * sizeof(*arguments));
+
+	if (error == KERN_SUCCESS)
+		return true;
+	if (error != KERN_RESOURCE_SHORTAGE)
+		error = KERN_INVALID_ADDRESS;
+	exception_raise(thread, EXC_BAD_ACCESS, (unsigned)error, stack);
+	return false;
+}
+
+static struct task *own_task(struct thread *thread, mach_port_name_t name)
+{
+	return space_kobject(&thread->task->space, name, KOBJECT_TASK);
+}
+
+static int64_t trap_null(struct thread *thread)
+{
+	(void)thread;
+	return 0;
+}
+
+static int64_t trap_use_message(struct thread *thread)
+{
+	(void)thread;
+	return MACH_SEND_INTERRUPTED;
+}
+
+static int64_t trap_mach_reply_port(struct thread *thread)
+{
+	mach_port_name_t name = MACH_PORT_NAME_NULL;
+
+	if (space_allocate(&thread->task->space, MACH_PORT_RIGHT_RECEIVE, &name) != KERN_SUCCESS)
+		return MACH_PORT_NAME_NULL;
+	return name;
+}
+
+/* A send right to a kernel port for the caller; null when its ledger denies the name. */
+static int64_t self_right(struct thread *thread, struct port *port)
+{
+	mach_port_name_t name;
+
+	if (port == NULL)
+		return MACH_PORT_NAME_NULL;
+	right_make_send(port);
+	if (space_insert(&thread->task->space, port, MACH_MSG_TYPE_PORT_SEND, &name) == KERN_SUCCESS)
+		return name;
+	right_release_send(port);
+	return MACH_PORT_NAME_NULL;
+}
+
+static int64_t trap_mach_thread_self(struct thread *thread)
+{
+	return self_right(thread, thread->self);
+}
+
+static int64_t trap_mach_task_self(struct thread *thread)
+{
+	return self_right(thread, thread->task->self);
+}
+
+static int64_t trap_mach_host_self(struct thread *thread)
+{
+	return self_right(thread, host_port);
+}
+
+static int64_t trap_mach_print(struct thread *thread)
+{
+	char text[PRINT_MAX];
+	kern_return_t error = copyin_string(&thread->task->map, text, ARG(thread, 0), sizeof(text));
+
+	if (error == KERN_INVALID_ARGUMENT)	/* longer: what fits */
+		text[sizeof(text) - 1] = '\0';
+	else if (error != KERN_SUCCESS)
+		return error;
+	printf("%s", text);
+	return KERN_SUCCESS;
+}
+
+/* The thread's call is over with this result; others may run before it goes on. */
+_Noreturn static void yield_with(struct thread *thread, int64_t result)
+{
+	thread_set_result(thread, result);
+	sched_yield();
+}
+
+static int64_t trap_swtch(struct thread *thread)
+{
+	yield_with(thread, 1);
+}
+
+static int64_t trap_swtch_pri(struct thread *thread)
+{
+	thread_depress(thread, 0);
+	yield_with(thread, 1);
+}
+
+static void switch_wait_cancel(struct thread *thread, enum wait_reason reason)
+{
+	thread_set_result(thread, reason == WAIT_ABORTED ? KERN_ABORTED : KERN_SUCCESS);
+}
+
+static int64_t trap_thread_switch(struct thread *thread)
+{
+	mach_port_name_t name = NAME(thread, 0);
+	int option = (int)ARG(thread, 1);
+	uint32_t time_ms = (uint32_t)ARG(thread, 2);
+	struct thread *target = NULL;
+
+	if (option != SWITCH_OPTION_NONE && option != SWITCH_OPTION_DEPRESS && option != SWITCH_OPTION_WAIT)
+		return KERN_INVALID_ARGUMENT;
+	if (name != MACH_PORT_NAME_NULL)
+		target = space_kobject(&thread->task->space, name, KOBJECT_THREAD);
+	if (option == SWITCH_OPTION_WAIT) {
+		wait_begin(thread, "sleep", NULL, NULL, switch_wait_cancel, time_ms);
+		return KERN_BLOCKED;
+	}
+	if (option == SWITCH_OPTION_DEPRESS)
+		thread_depress(thread, time_ms);
+	if (target != NULL && target->state == THREAD_READY && target->share == thread->share) {
+		sched_unready(target);
+		sched_handoff(target);
+	}
+	yield_with(thread, KERN_SUCCESS);
+}
+
+static int64_t trap_vm_allocate(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+	struct vm_map *own = &thread->task->map;
+	uint64_t address;
+	kern_return_t error;
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	if (copyin(own, &address, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS ||
+	    copyout_prepare(own, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS)
+		return MACH_SEND_INTERRUPTED;
+	error = vm_map_allocate(&task->map, &address, ARG(thread, 2), (uint32_t)ARG(thread, 3) != 0);
+	if (error == KERN_SUCCESS)
+		copyout(own, ARG(thread, 1), &address, sizeof(address));
+	return error;
+}
+
+static int64_t trap_vm_deallocate(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	return vm_map_deallocate(&task->map, ARG(thread, 1), ARG(thread, 2));
+}
+
+static int64_t trap_vm_map(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+	struct vm_map *own = &thread->task->map;
+	mach_port_name_t object_name = NAME(thread, 5);
+	struct port *object = NULL;
+	uint64_t rest[5], address;
+	kern_return_t error;
+
+	if (!syscall_stack_arguments(thread, rest, 5))
+		return KERN_BLOCKED;
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	if (object_name != MACH_PORT_NAME_NULL) {
+		object = space_port(&thread->task->space, object_name);
+		if (object == NULL)
+			return MACH_SEND_INTERRUPTED;
+	}
+	if (copyin(own, &address, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS ||
+	    copyout_prepare(own, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS)
+		return MACH_SEND_INTERRUPTED;
+	if (object != NULL)
+		return MACH_SEND_INTERRUPTED;	/* the message carries the right; this call would only borrow it */
+	error = vm_map(&task->map, &address, ARG(thread, 2), ARG(thread, 3), (boolean_t)ARG(thread, 4), NULL,
+		       rest[0], (boolean_t)rest[1], (vm_prot_t)rest[2], (vm_prot_t)rest[3], (vm_inherit_t)rest[4]);
+	if (error == KERN_SUCCESS)
+		copyout(own, ARG(thread, 1), &address, sizeof(address));
+	return error;
+}
+
+/* Copies a 4-byte result out; the place has been prepared. */
+static void put_name(struct thread *thread, uint64_t where, mach_port_name_t name)
+{
+	copyout(&thread->task->map, where, &name, sizeof(name));
+}
+
+static int64_t trap_task_create(struct thread *thread)
+{
+	struct task *parent = own_task(thread, NAME(thread, 0)), *child;
+	struct space *space = &thread->task->space;
+	mach_port_name_t name;
+	int error;
+
+	if (parent == NULL ||
+	    copyout_prepare(&thread->task->map, ARG(thread, 2), sizeof(name)) != KERN_SUCCESS)
+		return MACH_SEND_INTERRUPTED;
+	child = task_make(parent, parent->ledger, (uint32_t)ARG(thread, 1) != 0, &error);
+	if (child == NULL)
+		return error;
+	right_make_send(child->self);
+	error = space_insert(space, child->self, MACH_MSG_TYPE_PORT_SEND, &name);
+	if (error != KERN_SUCCESS) {
+		right_release_send(child->self);
+		task_kill(child);
+		return error;
+	}
+	/* Forking write-protected the caller's pages: prepare again, which cannot be denied a table. */
+	if (copyout_prepare(&thread->task->map, ARG(thread, 2), sizeof(name)) != KERN_SUCCESS) {
+		mach_port_deallocate(space, name);
+		task_kill(child);
+		return KERN_RESOURCE_SHORTAGE;
+	}
+	put_name(thread, ARG(thread, 2), name);
+	return KERN_SUCCESS;
+}
+
+static int64_t trap_task_terminate(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	task_kill(task);
+	return KERN_SUCCESS;
+}
+
+static int64_t trap_task_suspend(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+
+	return task == NULL ? MACH_SEND_INTERRUPTED : task_suspend(task);
+}
+
+static int64_t trap_mach_port_allocate(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+	mach_port_name_t name = MACH_PORT_NAME_NULL;
+	kern_return_t error;
+
+	if (task == NULL ||
+	    copyout_prepare(&thread->task->map, ARG(thread, 2), sizeof(name)) != KERN_SUCCESS)
+		return MACH_SEND_INTERRUPTED;
+	error = mach_port_allocate(&task->space, (mach_port_right_t)ARG(thread, 1), &name);
+	if (error == KERN_SUCCESS)
+		put_name(thread, ARG(thread, 2), name);
+	return error;
+}
+
+static int64_t trap_mach_port_deallocate(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	return mach_port_deallocate(&task->space, NAME(thread, 1));
+}
+
+static int64_t trap_mach_port_allocate_name(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	return mach_port_allocate_name(&task->space, (mach_port_right_t)ARG(thread, 1), NAME(thread, 2));
+}
+
+static int64_t trap_thread_depress_abort(struct thread *thread)
+{
+	struct thread *target = space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_THREAD);
+
+	if (target == NULL)
+		return MACH_SEND_INTERRUPTED;
+	thread_depress_end(target);
+	return KERN_SUCCESS;
+}
+
+static int64_t trap_thread_set_self_state(struct thread *thread)
+{
+	uint32_t state[THREAD_STATE_WORDS_MAX];
+	uint32_t count = (uint32_t)ARG(thread, 2);
+	kern_return_t error;
+
+	if (count > THREAD_STATE_WORDS_MAX)
+		return KERN_INVALID_ARGUMENT;
+	error = copyin(&thread->task->map, state, ARG(thread, 1), count * sizeof(state[0]));
+	if (error != KERN_SUCCESS)
+		return error;
+	return thread_state_set(thread, (int)ARG(thread, 0), state, count);
+}
+
+#define TRAP_TABLE_SIZE 130
+
+/* Without a handler: KERN_INVALID_ARGUMENT. */
+static int64_t (*const traps[TRAP_TABLE_SIZE])(struct thread *) = {
+	[10] = trap_null, [11] = trap_null, [12] = trap_null, [13] = trap_null,
+	[55] = trap_null, [56] = trap_null,
+	[25] = trap_mach_msg,
+	[26] = trap_mach_reply_port,
+	[27] = trap_mach_thread_self,
+	[28] = trap_mach_task_self,
+	[29] = trap_mach_host_self,
+	[30] = trap_mach_print,
+	[39] = trap_use_message,
+	[40] = trap_use_message,
+	[59] = trap_swtch_pri,
+	[60] = trap_swtch,
+	[61] = trap_thread_switch,
+	[64] = trap_vm_map,
+	[65] = trap_vm_allocate,
+	[66] = trap_vm_deallocate,
+	[68] = trap_task_create,
+	[69] = trap_task_terminate,
+	[70] = trap_task_suspend,
+	[71] = trap_use_message,	/* task_set_special_port */
+	[72] = trap_mach_port_allocate,
+	[73] = trap_mach_port_deallocate,
+	[74] = trap_use_message,	/* mach_port_insert_right */
+	[75] = trap_mach_port_allocate_name,
+	[76] = trap_thread_depress_abort,
+	[77] = trap_thread_set_self_state,
+};
+
+void syscall_dispatch(struct thread *thread)
+{
+	int32_t number = (int32_t)thread->regs.rax;
+	uint32_t index = (uint32_t)-number;
+	uint64_t deferred;
+	int64_t result;
+
+	thread->fail_armed = thread->fail_nth;
+	thread->fail_nth = 0;
+	if (number > 0 || index >= TRAP_TABLE_SIZE) {
+		exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, 0);
+		sched_switch();
+	}
+	deferred = reap_deferred();
+	result = traps[index] != NULL ? traps[index](thread) : KERN_INVALID_ARGUMENT;
+	if (result != KERN_BLOCKED)
+		thread_set_result(thread, result);
+	if (reap_deferred() != deferred) {
+		thread->works_off = true;
+		ast_set();
+	}
+	if (thread->state != THREAD_RUNNING)
+		sched_switch();
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* System calls: arguments of the current one. */
+#ifndef KERN_SYSCALL_H
+#define KERN_SYSCALL_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "kern/thread.h"
+
+/* Arguments 0..5 are in registers, 6 and up on the user stack. */
+static inline uint64_t syscall_argument(const struct thread *thread, unsigned i)
+{
+	const struct regs *regs = &thread->regs;
+
+	switch (i) {
+	case 0: return regs->rdi;
+	case 1: return regs->rsi;
+	case 2: return regs->rdx;
+	case 3: return regs->r10;
+	case 4: return regs->r8;
+	default: return regs->r9;
+	}
+}
+/* Reads n arguments from the user stack (number 6 first). False: unreadable, the exception has been raised. */
+bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n);
+
+#endif

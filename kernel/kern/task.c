@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tasks: made empty or as a copy, suspended, killed.
+ *
+ * A task is charged to one ledger, together with everything made in it. Killing one is a long
+ * destruction: it is detached at once (its port dies, none of its threads is chosen to run again),
+ * and taken apart in pieces by reaping: threads, then names, then memory. None of that needs memory.
+ */
+#include "kern/task.h"
+#include "ipc/port.h"
+#include "kern/assert.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "kern/thread.h"
+#include "mem/zone.h"
+#include "x86_64/machine.h"
+
+/* Threads killed in one piece of reaping. */
+#define TASK_REAP_THREADS 32
+
+struct zone task_zone;
+struct task_list task_list = LIST_HEAD_INITIALIZER(task_list);
+static uint32_t next_id = 1;
+
+static struct ledger *task_payer(const void *element)
+{
+	return ((const struct task *)element)->ledger;
+}
+
+void task_init(void)
+{
+	zone_init(&task_zone, "task", sizeof(struct task), LEDGER_TASKS, task_payer);
+}
+
+struct task *task_by_id(uint32_t id)
+{
+	struct task *task;
+
+	LIST_FOREACH(task, &task_list, all)
+		if (task->id == id)
+			return task;
+	return NULL;
+}
+
+static struct port *copy_send_or_null(struct port *port)
+{
+	return port != NULL ? right_copy_send(port) : NULL;
+}
+
+static void task_inherit(struct task *task, struct task *parent)
+{
+	unsigned i;
+
+	task->priority = parent->priority;
+	task->exception_port = copy_send_or_null(parent->exception_port);
+	task->bootstrap_port = copy_send_or_null(parent->bootstrap_port);
+	for (i = 0; i < TASK_PORT_REGISTER_MAX; i++)
+		task->registered[i] = copy_send_or_null(parent->registered[i]);
+	task->map.size_limit = parent->map.size_limit;
+	task->map.size_limit_max = parent->map.size_limit_max;
+	strlcpy(task->name, parent->name, sizeof(task->name));
+}
+
+static bool task_reap(struct reap *reap);
+
+struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
+{
+	struct task *task = zone_alloc(&task_zone, ledger);
+
+	*error = KERN_RESOURCE_SHORTAGE;
+	if (task == NULL)
+		return NULL;
+	memset(task, 0, sizeof(*task));
+	task->ledger = ledger;
+	task->priority = SCHED_PRIORITY_USER;
+	LIST_INIT(&task->threads);
+	if (!vm_map_create(&task->map, ledger))
+		goto out_task;
+	space_init(&task->space, ledger);
+	task->self = port_make_kernel(KOBJECT_TASK, task, ledger);
+	if (task->self == NULL)
+		goto out_map;
+	if (parent != NULL && inherit_memory) {
+		*error = vm_map_fork(&parent->map, &task->map);
+		if (*error != KERN_SUCCESS)
+			goto out_port;
+	}
+	*error = KERN_SUCCESS;
+	task->id = next_id++;
+	task->created_ns = clock_uptime_ns();
+	if (parent != NULL)
+		task_inherit(task, parent);
+	LIST_INSERT_HEAD(&task_list, task, all);
+	LIST_INSERT_HEAD(&ledger->tasks, task, ledger_link);
+	return task;
+
+out_port:
+	port_destroy_kernel(task->self);
+out_map:
+	while (!vm_map_dismantle(&task->map))
+		continue;
+out_task:
+	zone_free(&task_zone, task, ledger);
+	return NULL;
+}
+
+static void release_send_or_null(struct port **port)
+{
+	if (*port != NULL)
+		right_release_send(*port);
+	*port = NULL;
+}
+
+void task_kill(struct task *task)
+{
+	struct thread *current = thread_current();
+	unsigned i;
+
+	if (task->dead)
+		return;
+	task->dead = true;
+	port_destroy_kernel(task->self);
+	task->self = NULL;
+	release_send_or_null(&task->exception_port);
+	release_send_or_null(&task->bootstrap_port);
+	for (i = 0; i < TASK_PORT_REGISTER_MAX; i++)
+		release_send_or_null(&task->registered[i]);
+	LIST_REMOVE(task, all);
+	LIST_REMOVE(task, ledger_link);
+	if (current != NULL && current->task == task) {
+		thread_kill(current);
+		machine_switch(current, current, &kernel_pmap);
+	}
+	reap_defer(&task->reap, task_reap);
+}
+
+/* One piece of taking a dead task apart. */
+static bool task_reap(struct reap *reap)
+{
+	struct task *task = (struct task *)((char *)reap - offsetof(struct task, reap));
+	struct thread *thread;
+	unsigned n;
+
+	for (n = 0; n < TASK_REAP_THREADS; n++) {
+		thread = LIST_FIRST(&task->threads);
+		if (thread == NULL)
+			break;
+		thread_kill(thread);
+	}
+	if (n > 0 || !space_dismantle(&task->space) || !vm_map_dismantle(&task->map))
+		return false;
+	zone_free(&task_zone, task, task->ledger);
+	return true;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tasks: an address space, a name space, threads, and the ledger that pays. */
+#ifndef KERN_TASK_H
+#define KERN_TASK_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/queue.h>
+#include "ipc/space.h"
+#include "mem/reap.h"
+#include "vm/map.h"
+
+#define TASK_PORT_REGISTER_MAX 4
+
+struct task {
+	struct vm_map map;
+	struct space space;
+	struct ledger *ledger;			/* pays for it and for what it makes */
+	struct port *self;			/* kernel port; NULL when dead */
+	struct port *exception_port;		/* send rights or NULL */
+	struct port *bootstrap_port;
+	struct port *registered[TASK_PORT_REGISTER_MAX];
+	LIST_HEAD(, thread) threads;
+	uint32_t thread_count;
+	uint32_t suspend_count;
+	uint8_t priority;
+	bool dead;
+	LIST_ENTRY(task) all;
+	LIST_ENTRY(task) ledger_link;
+	struct reap reap;
+	uint64_t created_ns, dead_threads_cpu_ns;
+	uint64_t faults, zero_fills, cow_faults, messages_sent, messages_received;
+	uint32_t id;
+	char name[32];
+};
+
+extern struct zone task_zone;
+extern LIST_HEAD(task_list, task) task_list;
+/* NULL: denied, nothing changed. parent NULL: empty, no special ports. */
+struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error);
+void task_kill(struct task *task);
+void task_init(void);		/* zones */
+/* The task with this id, NULL: none. */
+struct task *task_by_id(uint32_t id);
+static inline struct task *task_of_map(struct vm_map *map) { return (struct task *)((char *)map - __builtin_offsetof(struct task, map)); }
+static inline struct task *task_of_space(struct space *space) { return (struct task *)((char *)space - __builtin_offsetof(struct task, space)); }
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads: made, suspended, resumed, killed.
+ *
+ * A thread is its saved registers and a wait record. It is charged to its task's ledger: one thread,
+ * one port (its kernel port), one message (prepaid: its exceptions can always be sent), and an FPU
+ * state from its first FPU instruction on.
+ *
+ * Only the current thread runs in the kernel, so any other is ready, waiting or stopped and can be
+ * killed on the spot. The current thread is marked dead and buried by sched_switch, when neither
+ * the CPU nor the address space is its own any more.
+ */
+#include "kern/thread.h"
+#include "ipc/kmsg.h"
+#include "ipc/mach_msg.h"
+#include "ipc/port.h"
+#include "kern/assert.h"
+#include "kern/ast.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "kern/task.h"
+#include "kern/timer.h"
+#include "mem/zone.h"
+#include "x86_64/machine.h"
+
+struct zone thread_zone, fpu_zone;
+static uint32_t next_id = 1;
+
+static struct ledger *thread_payer(const void *element)
+{
+	return ((const struct thread *)element)->payer;
+}
+
+/* Behind the image stands who pays: the audit needs it. */
+static struct ledger *fpu_payer(const void *element)
+{
+	return *(struct ledger *const *)((const char *)element + FPU_STATE_SIZE);
+}
+
+void thread_init(void)
+{
+	zone_init(&thread_zone, "thread", sizeof(struct thread), LEDGER_THREADS, thread_payer);
+	zone_init(&fpu_zone, "fpu", FPU_STATE_SIZE + sizeof(struct ledger *), LEDGER_FPUS, fpu_payer);
+}
+
+struct thread *thread_current(void)
+{
+	return cpu_current()->thread;
+}
+
+struct thread *thread_make(struct task *task)
+{
+	struct thread *thread = zone_alloc(&thread_zone, task->ledger);
+
+	if (thread == NULL)
+		return NULL;
+	memset(thread, 0, sizeof(*thread));
+	thread->payer = task->ledger;
+	thread->exc_kmsg = kmsg_alloc(KMSG_SMALL, task->ledger);
+	if (thread->exc_kmsg == NULL)
+		goto out_thread;
+	thread->self = port_make_kernel(KOBJECT_THREAD, thread, task->ledger);
+	if (thread->self == NULL)
+		goto out_message;
+	thread->exc_kmsg->thread = thread;
+	machine_thread_init(&thread->regs, 0, 0);
+	thread->task = task;
+	thread->id = next_id++;
+	thread->suspend_count = 1;
+	thread->state = THREAD_STOPPED;
+	thread->priority = thread->base_priority = task->priority;
+	thread->max_priority = SCHED_PRIORITY_USER < task->priority ? SCHED_PRIORITY_USER : task->priority;
+	thread->created_ns = clock_uptime_ns();
+	LIST_INSERT_HEAD(&task->threads, thread, task_link);
+	task->thread_count++;
+	sched_thread_enter(thread);
+	return thread;
+
+out_message:
+	kmsg_free(thread->exc_kmsg);
+out_thread:
+	zone_free(&thread_zone, thread, task->ledger);
+	return NULL;
+}
+
+/* What can go while the thread may still be current. */
+static void thread_detach(struct thread *thread)
+{
+	struct task *task = thread->task;
+
+	task->dead_threads_cpu_ns += sched_cpu_ns(thread);
+	LIST_REMOVE(thread, task_link);
+	task->thread_count--;
+	port_destroy_kernel(thread->self);
+	thread->self = NULL;
+	if (thread->exception_port != NULL)
+		right_release_send(thread->exception_port);
+	thread->exception_port = NULL;
+	msg_abandon(thread);
+}
+
+void thread_bury(struct thread *thread)
+{
+	struct cpu *cpu = cpu_current();
+
+	assert(thread->state == THREAD_DEAD);
+	if (cpu->fpu_owner == thread)
+		cpu->fpu_owner = NULL;
+	if (thread->fpu != NULL)
+		zone_free(&fpu_zone, thread->fpu, thread->payer);
+	kmsg_free(thread->exc_kmsg);
+	sched_thread_leave(thread);
+	zone_free(&thread_zone, thread, thread->payer);
+}
+
+void thread_kill(struct thread *thread)
+{
+	if (thread->state == THREAD_DEAD)
+		return;
+	wait_cancel(thread, WAIT_KILLED);
+	thread_depress_end(thread);
+	if (thread->state == THREAD_READY)
+		sched_unready(thread);
+	thread_detach(thread);
+	thread->state = THREAD_DEAD;
+	if (thread == thread_current())
+		ast_set();
+	else
+		thread_bury(thread);
+}
+
+void thread_suspend_one(struct thread *thread)
+{
+	if (thread->suspend_count++ > 0)
+		return;
+	if (thread->state == THREAD_READY)
+		sched_unready(thread);
+	if (thread == thread_current())
+		ast_set();
+}
+
+kern_return_t thread_resume_one(struct thread *thread)
+{
+	if (thread->suspend_count == 0)
+		return KERN_FAILURE;
+	if (--thread->suspend_count == 0)
+		sched_resume(thread);
+	return KERN_SUCCESS;
+}
+
+/*
+ * Depression: the thread steps behind all others for a while (thread_switch, swtch_pri). The end of
+ * it uses the thread's deadline, which no wait needs meanwhile: a thread that waits is not depressed.
+ */
+void thread_depress(struct thread *thread, uint32_t time_ms)
+{
+	thread_depress_end(thread);
+	thread->depressed = true;
+	thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)time_ms * 1000000 + 1;
+	timer_start(thread);
+	sched_set_priority(thread, SCHED_PRIORITY_LOWEST);
+}
+
+void thread_depress_end(struct thread *thread)
+{
+	if (!thread->depressed)
+		return;
+	thread->depressed = false;
+	timer_stop(thread);
+	sched_set_priority(thread, thread->base_priority);
+}
+
+void thread_set_base_priority(struct thread *thread, unsigned priority)
+{
+	thread->base_priority = (uint8_t)priority;
+	if (!thread->depressed)
+		sched_set_priority(thread, priority);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Threads: saved user registers, a wait record, scheduling state. Theory in thread.c. */
+#ifndef KERN_THREAD_H
+#define KERN_THREAD_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <mach/kern_return.h>
+#include <mach/message.h>
+#include <weir/ledger.h>
+#include "kern/wait.h"
+#include "mem/reap.h"
+#include "x86_64/regs.h"
+
+struct task;
+struct port;
+struct kmsg;
+struct ledger;
+struct sched_share;
+
+enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_STOPPED, THREAD_DEAD };
+
+/* The arguments of a mach_msg in progress, and of a kernel call whose reply is still due. ipc/ owns it. */
+struct msg_state {
+	uint64_t buffer;		/* user address */
+	uint32_t option;
+	uint32_t send_size, receive_size;
+	uint32_t receive_name;
+	uint32_t timeout_ms;
+	uint32_t notify;
+	int64_t send_deadline_ns, receive_deadline_ns;
+	struct kmsg *kmsg;		/* message being built or a kernel call's request */
+	struct port *receive_object;	/* port or set waited on */
+	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
+	uint32_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
+	uint32_t reply_id;
+	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
+};
+
+struct thread {
+	struct regs regs;		/* must be first */
+	struct wait wait;
+	struct task *task;
+	struct port *self;		/* kernel port, NULL when dead */
+	struct port *exception_port;	/* send right or NULL */
+	void *fpu;			/* FPU_STATE_SIZE bytes or NULL */
+	struct msg_state msg;
+	/* exception in progress (kern/exception.c) */
+	struct { uint32_t exception, code; uint64_t subcode; bool task_level; } exc;
+	struct kmsg *exc_kmsg;		/* embedded-like: prepaid with the thread, queued as its exception message */
+	/* scheduling */
+	enum thread_state state;
+	uint8_t priority;		/* now (depressed: the lowest) */
+	uint8_t base_priority, max_priority;
+	bool depressed;
+	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
+	uint32_t suspend_count;
+	struct sched_share *home;	/* its ledger's share of the CPU */
+	struct sched_share *share;	/* whose time it runs on: home, or a caller's (hand-off) */
+	struct thread *run_next, *run_prev;	/* ring of its run queue */
+	uint64_t cpu_ns, created_ns;
+	/* debugging and accounting */
+	struct ledger_denial denial;	/* the last; count 0: none */
+	uint32_t fail_nth;		/* 0: off; armed for the next call */
+	uint32_t fail_armed;
+	bool fail_fired;
+	const struct alloc_site *fail_site;
+	struct ledger *payer;
+	LIST_ENTRY(thread) task_link;
+	struct reap reap;
+	uint32_t id;
+	char name[32];
+};
+
+/* The current thread; NULL while idle or booting. */
+struct thread *thread_current(void);
+static inline void thread_set_result(struct thread *thread, int64_t result) { thread->regs.rax = (uint64_t)result; }
+
+/* A suspended-once (Mach: suspend count 1) thread of the task; charges the task's ledger. NULL: denied. */
+struct thread *thread_make(struct task *task);
+/* Terminates: cancels its wait, takes it off all queues; its memory goes by reaping. The current thread too
+   (then the caller must return KERN_BLOCKED-wise: it never runs again). */
+void thread_kill(struct thread *thread);
+/* The last of a dead thread that was current: called when another address space is active. */
+void thread_bury(struct thread *thread);
+void thread_init(void);		/* zones */
+void thread_suspend_one(struct thread *thread);
+/* KERN_FAILURE: it was not suspended. */
+kern_return_t thread_resume_one(struct thread *thread);
+/* Behind all others for time_ms, or until it is ended. */
+void thread_depress(struct thread *thread, uint32_t time_ms);
+void thread_depress_end(struct thread *thread);
+void thread_set_base_priority(struct thread *thread, unsigned priority);
+extern struct zone thread_zone, fpu_zone;
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Wait records: what a blocked thread waits for. It holds this and its saved registers, nothing else. */
+#ifndef KERN_WAIT_H
+#define KERN_WAIT_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/queue.h>
+#include <weir/tree.h>
+
+struct thread;
+
+/* Internal result of a handler that has made its thread wait. Never seen by users. */
+#define KERN_BLOCKED (-1000)
+
+enum wait_reason { WAIT_TIMED_OUT = 1, WAIT_ABORTED, WAIT_KILLED };
+
+struct wait {
+	const char *what;		/* NULL: not waiting; else for ps: "receive", "send", "gsync", ... */
+	/* Runs in the thread's context after thread_wake. */
+	void (*continuation)(struct thread *thread, int result);
+	/* Unlinks the thread from what it waits for and sets its saved rax for the reason; any context.
+	   May make it wait for something else (wait_begin), but not when it is killed. */
+	void (*cancel)(struct thread *thread, enum wait_reason reason);
+	void *object;			/* what it waits on */
+	uint64_t word[4];		/* the waiter's */
+	int result;			/* of thread_wake */
+	union {
+		TAILQ_ENTRY(thread) link;	/* in the queue of object */
+		RB_ENTRY(thread) node;		/* in a tree of waiters (gsync) */
+	};
+	uint64_t deadline_ns;		/* 0: none */
+	RB_ENTRY(thread) timer;		/* in the tree of deadlines */
+};
+TAILQ_HEAD(thread_queue, thread);
+
+/* Makes the current thread wait; the caller has linked it (wait.link) and returns KERN_BLOCKED.
+   timeout_ms: -1 none. A waiting thread is off the run queues. */
+void wait_begin(struct thread *thread, const char *what, void *object,
+		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
+		int64_t timeout_ms);
+/* Ends the wait with a result: the caller has unlinked the thread. It becomes runnable and its continuation will run. */
+void thread_wake(struct thread *thread, int result);
+/* The same, and the CPU goes to it as soon as the caller blocks (direct hand-off, on the caller's share). */
+void thread_wake_handoff(struct thread *thread, int result);
+/* Ends the wait by cancel(reason): the thread becomes runnable without a continuation. No-op if it does not wait. */
+void wait_cancel(struct thread *thread, enum wait_reason reason);
+
+#endif

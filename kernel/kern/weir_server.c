@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Calls on the privileged host port about the kernel itself (weir/weir.defs). */
+#include <mach/kern_return.h>
+#include "ipc/krpc.h"
+#include "ipc/port.h"
+#include "kern/assert.h"
+#include "kern/printf.h"
+#include "kern/sched.h"
+#include "kern/string.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "mem/audit.h"
+#include "mem/ledger.h"
+#include "mem/page.h"
+#include "mem/upcalls.h"
+#include "mem/zone.h"
+#include "vm/copy.h"
+#include "weir_server.h"
+#include "x86_64/machine.h"
+
+/* Tasks that weir_task_list tells of at most, the newest: it is for people, and built in one static buffer. */
+#define TASKS_MAX 512
+#define ZONES_MAX 32
+#define WINDOW 64		/* threads looked at before interrupts get a window */
+#define HALT_STATUS_MASK 0xff
+
+/* -- memory -- */
+
+static void zone_info(const struct zone *zone, struct weir_zone_info *info)
+{
+	*info = (struct weir_zone_info){
+		.elem_size = zone->elem_size, .count = zone->count, .free = zone_free_count(zone),
+		.slabs = zone->slabs, .max = zone->max, .reserve = zone_reserve(zone), .peak = zone->peak,
+		.allocs = zone->allocs, .frees = zone->allocs - zone->count, .failures = zone->failures,
+		.resource = zone->resource,
+	};
+	strlcpy(info->name, zone->name, sizeof(info->name));
+}
+
+kern_return_t weir_zone_info(struct host *host_priv, struct vm_copy **zones, mach_msg_type_number_t *count)
+{
+	static struct weir_zone_info infos[ZONES_MAX];
+	struct zone *zone;
+	uint32_t n = 0;
+
+	_Static_assert(LEDGER_KMEM <= ZONES_MAX, "one zone a resource");
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	LIST_FOREACH(zone, &zone_list, all)
+		zone_info(zone, &infos[n++]);
+	*count = n;
+	return vm_copy_from_kernel(infos, n * sizeof(infos[0]), thread_current()->task->ledger, zones);
+}
+
+kern_return_t weir_zone_set_max(struct host *host_priv, const char *name, uint64_t max)
+{
+	struct zone *zone;
+
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	zone = zone_find(name);
+	if (zone == NULL)
+		return KERN_INVALID_ARGUMENT;
+	zone_set_max(zone, max);
+	return KERN_SUCCESS;
+}
+
+kern_return_t weir_memory_info(struct host *host_priv, weir_memory_info_t *info)
+{
+	struct page_counts pages;
+
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	page_count(&pages);
+	*info = (weir_memory_info_t){
+		.ram_pages = pages.total, .free_pages = pages.free, .zone_map_pages = zone_map_used_pages(),
+		.zone_map_limit_pages = zone_map_limit_pages(), .user_pages = pages.user,
+		.kernel_pages = pages.kernel + pages.slab,
+	};
+	return KERN_SUCCESS;
+}
+
+/* -- debugging -- */
+
+kern_return_t weir_debug_fail_nth(struct host *host_priv, struct thread *thread, int nth, int *fired, char *site)
+{
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	if (thread == NULL || nth < 0)
+		return KERN_INVALID_ARGUMENT;
+	*fired = thread->fail_fired;
+	site[0] = 0;
+	if (thread->fail_fired)
+		snprintf(site, WEIR_SITE_MAX, "%s:%u", thread->fail_site->file, thread->fail_site->line);
+	thread->fail_fired = false;
+	thread->fail_site = NULL;
+	thread->fail_nth = (uint32_t)nth;
+	mem_fail_enabled = true;
+	return KERN_SUCCESS;
+}
+
+kern_return_t weir_debug_audit(struct host *host_priv, int *result, char *text)
+{
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	*result = ledger_audit(text, WEIR_TEXT_MAX) ? 0 : 1;
+	return KERN_SUCCESS;
+}
+
+static void hang(void)
+{
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+kern_return_t weir_debug(struct host *host_priv, int what, uint64_t arg)
+{
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	switch (what) {
+	case WEIR_DEBUG_PANIC:
+		panic("weir_debug was asked for a panic");
+	case WEIR_DEBUG_TRIPLE_FAULT:
+		machine_triple_fault();
+	case WEIR_DEBUG_HANG:
+		hang();
+		return KERN_FAILURE;
+	case WEIR_DEBUG_KERNEL_FAULT:
+		(void)*(volatile const uint8_t *)arg;
+		return KERN_SUCCESS;
+	default:
+		return KERN_INVALID_ARGUMENT;
+	}
+}
+
+kern_return_t weir_halt(struct host *host_priv, int status)
+{
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	machine_halt((unsigned)status & HALT_STATUS_MASK);
+}
+
+/* -- tasks -- */
+
+/* Kernel memory of the things that the task is made of; what it has in objects and messages is its ledger's. */
+static uint64_t task_kmem_bytes(const struct task *task)
+{
+	return ledger_thing_bytes[LEDGER_TASKS] + task->thread_count * (uint64_t)ledger_thing_bytes[LEDGER_THREADS] +
+	       task->space.count * (uint64_t)ledger_thing_bytes[LEDGER_NAMES] +
+	       task->space.names.nodes * (uint64_t)ledger_thing_bytes[LEDGER_NODES] +
+	       task->map.entry_count * (uint64_t)ledger_thing_bytes[LEDGER_ENTRIES] +
+	       (task->map.pmap.tables + 1) * (uint64_t)PAGE_SIZE;
+}
+
+static uint64_t task_cpu_ns(const struct task *task)
+{
+	uint64_t ns = task->dead_threads_cpu_ns;
+	const struct thread *thread;
+	unsigned n = 0;
+
+	LIST_FOREACH(thread, &task->threads, task_link) {
+		ns += sched_cpu_ns(thread);
+		if (++n % WINDOW == 0)
+			machine_window();
+	}
+	return ns;
+}
+
+static void task_info_fill(const struct task *task, struct weir_task_info *info)
+{
+	*info = (struct weir_task_info){
+		.id = task->id, .threads = task->thread_count, .names = task->space.count,
+		.entries = task->map.entry_count, .virtual_pages = task->map.size_bytes / PAGE_SIZE,
+		.resident_pages = task->map.pmap.mapped, .kmem_bytes = task_kmem_bytes(task),
+		.ledger_id = task->ledger->id, .suspend_count = task->suspend_count, .cpu_ns = task_cpu_ns(task),
+	};
+	strlcpy(info->name, task->name, sizeof(info->name));
+}
+
+kern_return_t weir_task_list(struct host *host_priv, struct vm_copy **tasks, mach_msg_type_number_t *count)
+{
+	static struct weir_task_info infos[TASKS_MAX];
+	struct task *task;
+	uint32_t n = 0;
+
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	LIST_FOREACH(task, &task_list, all) {
+		if (n == TASKS_MAX)
+			break;
+		task_info_fill(task, &infos[n++]);
+	}
+	*count = n;
+	return vm_copy_from_kernel(infos, n * sizeof(infos[0]), thread_current()->task->ledger, tasks);
+}
+
+kern_return_t weir_task_by_id(struct host *host_priv, uint64_t id, struct port **task)
+{
+	struct task *found;
+
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	found = id <= UINT32_MAX ? task_by_id((uint32_t)id) : NULL;
+	if (found == NULL)
+		return KERN_INVALID_ARGUMENT;
+	*task = right_make_send(found->self);
+	return KERN_SUCCESS;
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Regions in transit: out-of-line memory between a sender's map and a receiver's.
+
+   A copy is a chain of entries in no map, charged to the sender's ledger: the struct vm_copy as one entry, each
+   entry, its virtual pages, and what its object comes to hold. It is made in two steps: everything that can be
+   denied first (entries, spares for cutting the source, pages of ends and of small data), then the links.
+
+    - Less than two pages, and the unaligned ends of longer data, are copied into fresh pages; what is around the data is zero,
+      so that no foreign byte is seen.
+    - The pages between are shared: the source's window is cut out of its entry and write-protected, both sides
+      copy at their next write. Source entries that share their pages with others, or are wired, are copied at once.
+    - A move (destroy) of pages of the sender's own hands them over as they are.
+
+   Receiving puts the entries into the receiver's map as one range; the receiver's ledger is charged first, the
+   sender's refunded at commit. */
+#include "vm/copy.h"
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "vm/entry.h"
+#include "x86_64/machine.h"
+
+#define ENTRIES_PIECE 8			/* entries dismantled at a time */
+
+/* Where bytes are copied from: one of the three; none: zeros. */
+struct source {
+	struct vm_map *map;
+	struct vm_object *object;
+	const uint8_t *bytes;
+};
+
+static void source_read(const struct source *source, uint64_t at, void *to, uint64_t size)
+{
+	if (source->map != NULL)
+		vm_map_peek(source->map, at, to, size);
+	else if (source->object != NULL)
+		vm_object_peek(source->object, at, to, size);
+	else if (source->bytes != NULL)
+		memcpy(to, source->bytes + at, size);
+	else
+		memset(to, 0, size);
+}
+
+static struct vm_copy *copy_make(struct ledger *payer, uint64_t size, uint64_t page_offset)
+{
+	struct vm_copy *copy = (struct vm_copy *)vm_entry_make(payer);
+
+	if (copy == NULL)
+		return NULL;
+	copy->is_copy = true;
+	copy->size = size;
+	copy->page_offset = page_offset;
+	return copy;
+}
+
+static void copy_append(struct vm_copy *copy, struct vm_entry *entry)
+{
+	entry->next = NULL;
+	if (copy->last != NULL)
+		copy->last->next = entry;
+	else
+		copy->first = entry;
+	copy->last = entry;
+}
+
+/* A zero-fill entry for [start, end) at the end of the chain; NULL: denied. */
+static struct vm_entry *copy_add(struct vm_copy *copy, uint64_t start, uint64_t end)
+{
+	uint64_t pages = (end - start) >> PAGE_SHIFT;
+	struct vm_entry *entry;
+
+	if (!ledger_charge(copy->payer, LEDGER_VIRTUAL_PAGES, pages))
+		return NULL;
+	entry = vm_entry_make(copy->payer);
+	if (entry == NULL) {
+		ledger_refund(copy->payer, LEDGER_VIRTUAL_PAGES, pages);
+		return NULL;
+	}
+	entry->start = start;
+	entry->end = end;
+	entry->protection = VM_PROT_DEFAULT;
+	entry->max_protection = VM_PROT_ALL;
+	entry->inheritance = VM_INHERIT_DEFAULT;
+	copy_append(copy, entry);
+	copy->entries++;
+	copy->pages += pages;
+	return entry;
+}
+
+/* Adds an entry with `lead` zero bytes, then size bytes of the source, then zeros to the page's end. */
+static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, uint64_t at, uint64_t size,
+			   uint64_t lead)
+{
+	uint64_t end = round_page(lead + size), done = 0;
+	struct vm_entry *entry = copy_add(copy, 0, end);
+	struct vm_object *object;
+
+	if (entry == NULL)
+		return false;
+	object = vm_object_make(end >> PAGE_SHIFT, copy->payer);
+	if (object == NULL)
+		return false;
+	vm_entry_set_object(entry, object, 0);
+	for (uint64_t i = 0; i < end >> PAGE_SHIFT; i++) {
+		uint64_t room = PAGE_SIZE - lead;
+		uint64_t n = size - done < room ? size - done : room;
+		struct page *page = vm_object_page_add(object, i, n != PAGE_SIZE);
+
+		if (page == NULL)
+			return false;
+		source_read(source, at + done, (uint8_t *)page_address(page) + lead, n);
+		done += n;
+		lead = 0;
+		if (i % VM_PIECE == VM_PIECE - 1)
+			machine_window();
+	}
+	return true;
+}
+
+/* Must the source entry be marked for copy on write, now that its window is shared? */
+static bool must_mark(struct vm_entry *entry)
+{
+	return entry->object != NULL && !entry->needs_copy && !vm_entry_is_shared(entry) && !entry->wired;
+}
+
+/* A vm_copy_in under way. */
+struct copying {
+	struct vm_map *map;
+	bool destroy;
+	uint64_t start, end;		/* of the whole pages shared */
+	struct vm_entry *middle;	/* first of the copy's entries for them */
+	struct vm_entry *spare[2];	/* for cutting the source at start and end */
+};
+
+static bool plan_spares(struct copying *c)
+{
+	struct vm_entry *first = vm_map_lookup(c->map, c->start), *last = vm_map_lookup(c->map, c->end - 1);
+
+	if (c->destroy)
+		return true;
+	if (first->start < c->start && must_mark(first)) {
+		c->spare[0] = vm_entry_make(c->map->payer);
+		if (c->spare[0] == NULL)
+			return false;
+	}
+	if (last->end > c->end && must_mark(last)) {
+		c->spare[1] = vm_entry_make(c->map->payer);
+		if (c->spare[1] == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Makes the copy's entry for one source entry's part [from, to); copies what cannot be shared. */
+static bool plan_entry(struct copying *c, struct vm_copy *copy, struct vm_entry *source, uint64_t from, uint64_t to)
+{
+	struct vm_entry *entry = copy_add(copy, from, to);
+	struct vm_object *pages;
+
+	if (entry == NULL)
+		return false;
+	if (c->middle == NULL)
+		c->middle = entry;
+	if (source->object == NULL)
+		return true;
+	if (vm_entry_is_shared(source) || (source->wired && !c->destroy)) {
+		if (!vm_entry_copy_pages(source, from, to, copy->payer, &pages))
+			return false;
+		vm_entry_set_object(entry, pages, 0);
+		return true;
+	}
+	return c->destroy || source->needs_copy || vm_entry_shorten(source);
+}
+
+static bool plan_middle(struct copying *c, struct vm_copy *copy)
+{
+	struct vm_entry *source = vm_map_lookup(c->map, c->start);
+
+	for (; source != NULL && source->start < c->end; source = vm_map_next(source)) {
+		uint64_t from = source->start > c->start ? source->start : c->start;
+		uint64_t to = source->end < c->end ? source->end : c->end;
+
+		if (!plan_entry(c, copy, source, from, to))
+			return false;
+		machine_window();
+	}
+	return plan_spares(c);
+}
+
+/* Cuts the source to the window and makes it copy at the next write. */
+static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, uint64_t from, uint64_t to)
+{
+	if (source->start < from) {
+		vm_entry_split(source, from, c->spare[0]);
+		source = c->spare[0];
+		c->spare[0] = NULL;
+	}
+	if (source->end > to) {
+		vm_entry_split(source, to, c->spare[1]);
+		c->spare[1] = NULL;
+	}
+	source->needs_copy = true;
+	vm_restrict(c->map, from, to, VM_PROT_READ | VM_PROT_EXECUTE);
+	return source;
+}
+
+static void commit_middle(struct copying *c)
+{
+	struct vm_entry *entry = c->middle;
+
+	for (; entry != NULL && entry->start < c->end && entry->start >= c->start; entry = entry->next) {
+		struct vm_entry *source = vm_map_lookup(c->map, entry->start);
+		bool needs_copy = true;
+
+		if (source->object == NULL || entry->object != NULL)
+			continue;
+		if (c->destroy)
+			needs_copy = source->needs_copy;
+		else if (!source->needs_copy)
+			source = mark_source(c, source, entry->start, entry->end);
+		vm_object_ref(source->object);
+		vm_entry_set_object(entry, source->object, source->offset + (entry->start - source->start));
+		entry->needs_copy = needs_copy;
+	}
+}
+
+static bool copy_build(struct copying *c, struct vm_copy *copy, uint64_t address, uint64_t size)
+{
+	struct source source = { .map = c->map };
+	uint64_t end = address + size;
+
+	if (size < 2 * PAGE_SIZE) {
+		copy->page_offset = 0;
+		return copy_add_bytes(copy, &source, address, size, 0);
+	}
+	c->start = round_page(address);
+	c->end = trunc_page(end);
+	if (address < c->start &&
+	    !copy_add_bytes(copy, &source, address, c->start - address, copy->page_offset))
+		return false;
+	if (!plan_middle(c, copy))
+		return false;
+	if (c->end < end && !copy_add_bytes(copy, &source, c->end, end - c->end, 0))
+		return false;
+	commit_middle(c);
+	return true;
+}
+
+kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy, struct ledger *payer,
+			 struct vm_copy **result)
+{
+	struct copying c = { .map = map, .destroy = destroy };
+	struct vm_entry *hole = NULL;
+	struct vm_copy *copy = NULL;
+	uint64_t start, end;
+	kern_return_t code;
+
+	*result = NULL;
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
+		return KERN_INVALID_ADDRESS;
+	code = vm_map_range_check(map, start, end, VM_PROT_READ);
+	if (code != KERN_SUCCESS)
+		return code;
+	if (destroy && vm_map_makes_hole(map, start, end) && (hole = vm_entry_make(map->payer)) == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	copy = copy_make(payer, size, address & PAGE_MASK);
+	if (copy == NULL || !copy_build(&c, copy, address, size)) {
+		vm_entry_free(hole);
+		vm_entry_free(c.spare[0]);
+		vm_entry_free(c.spare[1]);
+		vm_copy_discard(copy);
+		return KERN_RESOURCE_SHORTAGE;
+	}
+	/* A spare is left over when its entry came to need no mark after all. */
+	vm_entry_free(c.spare[0]);
+	vm_entry_free(c.spare[1]);
+	if (destroy) {
+		struct vm_kept kept = { c.start, c.end };
+
+		vm_map_remove(map, start, end, &hole, &kept);
+	}
+	vm_map_debug_check(map);
+	*result = copy;
+	return KERN_SUCCESS;
+}
+
+/* A copy of bytes only. */
+static kern_return_t copy_whole(const struct source *source, uint64_t at, uint64_t size, struct ledger *payer,
+				struct vm_copy **result)
+{
+	struct vm_copy *copy = copy_make(payer, size, 0);
+
+	if (copy == NULL || !copy_add_bytes(copy, source, at, size, 0)) {
+		vm_copy_discard(copy);
+		return KERN_RESOURCE_SHORTAGE;
+	}
+	*result = copy;
+	return KERN_SUCCESS;
+}
+
+kern_return_t vm_copy_from_kernel(const void *bytes, uint64_t size, struct ledger *payer, struct vm_copy **result)
+{
+	struct source source = { .bytes = bytes };
+
+	*result = NULL;
+	return size == 0 ? KERN_SUCCESS : copy_whole(&source, 0, size, payer, result);
+}
+
+kern_return_t vm_copy_alloc(uint64_t size, struct ledger *payer, struct vm_copy **result)
+{
+	struct source source = { .bytes = NULL };
+
+	*result = NULL;
+	if (size == 0)
+		return KERN_SUCCESS;
+	return copy_whole(&source, 0, size, payer, result);
+}
+
+void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uint64_t size)
+{
+	struct vm_object *object = copy->first->object;
+
+	assert(copy->entries == 1 && offset + size >= offset && offset + size <= copy->size);
+	while (size != 0) {
+		uint64_t in_page = offset & PAGE_MASK, n = PAGE_SIZE - in_page;
+
+		if (n > size)
+			n = size;
+		memcpy((uint8_t *)page_address(vm_object_page(object, offset >> PAGE_SHIFT)) + in_page, bytes, n);
+		bytes = (const uint8_t *)bytes + n;
+		offset += n;
+		size -= n;
+	}
+}
+
+/* Whole pages [start, end) of the object, shared. */
+static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint64_t start, uint64_t end)
+{
+	struct vm_entry *entry = copy_add(copy, start, end);
+
+	if (entry == NULL)
+		return false;
+	vm_object_ref(object);
+	vm_entry_set_object(entry, object, start);
+	entry->needs_copy = true;
+	return true;
+}
+
+static bool copy_object_build(struct vm_copy *copy, struct vm_object *object, uint64_t offset, uint64_t size)
+{
+	struct source source = { .object = object };
+	uint64_t end = offset + size, first = round_page(offset), last = trunc_page(end);
+
+	if (size < 2 * PAGE_SIZE) {
+		copy->page_offset = 0;
+		return copy_add_bytes(copy, &source, offset, size, 0);
+	}
+	if (offset < first && !copy_add_bytes(copy, &source, offset, first - offset, copy->page_offset))
+		return false;
+	return copy_add_shared(copy, object, first, last) &&
+	       (last == end || copy_add_bytes(copy, &source, last, end - last, 0));
+}
+
+kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uint64_t size, struct ledger *payer,
+				  struct vm_copy **result)
+{
+	struct vm_copy *copy;
+
+	*result = NULL;
+	if (offset + size < offset || offset + size > object->size_pages << PAGE_SHIFT)
+		return KERN_INVALID_ARGUMENT;
+	if (size == 0)
+		return KERN_SUCCESS;
+	copy = copy_make(payer, size, offset & PAGE_MASK);
+	if (copy == NULL || !copy_object_build(copy, object, offset, size)) {
+		vm_copy_discard(copy);
+		return KERN_RESOURCE_SHORTAGE;
+	}
+	*result = copy;
+	return KERN_SUCCESS;
+}
+
+kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint64_t size)
+{
+	struct vm_entry *entry = copy != NULL ? copy->first : NULL;
+
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (copy == NULL || offset + size < offset || offset + size > copy->size)
+		return KERN_INVALID_ARGUMENT;
+	offset += copy->page_offset;
+	for (; size != 0; entry = entry->next) {
+		uint64_t length = entry->end - entry->start, n;
+
+		if (offset >= length) {
+			offset -= length;
+			continue;
+		}
+		n = length - offset < size ? length - offset : size;
+		vm_object_peek(entry->object, entry->offset + offset, to, n);
+		to = (uint8_t *)to + n;
+		size -= n;
+		offset = 0;
+	}
+	return KERN_SUCCESS;
+}
+
+/* Takes at most ENTRIES_PIECE entries apart; true: the copy is gone. */
+static bool copy_dismantle(struct vm_copy *copy)
+{
+	for (unsigned i = 0; i < ENTRIES_PIECE; i++) {
+		struct vm_entry *entry = copy->first, *next;
+
+		if (entry == NULL) {
+			zone_free(&vm_entry_zone, copy, copy->payer);
+			return true;
+		}
+		next = entry->next;
+		if (!vm_entry_dismantle(entry, VM_PIECE))
+			return false;
+		copy->first = next;
+	}
+	return false;
+}
+
+static bool copy_reap_step(struct reap *item)
+{
+	return copy_dismantle((struct vm_copy *)((char *)item - __builtin_offsetof(struct vm_copy, reap)));
+}
+
+void vm_copy_discard(struct vm_copy *copy)
+{
+	if (copy != NULL && !copy_dismantle(copy))
+		reap_defer(&copy->reap, copy_reap_step);
+}
+
+kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy)
+{
+	uint64_t done = 0;
+	kern_return_t result;
+
+	if (copy == NULL)
+		return KERN_SUCCESS;
+	result = copyout_prepare(map, address, copy->size);
+	if (result != KERN_SUCCESS)
+		return result;
+	while (done < copy->size) {
+		uint64_t at = address + done, n = PAGE_SIZE - (at & PAGE_MASK), frame;
+		vm_prot_t protection;
+		bool there = pmap_lookup(&map->pmap, at, &frame, &protection);
+
+		assert(there && (protection & VM_PROT_WRITE));
+		(void)there;
+		if (n > copy->size - done)
+			n = copy->size - done;
+		vm_copy_read(copy, done, (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
+		done += n;
+		if ((at >> PAGE_SHIFT) % VM_PIECE == 0)
+			machine_window();
+	}
+	vm_copy_discard(copy);
+	return KERN_SUCCESS;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Map entries: made, split, joined, taken apart; and how they come by an object of their own. */
+#include "vm/entry.h"
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "mem/audit.h"
+#include "vm/copy.h"
+#include "x86_64/machine.h"
+
+struct zone vm_entry_zone;
+struct vm_counters vm_counters;
+
+/* Entries and copies share a zone, as a resource has only one: what both begin with. */
+union element {
+	struct vm_entry entry;
+	struct vm_copy copy;
+};
+_Static_assert(__builtin_offsetof(struct vm_entry, payer) == __builtin_offsetof(struct vm_copy, payer), "common");
+_Static_assert(__builtin_offsetof(struct vm_entry, is_copy) == __builtin_offsetof(struct vm_copy, is_copy),
+	       "common");
+
+static struct ledger *entry_payer(const void *element)
+{
+	return ((const struct vm_entry *)element)->payer;
+}
+
+static struct ledger *object_payer(const void *element)
+{
+	return ((const struct vm_object *)element)->payer;
+}
+
+static struct ledger *frame_payer(const struct page *page)
+{
+	return ((const struct vm_object *)page->owner)->payer;
+}
+
+static uint64_t element_virtual_pages(const void *element)
+{
+	const struct vm_entry *entry = element;
+
+	return entry->is_copy ? 0 : vm_entry_pages(entry);
+}
+
+void vm_init(void)
+{
+	audit_hooks.page_user_payer = frame_payer;
+	audit_hooks.entry_virtual_pages = element_virtual_pages;
+	zone_init(&vm_entry_zone, "vm_entry", sizeof(union element), LEDGER_ENTRIES, entry_payer);
+	zone_init(&vm_object_zone, "vm_object", sizeof(struct vm_object), LEDGER_OBJECTS, object_payer);
+}
+
+struct vm_entry *vm_entry_make(struct ledger *payer)
+{
+	union element *element = zone_alloc(&vm_entry_zone, payer);
+
+	if (element == NULL)
+		return NULL;
+	memset(element, 0, sizeof(*element));
+	element->entry.payer = payer;
+	return &element->entry;
+}
+
+void vm_entry_free(struct vm_entry *entry)
+{
+	if (entry == NULL)
+		return;
+	assert(entry->object == NULL);
+	zone_free(&vm_entry_zone, entry, entry->payer);
+}
+
+void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint64_t offset)
+{
+	struct vm_entry *first = LIST_FIRST(&object->entries);
+
+	entry->object = object;
+	entry->offset = offset;
+	/* The first pays, so the new one comes behind it. */
+	if (first != NULL)
+		LIST_INSERT_AFTER(first, entry, object_link);
+	else
+		LIST_INSERT_HEAD(&object->entries, entry, object_link);
+	vm_object_fix_payer(object);
+}
+
+void vm_entry_drop_object(struct vm_entry *entry)
+{
+	struct vm_object *object = entry->object;
+
+	if (object == NULL)
+		return;
+	LIST_REMOVE(entry, object_link);
+	entry->object = NULL;
+	entry->offset = 0;
+	entry->needs_copy = false;
+	entry->shared = false;
+	vm_object_fix_payer(object);
+	vm_object_release(object);
+}
+
+bool vm_entry_is_shared(struct vm_entry *entry)
+{
+	if (entry->shared && entry->object->refs == 1 && !entry->object->kernel_held)
+		entry->shared = false;
+	return entry->shared;
+}
+
+bool vm_entry_exclusive(const struct vm_entry *entry)
+{
+	if (entry->object == NULL || entry->object->kernel_held)
+		return false;
+	return (!entry->needs_copy && !entry->shared) || entry->object->refs == 1;
+}
+
+void vm_entry_split(struct vm_entry *entry, uint64_t at, struct vm_entry *second)
+{
+	struct ledger *payer = second->payer;
+
+	assert(entry->start < at && at < entry->end && payer == entry->payer);
+	*second = *entry;
+	second->start = at;
+	if (entry->object != NULL) {
+		vm_object_ref(entry->object);
+		vm_entry_set_object(second, entry->object, entry->offset + (at - entry->start));
+	}
+	entry->end = at;
+	vm_map_link(entry->map, second);
+}
+
+static bool entry_joins(const struct vm_entry *a, const struct vm_entry *b)
+{
+	if (b == NULL || a->range != b->range || a->end != b->start || a->object != b->object)
+		return false;
+	if (a->object != NULL && a->offset + (a->end - a->start) != b->offset)
+		return false;
+	return a->protection == b->protection && a->max_protection == b->max_protection &&
+	       a->inheritance == b->inheritance && a->needs_copy == b->needs_copy &&
+	       a->shared == b->shared && a->wired == b->wired && a->payer == b->payer;
+}
+
+void vm_entry_join_next(struct vm_entry *entry)
+{
+	struct vm_entry *next = vm_map_next(entry);
+
+	if (!entry_joins(entry, next))
+		return;
+	vm_map_unlink(next);
+	entry->end = next->end;
+	vm_map_moved(entry);
+	vm_entry_drop_object(next);
+	vm_entry_free(next);
+}
+
+void vm_entry_adopt(struct vm_entry *entry, struct vm_object *fresh)
+{
+	struct vm_object *old = entry->object;
+
+	assert(fresh->size_pages == vm_entry_pages(entry));
+	if (old == NULL) {
+		vm_entry_set_object(entry, fresh, 0);
+		return;
+	}
+	LIST_REMOVE(entry, object_link);
+	/* Takes the entry's reference to old over. */
+	vm_object_set_shadow(fresh, old, entry->offset);
+	vm_entry_set_object(entry, fresh, 0);
+	vm_object_fix_payer(old);
+	entry->needs_copy = false;
+}
+
+bool vm_entry_own(struct vm_entry *entry)
+{
+	struct vm_object *fresh;
+
+	if (entry->object != NULL && !entry->needs_copy)
+		return true;
+	if (entry->object != NULL && entry->object->refs == 1) {
+		entry->needs_copy = false;
+		return true;
+	}
+	fresh = vm_object_make(vm_entry_pages(entry), entry->payer);
+	if (fresh == NULL)
+		return false;
+	vm_entry_adopt(entry, fresh);
+	return true;
+}
+
+bool vm_entry_copy_pages(struct vm_entry *entry, uint64_t start, uint64_t end, struct ledger *payer,
+			 struct vm_object **object)
+{
+	uint64_t count = (end - start) >> PAGE_SHIFT;
+
+	*object = NULL;
+	if (entry->object == NULL)
+		return true;
+	*object = vm_object_make(count, payer);
+	if (*object == NULL)
+		return false;
+	if (vm_object_copy_visible(*object, entry->object, vm_entry_index(entry, start), count))
+		return true;
+	vm_object_release(*object);
+	*object = NULL;
+	return false;
+}
+
+bool vm_entry_shorten(struct vm_entry *entry)
+{
+	struct vm_object *flat;
+
+	assert(!entry->shared);
+	if (entry->object == NULL || vm_object_depth(entry->object) < VM_SHADOW_DEPTH_MAX)
+		return true;
+	vm_object_collapse(entry->object, UINT32_MAX);
+	if (vm_object_depth(entry->object) < VM_SHADOW_DEPTH_MAX)
+		return true;
+	if (!vm_entry_copy_pages(entry, entry->start, entry->end, entry->payer, &flat))
+		return false;
+	if (entry->map != NULL)
+		vm_unmap(entry->map, entry->start, entry->end);
+	vm_entry_drop_object(entry);
+	vm_entry_set_object(entry, flat, 0);
+	return true;
+}
+
+bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
+{
+	uint64_t first = entry->offset >> PAGE_SHIFT;
+
+	/* The pages of a whole object go with it; those of an exclusive window go here. */
+	if (vm_entry_exclusive(entry) && entry->object->refs > 1 &&
+	    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages))
+		return false;
+	vm_entry_drop_object(entry);
+	ledger_refund(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry));
+	vm_entry_free(entry);
+	return true;
+}
+
+void vm_entry_destroy(struct vm_entry *entry)
+{
+	while (!vm_entry_dismantle(entry, VM_PIECE))
+		machine_window();
+}

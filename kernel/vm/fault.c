@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Page faults: makes one page present. Everything that can be denied comes first; what was allocated is given back on a denial, so
+   a denied fault has changed nothing.
+
+   A page that is there is mapped, without write access if it is not the entry's own. Else a page is made: in the
+   entry's object, or in a fresh one if there is none yet or the one that is there is shared for copy on write (a
+   read of untouched memory too, so that the reader pays and not the object's payer). */
+#include "kern/assert.h"
+#include "kern/string.h"
+#include "vm/entry.h"
+#include "vm/map.h"
+
+struct fault {
+	struct vm_entry *entry;
+	uint64_t address;		/* of the page */
+	struct page *seen;		/* what is there now, NULL: zeros */
+	bool own;			/* seen is in the entry's own object, to be written freely */
+};
+
+static void fault_look(struct fault *fault)
+{
+	struct vm_entry *entry = fault->entry;
+	struct vm_object *holder = NULL;
+
+	if (entry->needs_copy && entry->object->refs == 1)
+		entry->needs_copy = false;
+	fault->seen = vm_object_visible(entry->object, vm_entry_index(entry, fault->address), &holder);
+	fault->own = fault->seen != NULL && holder == entry->object && !entry->needs_copy;
+}
+
+static kern_return_t fault_map_seen(struct fault *fault)
+{
+	vm_prot_t protection = fault->entry->protection;
+
+	if (!fault->own)
+		protection &= ~VM_PROT_WRITE;
+	return pmap_enter(&fault->entry->map->pmap, fault->address, page_frame(fault->seen), protection) ?
+		KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
+}
+
+/* The sharers of a shared object that mapped the page which a write has just hidden must fault again. */
+static void fault_unmap_others(struct fault *fault, struct vm_object *object, uint64_t index)
+{
+	struct vm_entry *other;
+
+	LIST_FOREACH(other, &object->entries, object_link) {
+		uint64_t first = other->offset >> PAGE_SHIFT;
+
+		if (other != fault->entry && other->map != NULL && index >= first &&
+		    index - first < vm_entry_pages(other)) {
+			uint64_t at = other->start + ((index - first) << PAGE_SHIFT);
+
+			pmap_remove(&other->map->pmap, at, at + PAGE_SIZE);
+		}
+	}
+}
+
+static void count_made(struct fault *fault)
+{
+	if (fault->seen != NULL) {
+		fault->entry->map->cow_faults++;
+		vm_counters.cow_faults++;
+	} else {
+		fault->entry->map->zero_fills++;
+		vm_counters.zero_fills++;
+	}
+}
+
+static kern_return_t fault_make_page(struct fault *fault)
+{
+	struct vm_entry *entry = fault->entry;
+	struct vm_object *fresh = NULL, *target = entry->object;
+	uint64_t index = vm_entry_index(entry, fault->address);
+	struct page *page;
+
+	if (target == NULL || entry->needs_copy) {
+		fresh = target = vm_object_make(vm_entry_pages(entry), entry->payer);
+		if (fresh == NULL)
+			return KERN_RESOURCE_SHORTAGE;
+		index = (fault->address - entry->start) >> PAGE_SHIFT;
+	}
+	page = vm_object_page_add(target, index, fault->seen == NULL);
+	if (page == NULL)
+		goto out_fresh;
+	if (fault->seen != NULL)
+		memcpy(page_address(page), page_address(fault->seen), PAGE_SIZE);
+	if (!pmap_enter(&entry->map->pmap, fault->address, page_frame(page), entry->protection)) {
+		vm_object_page_remove(target, index);
+		goto out_fresh;
+	}
+	if (fresh != NULL)
+		vm_entry_adopt(entry, fresh);
+	else if (entry->shared && fault->seen != NULL)
+		fault_unmap_others(fault, target, index);
+	count_made(fault);
+	return KERN_SUCCESS;
+out_fresh:
+	if (fresh != NULL)
+		vm_object_release(fresh);
+	return KERN_RESOURCE_SHORTAGE;
+}
+
+kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
+{
+	struct fault fault = { .entry = vm_map_lookup(map, address), .address = trunc_page(address) };
+	kern_return_t result;
+
+	map->faults++;
+	vm_counters.faults++;
+	if (fault.entry == NULL)
+		return KERN_INVALID_ADDRESS;
+	if (fault.entry->protection == VM_PROT_NONE || (access & ~fault.entry->protection))
+		return KERN_PROTECTION_FAILURE;
+	fault_look(&fault);
+	if (fault.seen != NULL && (fault.own || !(access & VM_PROT_WRITE)))
+		result = fault_map_seen(&fault);
+	else
+		result = fault_make_page(&fault);
+	if (result == KERN_SUCCESS && fault.entry->object->shadow != NULL)
+		vm_object_collapse(fault.entry->object, VM_PIECE);
+	return result;
+}
