@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A program's first thread, its console, its end. */
+#include <mach/program.h>
+#include <console_user.h>
+#include <device_user.h>
+#include <ledger_user.h>
+#include <mach.h>
+#include <mach/mig_support.h>
+#include <mach/task_special_ports.h>
+#include <mach/threads.h>
+#include <stdio.h>
+#include <string.h>
+#include "program_private.h"
+
+mach_port_t mach_task_self_;
+
+static struct thread main_thread;
+static mach_port_t console, output;
+
+/* By trap, when the device cannot be reached or the message for it is denied: it needs no memory. */
+static void print_by_trap(const char *data, size_t size)
+{
+	char text[129];
+
+	while (size > 0) {
+		size_t n = size < sizeof text - 1 ? size : sizeof text - 1;
+
+		memcpy(text, data, n);
+		text[n] = '\0';
+		mach_print(text);
+		data += n;
+		size -= n;
+	}
+}
+
+static void write_console(const char *data, size_t size)
+{
+	while (size > 0) {
+		size_t n = size < IO_INBAND_MAX ? size : IO_INBAND_MAX;
+		int written = 0;
+
+		if (output == MACH_PORT_NULL ||
+		    device_write_inband(output, 0, 0, data, (mach_msg_type_number_t)n, &written) !=
+			    KERN_SUCCESS ||
+		    written <= 0 || (size_t)written > n) {
+			print_by_trap(data, n);
+			written = (int)n;
+		}
+		data += written;
+		size -= (size_t)written;
+	}
+}
+
+void program_init(void)
+{
+	thread_adopt(&main_thread);
+	mach_task_self_ = mach_task_self_trap();
+	/* Now, while there is memory: what is printed about a shortage needs it. */
+	mig_get_reply_port();
+	if (task_get_special_port(mach_task_self(), TASK_BOOTSTRAP_PORT, &console) != KERN_SUCCESS)
+		console = MACH_PORT_NULL;
+	if (MACH_PORT_VALID(console) && console_get_output(console, &output) != KERN_SUCCESS)
+		output = MACH_PORT_NULL;
+	stdio_set_writer(stdout, write_console);
+}
+
+_Noreturn void program_exit(int status)
+{
+	if (MACH_PORT_VALID(console))
+		console_exit(console, status);
+	for (;;) {
+		give_back_task(mach_task_self());
+		thread_yield();
+	}
+}
+
+/* The region that an address lies in. */
+static kern_return_t region_of(vm_address_t *address, vm_size_t *size)
+{
+	vm_prot_t protection, maximum;
+	vm_inherit_t inheritance;
+	boolean_t shared;
+	mach_port_t object = MACH_PORT_NULL;
+	vm_offset_t offset;
+	kern_return_t code = vm_region(mach_task_self(), address, size, &protection, &maximum,
+				       &inheritance, &shared, &object, &offset);
+
+	if (code == KERN_SUCCESS)
+		give_back_right(object);
+	return code;
+}
+
+/* The linker's marks: of initialised data there is no beginning, so a variable in it stands for it. */
+extern char edata[], end[];
+
+kern_return_t program_touch_static(void)
+{
+	vm_address_t here = (vm_address_t)__builtin_frame_address(0), address = here;
+	vm_address_t data = (vm_address_t)edata, stop = (vm_address_t)end;
+	vm_size_t size;
+	kern_return_t code = KERN_SUCCESS;
+
+	code = memory_touch(trunc_page(data - 1), round_page(stop) - trunc_page(data - 1));
+	/* The stack is one region; its lower part is what the thread may come to use. */
+	if (code == KERN_SUCCESS && region_of(&address, &size) == KERN_SUCCESS)
+		code = memory_touch(address, here - address);
+	return code;
+}
+
+bool program_last_denial(struct ledger_denial *denial)
+{
+	struct thread *thread = thread_self();
+
+	if (thread->port == MACH_PORT_NULL)
+		thread->port = mach_thread_self();
+	return ledger_last_denial(thread->port, denial) == KERN_SUCCESS && denial->count > 0;
+}
+
+mach_port_t program_console(void)
+{
+	return console;
+}
+
+void program_set_output(mach_port_t device)
+{
+	output = device;
+}
+
+kern_return_t program_lookup(const char *name, mach_port_t *port)
+{
+	return MACH_PORT_VALID(console) ? console_lookup(console, name, port) : KERN_FAILURE;
+}
+
+kern_return_t program_host_priv(mach_port_t *host_priv)
+{
+	return MACH_PORT_VALID(console) ? console_get_host_priv(console, host_priv) : KERN_FAILURE;
+}
+
+/* In a forked task: names and threads of the parent mean nothing here. */
+void program_reset(struct thread *thread)
+{
+	thread_adopt(thread);
+	mach_task_self_ = mach_task_self_trap();
+	console = MACH_PORT_NULL;
+	output = MACH_PORT_NULL;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ports of servers, after the Hurd's libports: a bucket is a port set with the
+ * threads that serve it; a class says what its ports have in common; a port is
+ * a receive right with a record that the server extends, and with references.
+ *
+ * One reference belongs to the holders of send rights as long as there are any:
+ * the no-senders notification drops it. When the last goes, the class's clean
+ * routine runs, the receive right dies and the record is freed.
+ *
+ * A port's protected payload is its handle, so the kernel finds the record for
+ * us: the generated stubs pass the handle where the interface has the request
+ * port, and ports_lookup turns it into the record in one step.
+ */
+#ifndef PORTS_H
+#define PORTS_H
+
+#include <mach/mach_init.h>
+#include <mach/mach_types.h>
+#include <mach/message.h>
+#include <mach/threads.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct port_info;
+
+struct port_class {
+	const char *name;
+	size_t size;				/* bytes of a record, struct port_info included */
+	void (*clean)(struct port_info *port);	/* may be NULL; runs without any lock held */
+	size_t count;				/* living ports */
+};
+
+/* At the start of each record. */
+struct port_info {
+	struct port_class *class;
+	struct port_bucket *bucket;
+	mach_port_t receive;			/* name of the receive right */
+	uint32_t handle;
+	uint32_t refs;
+	bool has_senders;			/* their reference is counted in refs */
+};
+
+struct port_bucket {
+	mach_port_t set;
+	struct mutex lock;			/* of everything below, and of the ports' references */
+	struct port_info **table;		/* by handle; NULL: unused */
+	uint32_t table_size;
+	uint32_t free_hint;			/* no unused handle is smaller */
+	size_t count;				/* ports */
+	/* The threads of ports_manage_port_operations_multithread. */
+	uint32_t workers, idle;
+};
+
+/* KERN_RESOURCE_SHORTAGE and the like: nothing is held. The memory is the caller's. */
+kern_return_t ports_bucket_init(struct port_bucket *bucket);
+
+/*
+ * A new port in the bucket with one reference (the caller's) and no send
+ * rights; its record is zero beyond the struct port_info. Charged to this task.
+ */
+kern_return_t ports_create_port(struct port_class *class, struct port_bucket *bucket,
+				struct port_info **port);
+
+/* A send right for somebody, under the receive right's name; the caller's to move or deallocate. */
+kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right);
+
+/* The record for what a stub was given, with a reference for the caller; NULL: another class, or gone. */
+struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
+			       const struct port_class *class);
+void ports_port_ref(struct port_info *port);
+void ports_port_deref(struct port_info *port);
+
+/* A no-senders notification came in. Verified with the kernel: a forged one does nothing. */
+void ports_no_senders(struct port_info *port);
+
+/* Notifications for the ports of the bucket; false: the message is none. */
+bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *request,
+			 mach_msg_header_t *reply);
+
+struct ports_manage_options {
+	mach_msg_size_t max_size;	/* of a request and of a reply, bytes */
+	uint32_t max_workers;		/* never more threads than this */
+	uint32_t idle_ms;		/* a surplus worker leaves after this time */
+};
+
+/*
+ * Serves the bucket on this thread, for ever: notifications itself, the rest by
+ * the demuxer. Returns only on a failure, with its code. Buffers are made once.
+ */
+kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket,
+						      mach_msg_demux_t demuxer,
+						      mach_msg_size_t max_size);
+/*
+ * The same with more threads, made when all are busy, at most max_workers with
+ * this one, which stays. A thread that is denied is no error: the others go on.
+ */
+kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
+						       mach_msg_demux_t demuxer,
+						       const struct ports_manage_options *options);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The threads that serve a bucket. */
+#include <mach.h>
+#include <ports.h>
+#include <stdlib.h>
+
+struct pool {
+	struct port_bucket *bucket;
+	mach_msg_demux_t demuxer;
+	struct ports_manage_options options;
+};
+
+/* A worker's memory, all made before it takes its first message. */
+struct worker {
+	struct pool *pool;
+	mach_msg_header_t *request, *reply;
+};
+
+static void worker_free(struct worker *worker)
+{
+	free(worker->request);
+	free(worker->reply);
+	free(worker);
+}
+
+static struct worker *worker_new(struct pool *pool)
+{
+	struct worker *worker = calloc(1, sizeof *worker);
+
+	if (worker == NULL)
+		return NULL;
+	worker->pool = pool;
+	worker->request = malloc(pool->options.max_size);
+	worker->reply = malloc(pool->options.max_size);
+	if (worker->request != NULL && worker->reply != NULL)
+		return worker;
+	worker_free(worker);
+	return NULL;
+}
+
+/* A message that cannot be taken says nothing about the next one. */
+static bool is_about_one_message(mach_msg_return_t code)
+{
+	code &= ~MACH_MSG_MASK;
+	return code == MACH_RCV_TOO_LARGE || code == MACH_RCV_BODY_ERROR ||
+	       code == MACH_RCV_HEADER_ERROR || code == MACH_RCV_INVALID_NOTIFY;
+}
+
+static void serve(struct pool *pool, struct worker *worker)
+{
+	if (ports_notify_server(pool->bucket, worker->request, worker->reply)) {
+		mach_msg_destroy(worker->request);
+		return;
+	}
+	mach_msg_answer(pool->demuxer, worker->request, worker->reply);
+}
+
+static void add_worker(struct pool *pool);
+
+/* Takes this worker out of the idle ones; adds one when it was the last. */
+static void begin_work(struct pool *pool)
+{
+	if (__atomic_sub_fetch(&pool->bucket->idle, 1, __ATOMIC_ACQ_REL) == 0)
+		add_worker(pool);
+}
+
+/* May it go? Not the last idle one. */
+static bool is_surplus(struct port_bucket *bucket)
+{
+	uint32_t idle = __atomic_load_n(&bucket->idle, __ATOMIC_ACQUIRE);
+
+	while (idle > 1) {
+		if (__atomic_compare_exchange_n(&bucket->idle, &idle, idle - 1, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+/* Returns when the worker is surplus (only if it may leave), or receiving fails. */
+static kern_return_t work(struct worker *worker, bool may_leave)
+{
+	struct pool *pool = worker->pool;
+	struct port_bucket *bucket = pool->bucket;
+	mach_msg_option_t option = MACH_RCV_MSG | (may_leave ? MACH_RCV_TIMEOUT : 0);
+
+	for (;;) {
+		mach_msg_return_t code;
+
+		__atomic_add_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
+		code = mach_msg(worker->request, option, 0, pool->options.max_size, bucket->set,
+				may_leave ? pool->options.idle_ms : 0, MACH_PORT_NULL);
+		if (code == MACH_RCV_TIMED_OUT && is_surplus(bucket))
+			return KERN_SUCCESS;
+		if (code == MACH_MSG_SUCCESS)
+			begin_work(pool);
+		else
+			__atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
+		if (code == MACH_MSG_SUCCESS)
+			serve(pool, worker);
+		else if (code != MACH_RCV_TIMED_OUT && !is_about_one_message(code))
+			return code;
+	}
+}
+
+static void worker_main(void *argument)
+{
+	struct worker *worker = argument;
+	struct port_bucket *bucket = worker->pool->bucket;
+
+	work(worker, true);
+	worker_free(worker);
+	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
+}
+
+/* If there may be more and there is memory; otherwise those that are there go on. */
+static void add_worker(struct pool *pool)
+{
+	struct port_bucket *bucket = pool->bucket;
+	struct worker *worker;
+	struct thread *thread;
+
+	if (__atomic_add_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL) > pool->options.max_workers)
+		goto out_count;
+	worker = worker_new(pool);
+	if (worker == NULL)
+		goto out_count;
+	if (thread_spawn(worker_main, worker, 0, &thread) == KERN_SUCCESS) {
+		thread_detach(thread);
+		return;
+	}
+	worker_free(worker);
+out_count:
+	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
+}
+
+static kern_return_t manage(struct pool *pool)
+{
+	struct worker *worker = worker_new(pool);
+	kern_return_t code;
+
+	if (worker == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	__atomic_add_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL);
+	code = work(worker, false);
+	__atomic_sub_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL);
+	worker_free(worker);
+	return code;
+}
+
+kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket,
+						      mach_msg_demux_t demuxer,
+						      mach_msg_size_t max_size)
+{
+	struct pool pool = { bucket, demuxer, { .max_size = max_size, .max_workers = 1 } };
+
+	return manage(&pool);
+}
+
+kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
+						       mach_msg_demux_t demuxer,
+						       const struct ports_manage_options *options)
+{
+	/* Workers may outlive a failure of this thread's loop, so the record does too. */
+	struct pool *pool = malloc(sizeof *pool);
+
+	if (pool == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	pool->bucket = bucket;
+	pool->demuxer = demuxer;
+	pool->options = *options;
+	return manage(pool);
+}

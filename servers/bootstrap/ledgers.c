@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who may take what. Below the root are `console` (the kernel made it for us),
+ * `services` and `user`; programs run in ledgers of their own below `user`.
+ * The console and the services have guarantees of what they need to go on
+ * whatever the others do: what they use now and some head-room. The user gets
+ * nearly all that is left then.
+ */
+#include "ledgers.h"
+#include <ledger_user.h>
+#include <mach.h>
+#include <stdio.h>
+#include <string.h>
+#include <weir_user.h>
+#include "bootstrap.h"
+
+mach_port_t ledger_of_root, ledger_of_user, ledger_of_services;
+
+/* Head-room in things: what starting a program, a listing or an answer takes for a while. */
+static const struct {
+	uint32_t resource;
+	uint32_t console, services;
+} headroom[] = {
+	{ LEDGER_PORTS, 48, 16 },
+	{ LEDGER_NAMES, 96, 32 },
+	{ LEDGER_ENTRIES, 32, 8 },
+	{ LEDGER_OBJECTS, 32, 8 },
+	{ LEDGER_MESSAGES, 32, 16 },
+	{ LEDGER_VIRTUAL_PAGES, 512, 64 },
+	{ LEDGER_RESIDENT_PAGES, 48, 16 },
+	{ LEDGER_NODES, 32, 16 },
+	{ LEDGER_KPAGES, 24, 8 },
+	{ LEDGER_LEDGERS, 2, 0 },
+};
+#define HEADROOM_COUNT	(sizeof headroom / sizeof headroom[0])
+
+/* Guarantees used + extra; on a small machine with less extra. */
+static bool guarantee(mach_port_t ledger, uint32_t resource, uint64_t extra)
+{
+	struct ledger_usage usage;
+
+	if (ledger_get_usage(ledger, resource, &usage) != KERN_SUCCESS)
+		return false;
+	for (;; extra /= 2) {
+		if (ledger_set_guarantee(ledger, (int)resource, usage.used + extra) == KERN_SUCCESS)
+			return true;
+		if (extra == 0)
+			return false;
+	}
+}
+
+static void guarantee_all(mach_port_t ledger, const char *name, bool services)
+{
+	for (unsigned i = 0; i < HEADROOM_COUNT; i++) {
+		uint64_t extra = services ? headroom[i].services : headroom[i].console;
+
+		if (!guarantee(ledger, headroom[i].resource, extra))
+			printf("bootstrap: no guarantee of %s for %s\n",
+			       ledger_resource_name(headroom[i].resource), name);
+	}
+	guarantee(ledger, LEDGER_TASKS, 0);
+	guarantee(ledger, LEDGER_THREADS, 0);
+}
+
+void ledgers_make(void)
+{
+	kern_return_t code = ledger_root(host_priv, &ledger_of_root);
+
+	if (code == KERN_SUCCESS)
+		code = ledger_create(ledger_of_root, "services", &ledger_of_services);
+	if (code == KERN_SUCCESS)
+		code = ledger_create(ledger_of_root, "user", &ledger_of_user);
+	if (code != KERN_SUCCESS)
+		printf("bootstrap: cannot make ledgers: %s\n", mach_error_string(code));
+}
+
+static void limit(mach_port_t ledger, const char *name, uint32_t resource, uint64_t amount)
+{
+	kern_return_t code = ledger_set_limit(ledger, (int)resource, amount);
+
+	if (code != KERN_SUCCESS)
+		printf("bootstrap: no limit of %s for %s: %s\n", ledger_resource_name(resource), name,
+		       mach_error_string(code));
+}
+
+void ledgers_divide(void)
+{
+	weir_memory_info_t memory;
+	mach_port_t own;
+	uint64_t zone_left;
+
+	guarantee_all(ledger_of_services, "services", true);
+	/* Should the kernel charge us to the root itself, its head-room is all that nobody else has. */
+	if (task_get_ledger(mach_task_self(), &own) == KERN_SUCCESS) {
+		if (own != ledger_of_root)
+			guarantee_all(own, "console", false);
+		give_back_right(own);
+	}
+	if (weir_memory_info(host_priv, &memory) != KERN_SUCCESS)
+		return;
+	/* What is guaranteed has been taken from these already. */
+	zone_left = memory.zone_map_limit_pages - memory.zone_map_pages;
+	limit(ledger_of_user, "user", LEDGER_KMEM, zone_left / 16 * 15 * PAGE_SIZE);
+	limit(ledger_of_user, "user", LEDGER_RESIDENT_PAGES, memory.free_pages / 16 * 15);
+	limit(ledger_of_services, "services", LEDGER_KMEM, zone_left / 2 * PAGE_SIZE);
+	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
+}
+
+/* One level; children are visited before their sisters. Depth is at most LEDGER_DEPTH_MAX. */
+static bool walk(mach_port_t ledger, unsigned depth, ledger_visitor_t visit, void *argument,
+		 kern_return_t *code)
+{
+	struct ledger_facts facts;
+	ledger_array_t children;
+	mach_msg_type_number_t count;
+	bool go_on;
+
+	*code = ledger_info(ledger, &facts.id, &facts.parent_id, facts.name, &facts.children,
+			    &facts.tasks, &facts.weight);
+	if (*code != KERN_SUCCESS)
+		return depth > 0;	/* it died meanwhile */
+	go_on = visit(ledger, &facts, depth, argument);
+	if (!go_on || facts.children == 0 || depth >= LEDGER_DEPTH_MAX)
+		return go_on;
+	*code = ledger_children(ledger, &children, &count);
+	if (*code != KERN_SUCCESS)
+		return depth > 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (go_on)
+			go_on = walk(children[i], depth + 1, visit, argument, code);
+		give_back_right(children[i]);
+	}
+	if (count > 0)
+		give_back_memory((vm_address_t)children, count * sizeof *children);
+	return go_on;
+}
+
+kern_return_t ledgers_walk(ledger_visitor_t visit, void *argument)
+{
+	kern_return_t code = KERN_SUCCESS;
+
+	walk(ledger_of_root, 0, visit, argument, &code);
+	return code;
+}
+
+struct search {
+	const char *name;
+	uint64_t id;
+	char *found_name;
+	mach_port_t found;
+};
+
+static bool match_name(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,
+		       void *argument)
+{
+	struct search *search = argument;
+
+	(void)depth;
+	if (strcmp(facts->name, search->name) != 0)
+		return true;
+	/* The walk gives its reference back; this one stays. */
+	if (mach_port_mod_refs(mach_task_self(), ledger, MACH_PORT_RIGHT_SEND, 1) == KERN_SUCCESS)
+		search->found = ledger;
+	return false;
+}
+
+bool ledgers_find(const char *name, mach_port_t *ledger)
+{
+	struct search search = { .name = name };
+
+	ledgers_walk(match_name, &search);
+	*ledger = search.found;
+	if (search.found == MACH_PORT_NULL)
+		printf("%s: no such ledger; `ledgers` lists them\n", name);
+	return search.found != MACH_PORT_NULL;
+}
+
+static bool match_id(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,
+		     void *argument)
+{
+	struct search *search = argument;
+
+	(void)ledger, (void)depth;
+	if (facts->id != search->id)
+		return true;
+	strlcpy(search->found_name, facts->name, LEDGER_NAME_MAX);
+	return false;
+}
+
+void ledgers_name(uint64_t id, char name[LEDGER_NAME_MAX])
+{
+	struct search search = { .id = id, .found_name = name };
+
+	strlcpy(name, "?", LEDGER_NAME_MAX);
+	ledgers_walk(match_id, &search);
+}
+
+uint32_t ledgers_resource(const char *name)
+{
+	uint32_t resource = 0;
+
+	while (resource < LEDGER_RESOURCES && strcmp(ledger_resource_name(resource), name) != 0)
+		resource++;
+	return resource < LEDGER_RESOURCES ? resource : LEDGER_ALL_RESOURCES;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the bombers do: they fork, and say so. */
+#include <mach.h>
+#include <mach/mig_support.h>
+#include <mach/program.h>
+#include <mach/threads.h>
+#include <string.h>
+#include "forkbomb.h"
+
+static char work_page[4096] __attribute__((aligned(4096)));
+
+static void child_begin(void *argument);
+
+/* Gives a child the right to the keeper, under the name it knows. */
+static kern_return_t equip_child(task_t child, void *argument)
+{
+	(void)argument;
+	return mach_port_insert_right(child, REPORT_NAME, REPORT_NAME, MACH_MSG_TYPE_COPY_SEND);
+}
+
+static kern_return_t fork_child(struct bomber *bomber)
+{
+	task_t child;
+	kern_return_t code = program_fork(child_begin, bomber, equip_child, &child);
+
+	if (code == KERN_SUCCESS)
+		give_back_right(child);
+	return code;
+}
+
+/* Cannot be denied: the message was paid with the right. */
+static void send_done(mach_port_t done, const struct flood_end *end)
+{
+	struct done_message message = {
+		.head = {
+			.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND_ONCE, 0),
+			.msgh_size = sizeof message,
+			.msgh_remote_slot = done,
+			.msgh_id = ID_DONE,
+		},
+		.type = {
+			.msgt_name = MACH_MSG_TYPE_BYTE,
+			.msgt_size = 8,
+			.msgt_inline = 1,
+			.msgt_number = sizeof message.end,
+		},
+		.end = *end,
+	};
+
+	mach_msg(&message.head, MACH_SEND_MSG, sizeof message, 0, MACH_PORT_NULL, 0,
+		 MACH_PORT_NULL);
+}
+
+/* Forks up to count children; tells how it went. */
+static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t done)
+{
+	struct flood_end end = { 0 };
+	kern_return_t code = KERN_SUCCESS;
+
+	for (uint64_t i = 0; i < count && code == KERN_SUCCESS; i++)
+		code = fork_child(bomber);
+	if (code != KERN_SUCCESS)
+		flood_stopped(&end, code);
+	send_done(done, &end);
+}
+
+_Noreturn static void wait_for_the_end(void)
+{
+	for (;;)
+		thread_sleep(60000);
+}
+
+void bomber_first(void *argument)
+{
+	struct bomber *bomber = argument;
+	bool many = bomber->shape == SHAPE_WIDE || bomber->shape == SHAPE_SPIN;
+
+	flood_reserve();
+	fork_and_tell(bomber, many ? bomber->count : bomber->shape == SHAPE_TREE ? 2 : 1,
+		      DONE_NAME);
+	wait_for_the_end();
+}
+
+/* Returns the right for `done` when this child is to fork, null when it is to go. */
+static mach_port_t say_born(bool wait)
+{
+	mach_port_t reply = wait ? mig_get_reply_port() : MACH_PORT_NULL;
+	union {
+		struct born_message born;
+		struct go_message go;
+		char room[128];
+	} message = { .born = {
+		.head = {
+			.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND,
+						    wait ? MACH_MSG_TYPE_MAKE_SEND_ONCE : 0) |
+				     MACH_MSGH_BITS_COMPLEX,
+			.msgh_size = sizeof(struct born_message),
+			.msgh_remote_slot = REPORT_NAME,
+			.msgh_local_slot = reply,
+			.msgh_id = ID_BORN,
+		},
+		.task_type = {
+			.msgt_name = MACH_MSG_TYPE_COPY_SEND,
+			.msgt_size = 64,
+			.msgt_inline = 1,
+			.msgt_number = 1,
+		},
+		.task = mach_task_self(),
+	} };
+	mach_msg_return_t code;
+
+	if (wait && !MACH_PORT_VALID(reply))
+		return MACH_PORT_NULL;
+	code = mach_msg(&message.born.head, MACH_SEND_MSG | (wait ? MACH_RCV_MSG : 0),
+			sizeof(struct born_message), sizeof message, reply, 0, MACH_PORT_NULL);
+	if (!wait)
+		return code == MACH_MSG_SUCCESS ? MACH_PORT_DEAD : MACH_PORT_NULL;
+	if (code != MACH_MSG_SUCCESS || message.go.head.msgh_id != ID_GO)
+		return MACH_PORT_NULL;
+	return (mach_port_t)message.go.done;
+}
+
+/* Returning ends the task. */
+static void child_begin(void *argument)
+{
+	struct bomber *bomber = argument;
+	mach_port_t done;
+
+	/* The code that a child runs writes to the stack and here; a denial ends it quietly. */
+	if (memory_touch((vm_address_t)work_page, sizeof work_page) != KERN_SUCCESS)
+		return;
+	memset(work_page, 1, sizeof work_page);
+	done = say_born(bomber->shape != SHAPE_SPIN);
+	if (done == MACH_PORT_NULL)
+		return;
+	while (bomber->shape == SHAPE_SPIN)
+		__asm__ volatile("pause");
+	flood_reserve();
+	fork_and_tell(bomber, bomber->shape == SHAPE_TREE ? 2 : 1, done);
+	wait_for_the_end();
+}

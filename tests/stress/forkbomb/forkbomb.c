@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keeper: starts the first bomber, counts, and gives all back. */
+#include "forkbomb.h"
+#include <exc_server.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <ledger_user.h>
+#include <mach.h>
+#include <mach/notify.h>
+#include <mach/program.h>
+#include <mach/task_special_ports.h>
+#include <mach/threads.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define USAGE								\
+	"[-s wide|chain|tree|spin] [-n COUNT] [-k]\n"			\
+	"  forks until denied, or COUNT children; -k keeps them; spin: wide, busy"
+#define QUIET_MS	3000	/* bombers that are not heard of for so long are dead or starved */
+
+struct child {
+	mach_port_t task, answer;
+};
+
+#define PIECE		512
+#define PIECES_MAX	4096
+static struct child *pieces[PIECES_MAX];
+
+static struct bomber bomber = { SHAPE_WIDE, UINT64_MAX, MACH_PORT_NULL };
+static uint64_t children;	/* born and kept */
+static uint64_t forkers;	/* whose `done` is still to come */
+static struct flood_end end;
+static bool keep;
+
+union message {
+	mach_msg_header_t head;
+	struct born_message born;
+	struct done_message done;
+	char room[512];
+};
+static union message request, reply;
+
+static struct child *place_of(uint64_t index)
+{
+	return &pieces[index / PIECE][index % PIECE];
+}
+
+/* The first denial is the one that counts; a mere end of a flood is none. */
+static void remember_end(const struct flood_end *other)
+{
+	if (!end.denied && other->code != KERN_SUCCESS)
+		end = *other;
+}
+
+/* A page that was denied to a bomber: the thread knows by whom. It dies of it. */
+kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_port_t task,
+				    integer_t exception, integer_t code, rpc_long_integer_t subcode)
+{
+	struct flood_end other = { .code = code };
+
+	(void)port, (void)exception, (void)subcode;
+	if (code == KERN_RESOURCE_SHORTAGE)
+		other.denied = ledger_last_denial(thread, &other.denial) == KERN_SUCCESS;
+	else
+		printf("forkbomb: a child met exception %d, code %d, at %#" PRIx64 "\n", exception,
+		       code, (uint64_t)subcode);
+	remember_end(&other);
+	give_back_right(thread);
+	give_back_right(task);
+	return KERN_FAILURE;
+}
+
+/* Lets a child fork: the answer carries the right for its `done`. */
+static kern_return_t send_go(mach_port_t answer)
+{
+	struct go_message message = {
+		.head = {
+			.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND_ONCE, 0) |
+				     MACH_MSGH_BITS_COMPLEX,
+			.msgh_size = sizeof message,
+			.msgh_remote_slot = answer,
+			.msgh_id = ID_GO,
+		},
+		.done_type = {
+			.msgt_name = MACH_MSG_TYPE_MAKE_SEND_ONCE,
+			.msgt_size = 64,
+			.msgt_inline = 1,
+			.msgt_number = 1,
+		},
+		.done = bomber.report,
+	};
+
+	return mach_msg(&message.head, MACH_SEND_MSG, sizeof message, 0, MACH_PORT_NULL, 0,
+			MACH_PORT_NULL);
+}
+
+static bool make_room(uint64_t index)
+{
+	vm_address_t address = 0;
+
+	if (index % PIECE != 0)
+		return true;
+	if (index / PIECE == PIECES_MAX ||
+	    memory_allocate(&address, PIECE * sizeof(struct child)) != KERN_SUCCESS)
+		return false;
+	pieces[index / PIECE] = (struct child *)address;
+	return true;
+}
+
+/* A child that cannot be written down, or may not be, is let go at once. */
+static void take_born(const struct born_message *born)
+{
+	struct child child = { (mach_port_t)born->task, born->head.msgh_remote_port };
+	struct flood_end other = { 0 };
+	bool forks = bomber.shape == SHAPE_CHAIN || bomber.shape == SHAPE_TREE;
+	kern_return_t code;
+
+	if (!MACH_PORT_VALID(child.task) || children >= bomber.count || !make_room(children)) {
+		if (children < bomber.count) {
+			flood_stopped(&other, KERN_RESOURCE_SHORTAGE);
+			remember_end(&other);
+		}
+		give_back_task(child.task);
+		give_back_right(child.task);
+		give_back_right(child.answer);
+		return;
+	}
+	if (forks && children + 1 < bomber.count && MACH_PORT_VALID(child.answer)) {
+		code = send_go(child.answer);
+		if (code == MACH_MSG_SUCCESS) {
+			forkers++;
+			child.answer = MACH_PORT_NULL;
+		} else {
+			flood_stopped(&other, code);
+			remember_end(&other);
+		}
+	}
+	*place_of(children++) = child;
+}
+
+static void take_message(void)
+{
+	switch (request.head.msgh_id) {
+	case ID_BORN:
+		take_born(&request.born);
+		break;
+	case ID_DONE:
+		remember_end(&request.done.end);
+		/* fallthrough */
+	case MACH_NOTIFY_SEND_ONCE:
+		if (forkers > 0)
+			forkers--;
+		break;
+	default:
+		mach_msg_answer(exc_server, &request.head, &reply.head);
+		break;
+	}
+}
+
+/* Until all forkers are done and the last children have come; those held up by a shortage may never come. */
+static void listen(void)
+{
+	for (;;) {
+		mach_msg_return_t code;
+
+		code = mach_msg(&request.head, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0, sizeof request,
+				bomber.report, forkers > 0 ? QUIET_MS : 200, MACH_PORT_NULL);
+		if (code == MACH_MSG_SUCCESS ||
+		    (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR ||
+		    (code & ~MACH_MSG_MASK) == MACH_RCV_HEADER_ERROR)
+			take_message();
+		else if (code == MACH_RCV_TIMED_OUT)
+			return;
+		else if (code != MACH_RCV_TOO_LARGE) {
+			printf("forkbomb: %s\n", mach_error_string(code));
+			return;
+		}
+	}
+}
+
+static kern_return_t equip_first(task_t child, void *argument)
+{
+	mach_port_t report = bomber.report;
+	kern_return_t code;
+
+	(void)argument;
+	code = mach_port_insert_right(child, REPORT_NAME, report, MACH_MSG_TYPE_MAKE_SEND);
+	if (code == KERN_SUCCESS)
+		code = mach_port_insert_right(child, DONE_NAME, report,
+					      MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	if (code == KERN_SUCCESS)
+		code = task_set_special_port(child, TASK_EXCEPTION_PORT, report);
+	return code;
+}
+
+static kern_return_t start(task_t *first)
+{
+	mach_port_t self = mach_task_self();
+	kern_return_t code = mach_port_allocate(self, MACH_PORT_RIGHT_RECEIVE, &bomber.report);
+
+	if (code == KERN_SUCCESS)
+		code = mach_port_insert_right(self, bomber.report, bomber.report,
+					      MACH_MSG_TYPE_MAKE_SEND);
+	if (code == KERN_SUCCESS)
+		code = program_fork(bomber_first, &bomber, equip_first, first);
+	/* Forking made our pages copy-on-write; from now on none of ours may be denied. */
+	if (code == KERN_SUCCESS)
+		code = program_touch_static();
+	forkers = 1;
+	return code;
+}
+
+static void give_all_back(task_t first)
+{
+	give_back_task(first);
+	give_back_right(first);
+	for (uint64_t i = children; i-- > 0;) {
+		struct child *child = place_of(i);
+
+		give_back_task(child->task);
+		give_back_right(child->task);
+		give_back_right(child->answer);
+	}
+	for (uint64_t i = 0; i < PIECES_MAX && pieces[i] != NULL; i++)
+		give_back_memory((vm_address_t)pieces[i], PIECE * sizeof(struct child));
+	mach_port_mod_refs(mach_task_self(), bomber.report, MACH_PORT_RIGHT_RECEIVE, -1);
+}
+
+static enum shape parse_shape(const char *program, const char *text)
+{
+	static const char *const names[] = { "wide", "chain", "tree", "spin" };
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(text, names[i]) == 0)
+			return (enum shape)i;
+	}
+	flood_usage(program, USAGE);
+}
+
+static void parse_options(int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "s:n:k")) != -1) {
+		switch (option) {
+		case 's': bomber.shape = parse_shape(argv[0], optarg); break;
+		case 'n': bomber.count = flood_number(argv[0], 'n', optarg); break;
+		case 'k': keep = true; break;
+		default: flood_usage(argv[0], USAGE);
+		}
+	}
+	if (optind < argc)
+		flood_usage(argv[0], USAGE);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t begin, middle;
+	task_t first;
+	kern_return_t code;
+
+	parse_options(argc, argv);
+	begin = clock_uptime_us();
+	code = start(&first);
+	if (code != KERN_SUCCESS) {
+		flood_stopped(&end, code);
+		printf("%s: not even one fork\n", argv[0]);
+		flood_print_end(argv[0], &end);
+		return EXIT_FAILURE;
+	}
+	flood_reserve();
+	listen();
+	middle = clock_uptime_us();
+	printf("%s: %" PRIu64 " children in %" PRIu64 " ms\n", argv[0], children,
+	       (middle - begin) / 1000);
+	if (keep)
+		flood_print_end(argv[0], &end);
+	while (keep)
+		thread_sleep(1000);
+	give_all_back(first);
+	printf("%s: gave all back in %" PRIu64 " ms\n", argv[0],
+	       (clock_uptime_us() - middle) / 1000);
+	flood_print_end(argv[0], &end);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fork bomb. The task that the console started is the keeper: it forks one
+ * bomber and from then on only listens, so whatever the bombers meet it can
+ * tell what happened and give all back.
+ *
+ * Each child says it is born, with its task right, and waits for the answer:
+ * it comes when the child is to fork too (chain, tree); else the right to
+ * answer is kept, and when the keeper goes the child hears that and goes too.
+ * A forker ends with a `done` message through a send-once right that it was
+ * given before, whose message is prepaid: that can always be sent. A forker
+ * that dies instead (its pages are denied) is known by the right's last words.
+ */
+#ifndef FORKBOMB_H
+#define FORKBOMB_H
+
+#include <mach/mach_types.h>
+#include <mach/message.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "flood.h"
+
+enum shape { SHAPE_WIDE, SHAPE_CHAIN, SHAPE_TREE, SHAPE_SPIN };
+
+/* Names in the space of each bomber, given by whoever makes it. */
+#define REPORT_NAME	((mach_port_name_t)0x20)
+#define DONE_NAME	((mach_port_name_t)0x21)
+
+#define ID_BORN		7000
+#define ID_GO		7100	/* the answer */
+#define ID_DONE		7001
+
+struct born_message {
+	mach_msg_header_t head;
+	mach_msg_type_t task_type;
+	uint64_t task;
+};
+
+struct go_message {
+	mach_msg_header_t head;
+	mach_msg_type_t done_type;
+	uint64_t done;
+};
+
+struct done_message {
+	mach_msg_header_t head;
+	mach_msg_type_t type;		/* bytes */
+	struct flood_end end;
+};
+_Static_assert(sizeof(struct done_message) <= 32 + 256, "a prepaid message holds no more");
+_Static_assert(sizeof(struct done_message) % 8 == 0, "messages are made of words");
+
+/* The bombers' side: what the first one does; count: at most this many children (wide, spin). */
+struct bomber {
+	enum shape shape;
+	uint64_t count;
+	mach_port_t report;		/* in the keeper: its receive right */
+};
+void bomber_first(void *bomber);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names: many of them, how they are chosen, deaths of ports that many hold, and each allocation of each call denied. */
+/* SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: kernel/ipc/name.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/notify.c kernel/ipc/right.c kernel/ipc/space.c kernel/ipc/mach_port_server.c */
+#include "ipc_space_fake.h"
+#include "mach_port_server.h"
+#include "tap.h"
+
+#define MANY 100000
+#define HOLDERS 300
+
+static struct ledger *ledger, *other_ledger;
+static struct space space, other;
+
+static mach_port_name_t allocate(struct space *in, mach_port_right_t right)
+{
+	mach_port_name_t name = 0;
+
+	if (mach_port_allocate(in, right, &name) != KERN_SUCCESS)
+		panic("allocate denied");
+	return name;
+}
+
+static struct port *port_of(struct space *in, mach_port_name_t name)
+{
+	return space_lookup(in, name)->port;
+}
+
+static struct port *take(struct space *in, mach_port_name_t name, uint32_t type)
+{
+	struct port *port;
+	uint32_t disposition;
+
+	if (space_take(in, name, type, &port, &disposition) != KERN_SUCCESS)
+		panic("take of %u refused", name);
+	return port;
+}
+
+static mach_port_name_t insert(struct space *in, struct port *port, uint32_t disposition)
+{
+	mach_port_name_t name;
+
+	if (space_insert(in, port, disposition, &name) != KERN_SUCCESS)
+		panic("insert denied");
+	return name;
+}
+
+static uint32_t type_of(struct space *in, mach_port_name_t name)
+{
+	uint32_t type = 0;
+
+	return mach_port_type(in, name, &type) == KERN_SUCCESS ? type : 0;
+}
+
+static uint32_t refs_of(struct space *in, mach_port_name_t name, mach_port_right_t right)
+{
+	uint32_t refs = ~0u;
+
+	return mach_port_get_refs(in, name, right, &refs) == KERN_SUCCESS ? refs : ~0u;
+}
+
+/* Receives one notification; its id, 0: none there. */
+static uint32_t receive(struct port *port, uint32_t *word)
+{
+	struct kmsg *kmsg = TAILQ_FIRST(&port->messages);
+	uint32_t id;
+
+	if (kmsg == NULL)
+		return 0;
+	id = kmsg->id;
+	*word = kmsg->size > 40 ? ((const mach_dead_name_notification_t *)(const void *)kmsg->small)->not_port : 0;
+	TAILQ_REMOVE(&port->messages, kmsg, link);
+	right_consume_send_once(port);
+	kmsg_free(kmsg);
+	return id;
+}
+
+static void empty(struct space *in)
+{
+	while (!space_dismantle(in))
+		;
+	reap_all();
+	in->dead = false;
+}
+
+static void test_choice(void)
+{
+	mach_port_name_t first = allocate(&space, MACH_PORT_RIGHT_RECEIVE), name, highest = 0;
+	uint64_t before = fake_charged(ledger);
+
+	is_u64(first, 1, "the first name is 1");
+	mach_port_destroy(&space, first);
+	name = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+	ok(name != first, "a name that was just freed is not given out at once: %u", name);
+	for (int i = 0; i < 10000; i++) {
+		mach_port_name_t again = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+
+		highest = again > highest ? again : highest;
+		mach_port_destroy(&space, again);
+	}
+	ok(highest < 100, "names stay small when few are used: at most %u", highest);
+	mach_port_destroy(&space, name);
+	ok(fake_charged(ledger) < before, "what was made was given back");
+	is_u64(fake_charged(ledger), 0, "all of it");
+}
+
+static void test_many(void)
+{
+	static mach_port_name_t names[MANY];
+	struct vm_copy *list = NULL, *types = NULL;
+	mach_msg_type_number_t count = 0, type_count = 0;
+	uint32_t highest = 0, sum = 0, want = 0;
+	uint64_t nodes;
+
+	for (int i = 0; i < MANY; i++) {
+		names[i] = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+		highest = names[i] > highest ? names[i] : highest;
+		want += names[i];
+	}
+	nodes = ledger->account[LEDGER_NODES].used;
+	ok(highest < 2 * MANY + 64 && nodes < MANY / 4, "100000 names are dense: highest %u, %lu nodes", highest,
+	   (unsigned long)nodes);
+	space_check(&space);
+	is_u64(ledger->account[LEDGER_NAMES].used, MANY, "names are charged");
+	is_u64(ledger->account[LEDGER_PORTS].used, MANY, "ports are charged");
+	is_u64((uint64_t)mach_port_names(&space, &list, &count, &types, &type_count), KERN_SUCCESS, "mach_port_names");
+	for (uint32_t i = 0; i < count; i++)
+		sum += ((uint32_t *)(list + 1))[i];
+	ok(count == MANY && sum == want, "it lists them all");
+	vm_copy_discard(list);
+	vm_copy_discard(types);
+	/* In an order of no system: by steps that visit each once. */
+	claim_begin("each can be destroyed");
+	for (uint32_t i = 0, at = 0; i < MANY; i++, at = (at + 61543) % MANY)
+		claim(mach_port_destroy(&space, names[at]) == KERN_SUCCESS, "name %u", names[at]);
+	claim_end();
+	reap_all();
+	is_u64(fake_charged(ledger), 0, "and all came back");
+	for (int i = 0; i < MANY; i++)
+		allocate(&space, i % 3 ? MACH_PORT_RIGHT_RECEIVE : i % 2 ? MACH_PORT_RIGHT_DEAD_NAME : MACH_PORT_RIGHT_PORT_SET);
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "a space of 100000 names goes in pieces, all came back");
+}
+
+/* A port with HOLDERS dead-name requests in another space dies; its names go in pieces. */
+static void test_storm(void)
+{
+	static mach_port_name_t onces[HOLDERS];
+	mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_RECEIVE), watch = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
+	struct port *port = port_of(&space, name), *watcher = port_of(&other, watch), *previous;
+	uint32_t word = 0, seen = 0, steps = 0;
+	uint64_t calls;
+	mach_port_name_t send;
+
+	send = insert(&other, take(&space, name, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	mach_port_mod_refs(&other, send, MACH_PORT_RIGHT_SEND, 6);
+	for (int i = 0; i < HOLDERS; i++) {
+		onces[i] = insert(&other, take(&space, name, MACH_MSG_TYPE_MAKE_SEND_ONCE), MACH_MSG_TYPE_PORT_SEND_ONCE);
+		if (mach_port_request_notification(&other, onces[i], MACH_NOTIFY_DEAD_NAME, 0,
+						   take(&other, watch, MACH_MSG_TYPE_MAKE_SEND_ONCE), &previous) != KERN_SUCCESS)
+			panic("request refused");
+	}
+	is_u64(port->dead_requests, HOLDERS, "the port counts the requests for its names");
+	port_check(port);
+	is_u64(ledger->account[LEDGER_MESSAGES].used, HOLDERS, "each send-once right has a prepaid message, paid by the receiver");
+	is_u64(other_ledger->account[LEDGER_MESSAGES].used, HOLDERS, "so has each request");
+	calls = host_fail_calls;
+	mach_port_destroy(&space, name);
+	ok(reap_pending(), "a port with many names goes in pieces");
+	is_u64(type_of(&other, onces[HOLDERS - 1]), MACH_PORT_TYPE_DEAD_NAME, "a name that is looked at is dead at once");
+	is_u64(refs_of(&other, onces[HOLDERS - 1], MACH_PORT_RIGHT_DEAD_NAME), 2, "its notification counts as a reference");
+	while (reap_one())
+		steps++;
+	ok(steps >= HOLDERS / 32, "in %u steps", steps);
+	is_u64(host_fail_calls, calls, "nothing of which asks for memory");
+	is_u64(refs_of(&other, send, MACH_PORT_RIGHT_DEAD_NAME), 7, "a send right keeps its references as a dead name");
+	claim_begin("each request was answered with its name");
+	while (receive(watcher, &word) == MACH_NOTIFY_DEAD_NAME) {
+		claim(type_of(&other, word) == MACH_PORT_TYPE_DEAD_NAME, "name %u", word);
+		claim(mach_port_deallocate(&other, word) == KERN_SUCCESS, "name %u", word);
+		seen++;
+	}
+	claim_end();
+	is_u64(seen, HOLDERS, "all of them");
+	is_u64(fake_charged(ledger), 0, "the dead port's owner pays nothing any more");
+	empty(&other);
+	is_u64(fake_charged(other_ledger), 0, "nor does the other");
+}
+
+static void test_port_destroyed(void)
+{
+	mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_RECEIVE), backup = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+	struct port *port = port_of(&space, name), *keeper = port_of(&space, backup), *previous;
+	struct kmsg *kmsg;
+
+	mach_port_request_notification(&space, name, MACH_NOTIFY_PORT_DESTROYED, 0,
+				       take(&space, backup, MACH_MSG_TYPE_MAKE_SEND_ONCE), &previous);
+	mach_port_set_protected_payload(&space, name, 42);
+	mach_port_mod_refs(&space, name, MACH_PORT_RIGHT_RECEIVE, -1);
+	kmsg = TAILQ_FIRST(&keeper->messages);
+	ok(!port->dead && kmsg != NULL && fake_carried(kmsg) == port && (kmsg->bits & MACH_MSGH_BITS_COMPLEX),
+	   "a port with a port-destroyed request is sent, not destroyed");
+	ok(port->destination == keeper && !port->has_payload && type_of(&space, name) == 0, "it is in transit, its name free");
+	/* To its own queue, by way of another: a loop, which must die. */
+	mach_port_request_notification(&space, backup, MACH_NOTIFY_PORT_DESTROYED, 0,
+				       right_make_send_once(port, ledger), &previous);
+	mach_port_mod_refs(&space, backup, MACH_PORT_RIGHT_RECEIVE, -1);
+	reap_all();
+	is_u64(fake_charged(ledger), 0, "receive rights in each other's queues are no leak");
+}
+
+static void test_transit_depth(void)
+{
+	enum { CHAIN = TRANSIT_DEPTH_MAX + 8 };
+	struct port *ports[CHAIN], *previous;
+	mach_port_name_t names[CHAIN];
+	int died = 0;
+
+	for (int i = 0; i < CHAIN; i++) {
+		names[i] = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+		ports[i] = port_of(&space, names[i]);
+		port_ref(ports[i]);
+	}
+	for (int i = 0; i + 1 < CHAIN; i++) {
+		mach_port_request_notification(&space, names[i], MACH_NOTIFY_PORT_DESTROYED, 0,
+					       take(&space, names[i + 1], MACH_MSG_TYPE_MAKE_SEND_ONCE), &previous);
+		mach_port_destroy(&space, names[i]);
+		port_check(ports[i + 1]);
+	}
+	reap_all();
+	for (int i = 0; i < CHAIN; i++)
+		died += ports[i]->dead;
+	ok(died >= TRANSIT_DEPTH_MAX && died < CHAIN, "receive rights nest at most %d deep: %d of %d ports died", TRANSIT_DEPTH_MAX,
+	   died, CHAIN);
+	for (int i = 0; i < CHAIN; i++)
+		port_unref(ports[i]);
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "all came back");
+}
+
+static void test_sets(void)
+{
+	mach_port_name_t set = allocate(&space, MACH_PORT_RIGHT_PORT_SET), names[200], other_set;
+	struct vm_copy *list = NULL;
+	mach_msg_type_number_t count = 0;
+	mach_port_status_t status;
+
+	for (int i = 0; i < 200; i++) {
+		names[i] = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+		mach_port_move_member(&space, names[i], set);
+	}
+	is_u64((uint64_t)mach_port_get_set_status(&space, set, &list, &count), KERN_SUCCESS, "get_set_status");
+	claim_begin("the set's members are listed");
+	claim(count == 200, "%u", count);
+	for (uint32_t i = 0; i < count; i++)
+		claim(((uint32_t *)(list + 1))[i] == names[i], "member %u", i);
+	claim_end();
+	vm_copy_discard(list);
+	fake_changes = 0;
+	mach_port_destroy(&space, set);
+	ok(fake_changes == 1 && fake_change == MACH_RCV_PORT_DIED, "those that wait on a set that dies are told");
+	ok(reap_pending(), "a set with many members goes in pieces");
+	mach_port_get_receive_status(&space, names[150], &status);
+	is_u64(status.mps_pset, 0, "a member of a dead set is in no set");
+	is_u64((uint64_t)mach_port_move_member(&space, names[160], 0), KERN_NOT_IN_SET, "also for move_member");
+	other_set = allocate(&space, MACH_PORT_RIGHT_PORT_SET);
+	is_u64((uint64_t)mach_port_move_member(&space, names[170], other_set), KERN_SUCCESS, "and can join another");
+	ok(fake_change == MACH_RCV_PORT_CHANGED, "those that wait on a port that joins a set are told");
+	reap_all();
+	mach_port_get_receive_status(&space, names[170], &status);
+	is_u64(status.mps_pset, other_set, "which it stays in");
+	mach_port_destroy(&space, names[170]);
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "all came back");
+}
+
+/* -- each allocation denied -- */
+
+static struct port *held;
+static mach_port_name_t receive_name, found;
+
+static kern_return_t call_allocate(void) { return mach_port_allocate(&space, MACH_PORT_RIGHT_RECEIVE, &found); }
+static kern_return_t call_allocate_set(void) { return mach_port_allocate(&space, MACH_PORT_RIGHT_PORT_SET, &found); }
+static kern_return_t call_allocate_dead(void) { return mach_port_allocate(&space, MACH_PORT_RIGHT_DEAD_NAME, &found); }
+static kern_return_t call_allocate_name(void) { return mach_port_allocate_name(&space, MACH_PORT_RIGHT_RECEIVE, 0xf0f0f0f0); }
+static kern_return_t call_rename(void) { return mach_port_rename(&space, receive_name, 0xe0e0e0e0); }
+static kern_return_t call_insert(void) { return space_insert(&space, held, MACH_MSG_TYPE_PORT_SEND, &found); }
+static kern_return_t call_insert_at(void) { return mach_port_insert_right(&space, 0xd0d0d0d0, held, MACH_MSG_TYPE_PORT_SEND); }
+
+static kern_return_t call_make_send_once(void)
+{
+	mach_msg_type_name_t disposition;
+
+	return mach_port_extract_right(&space, receive_name, MACH_MSG_TYPE_MAKE_SEND_ONCE, &held, &disposition);
+}
+
+static void test_denials(void)
+{
+	static const struct { const char *name; kern_return_t (*call)(void); bool inserts, extracts; unsigned least; } calls[] = {
+		{ "allocate", call_allocate, false, false, 2 }, { "allocate of a set", call_allocate_set, false, false, 2 },
+		{ "allocate of a dead name", call_allocate_dead, false, false, 1 },
+		{ "allocate_name", call_allocate_name, false, false, 3 }, { "rename", call_rename, false, false, 1 },
+		{ "insert", call_insert, true, false, 1 }, { "insert_right", call_insert_at, true, false, 2 },
+		{ "extract_right", call_make_send_once, false, true, 1 },
+	};
+	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
+
+	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		unsigned denied = 0;
+		bool fired;
+		kern_return_t kr;
+
+		receive_name = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+		held = calls[i].inserts ? take(&other, source, MACH_MSG_TYPE_MAKE_SEND) : NULL;
+		claim_begin("%s: the first allocation denied, the second, ...: nothing changes, then it works", calls[i].name);
+		for (;;) {
+			uint64_t before = fake_print(&space), source_before = fake_print(&other);
+
+			host_fail_nth(denied + 1);
+			kr = calls[i].call();
+			fired = host_fail_fired;
+			host_fail_nth(0);
+			if (!fired)
+				break;
+			denied++;
+			claim(kr == KERN_RESOURCE_SHORTAGE, "denial %u: code %d", denied, kr);
+			claim(fake_print(&space) == before && fake_print(&other) == source_before, "denial %u: changed", denied);
+		}
+		claim(kr == KERN_SUCCESS, "undisturbed: code %d", kr);
+		claim(denied >= calls[i].least, "only %u denials", denied);
+		claim_end();
+		if (calls[i].extracts)
+			right_release_send_once(held);
+		empty(&space);
+	}
+	empty(&other);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
+static void test_limit(void)
+{
+	mach_port_name_t name = 0;
+	unsigned made = 0;
+	kern_return_t kr;
+
+	ledger_limit(ledger, LEDGER_PORTS, 10);
+	while ((kr = mach_port_allocate(&space, MACH_PORT_RIGHT_RECEIVE, &name)) == KERN_SUCCESS)
+		made++;
+	ok(made == 10 && kr == KERN_RESOURCE_SHORTAGE && host_denial.resource == LEDGER_PORTS, "a ledger of 10 ports gives 10 ports");
+	is_u64(ledger->account[LEDGER_NAMES].used, 10, "the denied one kept no name");
+	is_u64((uint64_t)mach_port_allocate(&space, MACH_PORT_RIGHT_DEAD_NAME, &name), KERN_SUCCESS, "other things are still given");
+	empty(&space);
+	ledger_limit(ledger, LEDGER_PORTS, LEDGER_UNLIMITED);
+	is_u64(fake_charged(ledger), 0, "all came back");
+}
+
+static void test_died_between(void)
+{
+	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE), a, b, c;
+	struct port *port = take(&other, source, MACH_MSG_TYPE_MAKE_SEND), *once;
+
+	right_copy_send(port);
+	once = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	space_insert_reserve(&space, port, MACH_MSG_TYPE_PORT_SEND, &a);
+	space_insert_reserve(&space, port, MACH_MSG_TYPE_PORT_SEND, &b);
+	space_insert_reserve(&space, once, MACH_MSG_TYPE_PORT_SEND_ONCE, &c);
+	ok(a == b && a != c, "reserved: one name for send rights, another for the send-once right");
+	is_u64(type_of(&space, a), 0, "a reserved name does not exist yet");
+	is_u64((uint64_t)mach_port_allocate_name(&space, MACH_PORT_RIGHT_RECEIVE, a), KERN_NAME_EXISTS, "but cannot be taken");
+	mach_port_destroy(&other, source);
+	reap_all();
+	space_insert_commit(&space, port, MACH_MSG_TYPE_PORT_SEND, a);
+	space_insert_commit(&space, once, MACH_MSG_TYPE_PORT_SEND_ONCE, c);
+	space_insert_cancel(&space, port, MACH_MSG_TYPE_PORT_SEND, b);
+	right_release_send(port);
+	is_u64(type_of(&space, a), MACH_PORT_TYPE_DEAD_NAME, "a port that died since the reservation gives a dead name");
+	is_u64(refs_of(&space, a, MACH_PORT_RIGHT_DEAD_NAME), 1, "with the references that were committed");
+	is_u64(type_of(&space, c), MACH_PORT_TYPE_DEAD_NAME, "so does a send-once right");
+	space_check(&space);
+	empty(&space);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
+int main(void)
+{
+	int error;
+
+	tap_begin("ipc_space_names_test");
+	host_memory(40000, 35000);
+	fake_init();
+	ledger = ledger_new(&root_ledger, "space", &error);
+	other_ledger = ledger_new(&root_ledger, "other", &error);
+	space_init(&space, ledger);
+	space_init(&other, other_ledger);
+	test_choice();
+	test_many();
+	test_storm();
+	test_port_destroyed();
+	test_transit_depth();
+	test_sets();
+	test_denials();
+	test_limit();
+	test_died_between();
+	ok(host_audit(), "the audit agrees");
+	return tap_done();
+}

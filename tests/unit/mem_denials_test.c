@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is remembered of denials: the thread's record, the machine's ring, counts of equal ones; and fail-nth. */
+/* SOURCES: kernel/kern/denials.c kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+#include <string.h>
+#include "host.h"
+#include "kern/denials.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "mem/ledger.h"
+#include "mem/page.h"
+#include "mem/reap.h"
+#include "mem/upcalls.h"
+#include "tap.h"
+
+static struct task tasks[2];
+static struct thread threads[2];
+static struct thread *current;
+
+struct thread *thread_current(void)
+{
+	return current;
+}
+
+static void records(void)
+{
+	static struct ledger_denial events[DENIALS_KEPT];
+	struct ledger *ledgers[100];
+	int error;
+
+	for (unsigned i = 0; i < 100; i++) {
+		ledgers[i] = ledger_new(&root_ledger, "small", &error);
+		ledger_limit(ledgers[i], LEDGER_VIRTUAL_PAGES, i);
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		ledger_charge(ledgers[7], LEDGER_VIRTUAL_PAGES, 8);
+	is_u64(threads[0].denial.count, 1000, "the thread's record counts equal denials");
+	ok(threads[0].denial.used == 0 && threads[0].denial.limit == 7 && threads[0].denial.wanted == 8 &&
+	   threads[0].denial.resource == LEDGER_VIRTUAL_PAGES && threads[0].denial.ledger_id == ledgers[7]->id,
+	   "and says what was full");
+	is_str(threads[0].denial.task, "first", "and who asked");
+	is_u64(denials_copy(events), 1, "a flood of them is one event");
+	is_u64(events[0].count, 1000, "with its count");
+	current = &threads[1];
+	ledger_charge(ledgers[7], LEDGER_VIRTUAL_PAGES, 8);
+	is_u64(threads[1].denial.count, 1, "another thread has its own record");
+	is_u64(threads[0].denial.count, 1000, "and leaves the first one's alone");
+	for (unsigned i = 0; i < 100; i++)
+		ledger_charge(ledgers[i], LEDGER_VIRTUAL_PAGES, 200);
+	is_u64(denials_copy(events), DENIALS_KEPT, "the ring keeps the last ones");
+	ok(events[DENIALS_KEPT - 1].ledger_id == ledgers[99]->id && events[0].ledger_id == ledgers[100 - DENIALS_KEPT]->id,
+	   "the oldest first");
+	current = NULL;
+	ledger_charge(ledgers[3], LEDGER_VIRTUAL_PAGES, 200);
+	denials_copy(events);
+	is_str(events[DENIALS_KEPT - 1].task, "kernel", "without a thread it is the kernel's");
+	for (unsigned i = 0; i < 100; i++)
+		ledger_kill(ledgers[i]);
+}
+
+static void fail_nth(void)
+{
+	current = &threads[0];
+	threads[0].fail_armed = 3;
+	ok(ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1) && ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1),
+	   "the first two charges are served");
+	ok(!ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1), "the third is denied");
+	ok(threads[0].fail_fired && strstr(threads[0].fail_site->file, "mem_denials_test") != NULL, "and its site known");
+	ok(ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1), "the fourth is served");
+	current = &threads[1];
+	threads[0].fail_armed = 1;
+	ok(ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1), "another thread's charges do not count");
+	threads[0].fail_armed = 0;
+	ledger_refund(&root_ledger, LEDGER_VIRTUAL_PAGES, 4);
+}
+
+static void pressure(void)
+{
+	struct page *pages[4096];
+	unsigned n = 0;
+
+	while (n < 4096 && (pages[n] = frame_alloc(&root_ledger)) != NULL)
+		n++;
+	ok(reap_pending(), "pressure has empty slabs taken back when nobody is in the middle of anything");
+	reap_all();
+	ok(!reap_pending(), "once");
+	while (n > 0)
+		frame_free(pages[--n], &root_ledger);
+	ok(host_audit(), "the audit agrees");
+}
+
+int main(void)
+{
+	tap_begin("mem_denials_test");
+	host_memory(2048, 1024);
+	for (unsigned i = 0; i < 2; i++)
+		threads[i].task = &tasks[i];
+	strcpy(tasks[0].name, "first");
+	strcpy(tasks[1].name, "second");
+	current = &threads[0];
+	records();
+	fail_nth();
+	pressure();
+	return tap_done();
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Radix trees against a model, with every allocation denied in its turn. */
+/* SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+#include <stdlib.h>
+#include <string.h>
+#include "host.h"
+#include "mem/radix.h"
+#include "mem/zone.h"
+#include "tap.h"
+
+#define KEYS 600
+#define STEPS 150000
+#define KEY_END (1ull << 52)
+
+/* The model: sorted keys and their values. */
+struct pair { uint64_t key; void *value; };
+static struct pair pairs[KEYS];
+static unsigned pair_count;
+static struct radix tree;
+static struct ledger *payer;
+
+/* Index of the first key >= key. */
+static unsigned model_find(uint64_t key)
+{
+	unsigned low = 0, high = pair_count;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (pairs[middle].key < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool model_has(uint64_t key)
+{
+	unsigned i = model_find(key);
+
+	return i < pair_count && pairs[i].key == key;
+}
+
+static uint64_t model_lowest_free(uint64_t from)
+{
+	for (unsigned i = model_find(from); i < pair_count && pairs[i].key == from; i++)
+		from++;
+	return from;
+}
+
+/* Keys small and dense, middling, and anything below 2^52. */
+static uint64_t random_key(void)
+{
+	switch (random_below(4)) {
+	case 0:
+		return random_below(64);
+	case 1:
+		return 200 + random_below(400);
+	case 2:
+		return KEY_END - 1 - random_below(64);
+	default:
+		return random_u64() % (1ull << random_below(53));
+	}
+}
+
+static void insert(uint64_t key, void *value)
+{
+	unsigned i = model_find(key);
+
+	if (!radix_reserve(&tree, key)) {
+		claim(false, "denied");
+		return;
+	}
+	radix_insert(&tree, key, value);
+	memmove(&pairs[i + 1], &pairs[i], (pair_count - i) * sizeof(pairs[0]));
+	pairs[i] = (struct pair){key, value};
+	pair_count++;
+}
+
+static void remove_at(unsigned i)
+{
+	claim(radix_remove(&tree, pairs[i].key) == pairs[i].value, "removed another value");
+	memmove(&pairs[i], &pairs[i + 1], (--pair_count - i) * sizeof(pairs[0]));
+}
+
+static void compare(uint64_t key)
+{
+	unsigned i = model_find(key);
+	uint64_t next = key;
+	void *value = radix_next(&tree, &next);
+
+	claim(value == (i < pair_count ? pairs[i].value : NULL), "next of %lx: another value", key);
+	claim(value == NULL || next == pairs[i].key, "next of %lx: %lx", key, next);
+	claim(radix_lookup(&tree, key) == (model_has(key) ? pairs[i].value : NULL), "lookup of %lx", key);
+	claim(radix_lowest_free(&tree, key) == model_lowest_free(key), "lowest free from %lx: %lx", key,
+	      radix_lowest_free(&tree, key));
+}
+
+/* Denies the 1st, 2nd, ... allocation of a reservation: each leaves everything as it was. */
+static void deny_each(uint64_t key)
+{
+	for (unsigned n = 1; n < 64; n++) {
+		bool reserved;
+
+		host_fail_nth(n);
+		reserved = radix_reserve(&tree, key);
+		claim(reserved == !host_fail_fired, "denied without a reason, or not at all");
+		radix_check(&tree);
+		if (reserved) {
+			host_fail_nth(0);
+			radix_unreserve(&tree, key);
+			return;
+		}
+		claim(tree.nodes == payer->account[LEDGER_NODES].used, "nodes and charges differ");
+	}
+}
+
+static void random_steps(void)
+{
+	claim_begin("insert, remove, lookup, next and lowest free agree with the model");
+	for (unsigned step = 0; step < STEPS; step++) {
+		uint64_t key = random_key();
+
+		switch (random_below(8)) {
+		case 0: case 1: case 2:
+			if (pair_count < KEYS && !model_has(key))
+				insert(key, (void *)(uintptr_t)(step * 16 + 16));
+			break;
+		case 3: case 4:
+			if (pair_count > 0)
+				remove_at(random_below(pair_count));
+			break;
+		case 5:
+			if (model_has(key)) {
+				pairs[model_find(key)].value = (void *)(uintptr_t)(step * 16 + 24);
+				radix_replace(&tree, key, pairs[model_find(key)].value);
+			} else {
+				uint32_t nodes = tree.nodes;
+
+				deny_each(key);
+				claim(tree.nodes == nodes, "a reservation left nodes behind");
+			}
+			break;
+		default:
+			compare(key);
+		}
+		if (step % 64 == 0)
+			radix_check(&tree);
+		if (step % 20000 == 0)
+			while (pair_count > 0)
+				remove_at(0);
+	}
+	claim(tree.nodes == payer->account[LEDGER_NODES].used, "nodes and charges differ");
+	claim(host_audit(), "the audit");
+	claim_end();
+}
+
+static void dense(void)
+{
+	claim_begin("5000 names from 1: always the lowest free one");
+	for (uint64_t i = 1; i <= 5000; i++) {
+		uint64_t key = radix_lowest_free(&tree, 1);
+
+		claim(key == i, "%lu instead of %lu", key, i);
+		claim(radix_reserve(&tree, key), "denied");
+		radix_insert(&tree, key, &tree);
+	}
+	radix_check(&tree);
+	claim(radix_remove(&tree, 4097) == &tree && radix_remove(&tree, 16) == &tree, "not there");
+	claim(radix_lowest_free(&tree, 1) == 16 && radix_lowest_free(&tree, 17) == 4097, "holes are not found");
+	for (uint64_t i = 1; i <= 5000; i++)
+		radix_remove(&tree, i);
+	claim(tree.root == NULL && tree.nodes == 0 && tree.height == 0, "an empty tree keeps nodes");
+	claim_end();
+}
+
+static void reservations(void)
+{
+	claim_begin("several reservations in one node do not disturb one another");
+	claim(radix_reserve(&tree, 3) && radix_reserve(&tree, 4) && radix_reserve(&tree, 70000), "denied");
+	radix_unreserve(&tree, 3);
+	radix_insert(&tree, 70000, &tree);
+	claim(radix_remove(&tree, 70000) == &tree, "not there");
+	radix_check(&tree);
+	radix_insert(&tree, 4, &payer);
+	claim(radix_lookup(&tree, 4) == &payer, "not there");
+	radix_check(&tree);
+	claim(radix_remove(&tree, 4) == &payer && tree.nodes == 0, "nodes are left");
+	claim_end();
+}
+
+static void move(void)
+{
+	int error;
+	struct ledger *to = ledger_new(&root_ledger, "to", &error);
+
+	ledger_limit(to, LEDGER_NODES, 0);
+	insert(1, &tree);
+	insert(1000, &tree);
+	radix_move_payer(&tree, to);
+	ok(to->account[LEDGER_NODES].used == tree.nodes && payer->account[LEDGER_NODES].used == 0,
+	   "nodes move to another ledger, unrefused");
+	ok(host_audit(), "and the audit agrees");
+	ok(!radix_reserve(&tree, 1ull << 40), "but new ones are denied there");
+	radix_check(&tree);
+	remove_at(1);
+	remove_at(0);
+	is_u64(to->account[LEDGER_NODES].used, 0, "all come back");
+	ledger_kill(to);
+}
+
+int main(void)
+{
+	int error;
+
+	tap_begin("mem_radix_test");
+	host_memory(2048, 1024);
+	payer = ledger_new(&root_ledger, "payer", &error);
+	radix_init(&tree, payer);
+	random_steps();
+	while (pair_count > 0)
+		remove_at(0);
+	is_u64(tree.nodes, 0, "an emptied tree has no nodes");
+	dense();
+	reservations();
+	move();
+	return tap_done();
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Generations of copies: chains of shadows stay short and leave nothing behind.
+   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c */
+#include "support/vm_test.h"
+
+#define PAGES 8
+#define GENERATIONS 5000
+
+static struct ledger *ledger;
+static struct vm_map *all[GENERATIONS];
+static uint64_t base;
+
+static struct vm_map *child_of(struct vm_map *parent)
+{
+	struct vm_map *child = test_map(ledger);
+
+	if (vm_map_fork(parent, child) != KERN_SUCCESS)
+		panic("fork denied");
+	return child;
+}
+
+static struct vm_map *first_map(void)
+{
+	struct vm_map *map = test_map(ledger);
+
+	base = test_allocate(map, PAGES);
+	for (unsigned i = 0; i < PAGES; i++)
+		test_poke(map, base + i * PAGE_SIZE, i);
+	return map;
+}
+
+static unsigned depth_of(struct vm_map *map)
+{
+	struct vm_entry *entry = vm_map_lookup(map, base);
+
+	vm_map_check(map);
+	for (struct vm_object *o = entry->object; o != NULL; o = o->shadow)
+		vm_object_check(o);
+	return vm_object_depth(entry->object);
+}
+
+static void end_and_audit(const char *what)
+{
+	reap_all();
+	ok(host_audit(), "%s: the audit agrees", what);
+	ok(test_empty(ledger), "%s: nothing is left charged", what);
+}
+
+static void chain_of_dying_parents(void)
+{
+	struct vm_map *map = first_map();
+
+	claim_begin("a chain of %d generations whose parents die stays short", GENERATIONS);
+	for (unsigned n = 0; n < GENERATIONS; n++) {
+		struct vm_map *child = child_of(map);
+
+		test_poke(child, base + n % PAGES * PAGE_SIZE, 1000 + n);
+		test_map_end(map);
+		map = child;
+		claim(depth_of(map) <= 2, "generation %u: depth %u", n, depth_of(map));
+		claim(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 3 * PAGES, "generation %u: %lu pages resident", n,
+		      (long)test_used(ledger, LEDGER_RESIDENT_PAGES));
+	}
+	claim_end();
+	claim_begin("the last one sees the last writes");
+	for (unsigned n = GENERATIONS - PAGES; n < GENERATIONS; n++)
+		claim(test_peek(map, base + n % PAGES * PAGE_SIZE) == 1000 + n, "page %u", n % PAGES);
+	claim_end();
+	test_map_end(map);
+	end_and_audit("dying parents");
+}
+
+static void chain_of_living_parents(unsigned writes, bool parents_write)
+{
+	struct vm_map *map = first_map();
+	unsigned count = 0;
+
+	claim_begin("a chain of %d generations that all live, %u writes each: no chain is too deep", GENERATIONS,
+		    writes);
+	for (; count < GENERATIONS; count++) {
+		struct vm_map *child = child_of(map);
+
+		for (unsigned w = 0; w < writes; w++)
+			test_poke(child, base + (count + w) % PAGES * PAGE_SIZE, 1000 * w + count);
+		if (parents_write)
+			test_poke(map, base, 77);
+		claim(depth_of(map) <= VM_SHADOW_DEPTH_MAX, "generation %u", count);
+		all[count] = map;
+		map = child;
+	}
+	claim_end();
+	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1, "the last child's own write is seen");
+	claim_begin("each sees its own write, whatever the others wrote");
+	for (unsigned n = 1; n < GENERATIONS && !parents_write; n++)
+		claim(test_peek(all[n], base + (n - 1) % PAGES * PAGE_SIZE) == n - 1, "generation %u", n);
+	claim_end();
+	/* They die in a mixed order. */
+	for (unsigned n = 0; n < GENERATIONS; n++)
+		test_map_end(all[(uint64_t)n * 2741 % GENERATIONS]);
+	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1, "the survivor still sees it");
+	test_map_end(map);
+	end_and_audit("living parents");
+}
+
+static void wide(void)
+{
+	struct vm_map *map = first_map();
+	uint64_t most = 0;
+
+	claim_begin("a parent of %d living children stays short", GENERATIONS);
+	for (unsigned n = 0; n < GENERATIONS; n++) {
+		uint64_t before = test_used(ledger, LEDGER_RESIDENT_PAGES), grown;
+
+		all[n] = child_of(map);
+		test_poke(map, base, 1000 + n);
+		grown = test_used(ledger, LEDGER_RESIDENT_PAGES) - before;
+		most = grown > most ? grown : most;
+		claim(depth_of(map) <= VM_SHADOW_DEPTH_MAX, "child %u", n);
+	}
+	claim_end();
+	ok(most <= PAGES + 2, "no fork cost more than one copy of the memory (%lu pages)", (long)most);
+	claim_begin("each child sees what was there when it was made");
+	for (unsigned n = 0; n < GENERATIONS; n++)
+		claim(test_peek(all[n], base) == (n == 0 ? 0 : 999 + n), "child %u", n);
+	claim_end();
+	for (unsigned n = 0; n < GENERATIONS; n++)
+		test_map_end(all[n]);
+	test_poke(map, base, 5);
+	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES, "without children the parent's memory shrinks again");
+	test_map_end(map);
+	end_and_audit("wide");
+}
+
+static void tree(void)
+{
+	unsigned count = 1;
+
+	all[0] = first_map();
+	claim_begin("a binary tree of %d tasks, each writing: contents are their own", GENERATIONS);
+	for (; count < GENERATIONS; count++) {
+		all[count] = child_of(all[(count - 1) / 2]);
+		test_poke(all[count], base + PAGE_SIZE, count);
+		claim(depth_of(all[count]) <= VM_SHADOW_DEPTH_MAX, "task %u", count);
+	}
+	for (unsigned n = 1; n < count; n++)
+		claim(test_peek(all[n], base + PAGE_SIZE) == n && test_peek(all[n], base) == 0, "task %u", n);
+	claim_end();
+	for (unsigned n = 0; n < count; n++)
+		test_map_end(all[(uint64_t)n * 2741 % GENERATIONS]);
+	end_and_audit("tree");
+}
+
+static void payers(void)
+{
+	struct ledger *other = test_ledger("other");
+	struct vm_map *a = first_map(), *b = test_map(other);
+
+	vm_map_fork(a, b);
+	ok(test_used(other, LEDGER_RESIDENT_PAGES) == 0, "the parent pays for what both see");
+	test_map_end(a);
+	is_u64(test_used(other, LEDGER_RESIDENT_PAGES), PAGES, "when the parent dies the child's ledger pays");
+	is_u64(test_used(other, LEDGER_OBJECTS), 1, "for the object too");
+	ok(test_empty(ledger), "and the parent's for nothing");
+	ok(host_audit(), "payers: the audit agrees");
+	test_map_end(b);
+	ok(test_empty(other), "in the end nobody pays");
+}
+
+int main(void)
+{
+	tap_begin("vm_fork_test");
+	host_memory(160000, 150000);
+	vm_init();
+	ledger = test_ledger("forks");
+	payers();
+	chain_of_dying_parents();
+	chain_of_living_parents(1, false);
+	chain_of_living_parents(PAGES, true);
+	wide();
+	tree();
+	return tap_done();
+}
