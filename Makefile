@@ -93,7 +93,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 
 COMMON_FLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCC_INCLUDE) \
 	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer \
-	-fno-strict-aliasing -fno-common -ffile-prefix-map=$(CURDIR)/= \
+	-mno-omit-leaf-frame-pointer -fno-strict-aliasing -fno-common -ffile-prefix-map=$(CURDIR)/= \
 	$(if $(filter 1,$(RELEASE)),-DNDEBUG) $(WARNINGS) -MMD -MP
 
 # --- the interfaces -------------------------------------------------------------------------
@@ -305,7 +305,7 @@ $(BUILD)/weir.iso: $(IMAGE) boot/grub.cfg.in tools/mkiso FORCE
 # "SOURCES: kernel/mem/a.c kernel/mem/b.c" inside a comment.
 UNIT_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined -DWEIR_HOST=1 $(WARNINGS) -MMD -MP \
-	-I tests/unit/support -I kernel -I kernel/include
+	-I tests/unit/support -I kernel -I kernel/include -I $(GEN)/kernel
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_TESTS := $(UNIT_NAMES:%=$(BUILD)/unit/%)
 UNIT_SUPPORT := $(patsubst %,$(BUILD)/unit/obj/%.o,$(wildcard tests/unit/support/*.c))
@@ -317,7 +317,7 @@ $(BUILD)/unit/$(1): $(BUILD)/unit/obj/tests/unit/$(1).c.o $(UNIT_SUPPORT) \
 	$$Q$$(HOSTCC) $$(UNIT_FLAGS) -o $$@ $$(filter %.o,$$^)
 endef
 $(foreach u,$(UNIT_NAMES),$(eval $(call unit_rule,$u)))
-$(BUILD)/unit/obj/%.o: % $(BUILD)/flags
+$(BUILD)/unit/obj/%.o: % $(BUILD)/flags | $(KERNEL_STUB_HEADERS)
 	$(call say,HOSTCC,$<)
 	$Qmkdir -p $(@D)
 	$Q$(HOSTCC) $(UNIT_FLAGS) -c $< -o $@

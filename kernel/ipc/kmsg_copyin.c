@@ -389,18 +389,32 @@ static mach_msg_return_t header_check(struct copyin *in)
 	return header_conflict(in) ? MACH_SEND_INVALID_REPLY : MACH_MSG_SUCCESS;
 }
 
+/* Makes a send-once right of the header; PORT_NULL: denied. */
+static struct port *once_make(struct copyin *in, mach_port_name_t name)
+{
+	uint32_t disposition;
+	struct port *port;
+
+	if (space_take(&in->task->space, name, MACH_MSG_TYPE_MAKE_SEND_ONCE, &port, &disposition) != KERN_SUCCESS)
+		return PORT_NULL;
+	return port;
+}
+
 /* Makes what takes memory: send-once rights. */
 static mach_msg_return_t header_reserve(struct copyin *in)
 {
 	struct kmsg *kmsg = in->kmsg;
-	uint32_t disposition;
 
 	if ((in->skip & KMSG_SKIP_LOCAL) == 0 && in->local_type == MACH_MSG_TYPE_MAKE_SEND_ONCE &&
-	    name_valid(in->local_name) &&
-	    space_take(&in->task->space, in->local_name, in->local_type, &kmsg->local, &disposition) != KERN_SUCCESS)
-		return MACH_SEND_NO_BUFFER;
-	if ((in->skip & KMSG_SKIP_REMOTE) != 0 || in->remote_type != MACH_MSG_TYPE_MAKE_SEND_ONCE ||
-	    space_take(&in->task->space, in->remote_name, in->remote_type, &kmsg->remote, &disposition) == KERN_SUCCESS)
+	    name_valid(in->local_name)) {
+		kmsg->local = once_make(in, in->local_name);
+		if (kmsg->local == PORT_NULL)
+			return MACH_SEND_NO_BUFFER;
+	}
+	if ((in->skip & KMSG_SKIP_REMOTE) != 0 || in->remote_type != MACH_MSG_TYPE_MAKE_SEND_ONCE)
+		return MACH_MSG_SUCCESS;
+	kmsg->remote = once_make(in, in->remote_name);
+	if (kmsg->remote != PORT_NULL)
 		return MACH_MSG_SUCCESS;
 	once_unmake(kmsg->local);
 	kmsg->local = NULL;

@@ -44,13 +44,15 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	if (port == NULL)
 		return NULL;
 	*port = (struct port){ .refs = 1, .kobject_type = type, .payer = payer, .qlimit = MACH_PORT_QLIMIT_DEFAULT };
-	TAILQ_INIT(&port->messages);
-	TAILQ_INIT(&port->prepaid);
+	if (type == KOBJECT_PORT_SET) {
+		TAILQ_INIT(&port->members);
+		TAILQ_INIT(&port->ready);
+	} else {
+		TAILQ_INIT(&port->messages);
+		TAILQ_INIT(&port->prepaid);
+	}
 	TAILQ_INIT(&port->receivers);
 	TAILQ_INIT(&port->senders);
-	TAILQ_INIT(&port->members);
-	TAILQ_INIT(&port->ready);
-	TAILQ_INIT(&port->ready);
 	RB_INIT(&port->names);
 	return port;
 }
@@ -75,9 +77,12 @@ void port_unref(struct port *port)
 	assert(port->refs != 0);
 	if (--port->refs != 0)
 		return;
-	assert(RB_EMPTY(&port->names) && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid));
-	assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready) && port->set == NULL && port->no_senders == NULL);
-	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && port->port_destroyed == NULL);
+	if (port->kobject_type == KOBJECT_PORT_SET)
+		assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready));
+	else
+		assert(TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid));
+	assert(RB_EMPTY(&port->names) && port->set == NULL && port->no_senders == NULL && port->port_destroyed == NULL);
+	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders));
 	zone_free(&port_zone, port, port->payer);
 }
 
@@ -161,8 +166,9 @@ void port_check(struct port *port)
 		send_onces += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
 		assert((entry->type & MACH_PORT_TYPE_RECEIVE) == 0 || port->receiver == entry->space);
 	}
-	TAILQ_FOREACH(kmsg, &port->prepaid, link)
-		prepaid++;
+	if (port->kobject_type != KOBJECT_PORT_SET)
+		TAILQ_FOREACH(kmsg, &port->prepaid, link)
+			prepaid++;
 	assert(port->refs >= entries && port->refs != 0);
 	assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
 	assert(port->dead_requests == requests);

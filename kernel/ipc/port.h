@@ -33,8 +33,9 @@ TAILQ_HEAD(kmsg_queue, kmsg);
 struct port {
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
 	uint8_t kobject_type;		/* enum kobject */
-	bool dead;
-	bool has_payload;
+	bool dead : 1;
+	bool has_payload : 1;
+	bool is_ready : 1;		/* in the set's ready */
 	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
 	union {
 		void *kobject;		/* kernel ports: the object, NULL when it died */
@@ -47,16 +48,21 @@ struct port {
 	uint32_t make_send_count;
 	uint32_t sequence;
 	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
-	struct kmsg_queue messages;
-	struct kmsg_queue prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+	union {
+		struct {		/* a port */
+			struct kmsg_queue messages;
+			struct kmsg_queue prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+		};
+		struct {		/* a port set */
+			TAILQ_HEAD(, port) members;
+			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (mqueue.c) */
+		};
+	};
 	struct thread_queue receivers;	/* threads waiting to receive (wait.link); LIFO wake order is the set's */
 	struct thread_queue senders;	/* blocked senders (wait.link); ordered by ring of waiting ledgers */
 	struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
 	TAILQ_ENTRY(port) set_link;
-	TAILQ_HEAD(, port) members;	/* KOBJECT_PORT_SET: member ports; those with messages first is the owner's choice */
-	TAILQ_HEAD(, port) ready;	/* KOBJECT_PORT_SET: members with messages, in the order of service (mqueue.c) */
-	TAILQ_ENTRY(port) ready_link;	/* in the set's ready, while is_ready */
-	bool is_ready;
+	TAILQ_ENTRY(port) ready_link;	/* while is_ready */
 	struct port *no_senders;	/* send-once right to notify, or NULL */
 	struct port *port_destroyed;	/* send-once right, or NULL */
 	struct name_tree names;		/* names that hold it, keyed by space (DESIGN 6) */

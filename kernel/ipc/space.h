@@ -38,7 +38,7 @@ void space_init(struct space *space, struct ledger *payer);
 bool space_dismantle(struct space *space);
 /* The name's entry, NULL: no such name. A name whose port has died is turned into a dead name here. */
 struct name *space_lookup(struct space *space, mach_port_name_t name);
-/* Port of a name that holds a send (or send-once when once is set) right; no right is moved. NULL if none. */
+/* Port of a name that holds a send right; no right is moved. NULL if none. */
 struct port *space_port(struct space *space, mach_port_name_t name);
 /* Converts names for traps and kernel calls: the kernel object behind a send right. */
 void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type);

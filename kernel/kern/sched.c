@@ -15,7 +15,7 @@
  * thread's address space and either runs the continuation of its wait or returns to user mode.
  *
  * Direct hand-off: a woken thread may be run next on the waker's share, without touching a queue.
- * If the waker does not block after all, ast_handle queues the woken thread. The quantum goes on
+ * If the waker does not block after all, the woken thread is queued at the end of its call. The quantum goes on
  * counting across hand-offs, so that two threads that call each other do not keep the CPU.
  *
  * Invariants: a thread is on a queue exactly when its state is THREAD_READY and it is not the
@@ -225,7 +225,6 @@ void sched_handoff(struct thread *thread)
 	thread->state = THREAD_READY;
 	thread->share = current->share;
 	handoff = thread;
-	ast_set();
 }
 
 /* The waker goes on running after all: the woken thread takes its place in the queue. */
@@ -354,6 +353,7 @@ static void thread_continue(void *argument)
 		continuation(thread, thread->wait.result);
 		if (thread->state != THREAD_RUNNING)
 			sched_switch();
+		sched_handoff_undo();
 	}
 	user_return();
 }

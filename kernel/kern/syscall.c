@@ -383,4 +383,5 @@ void syscall_dispatch(struct thread *thread)
 	}
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
+	sched_handoff_undo();
 }

@@ -2,7 +2,7 @@
 /* Traps from user mode: page faults are resolved, the FPU is given out, the rest become exceptions. */
 #include <mach/exception.h>
 #include <mach/kern_return.h>
-#include "kern/assert.h"
+#include "kern/ast.h"
 #include "kern/exception.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -84,4 +84,5 @@ void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t 
 		exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, vector);
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
+	sched_handoff_undo();
 }

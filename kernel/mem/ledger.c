@@ -40,6 +40,9 @@
  * The reserve of pages is there for this; should it be used up, I3..I5 fail until something is
  * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
  *
+ * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
+ * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h).
+ *
  * Failure. A charge is checked at all levels, then committed at all: a denial changes nothing but
  * the counters of denials. The first full ledger is the one that is named.
  *
@@ -51,6 +54,7 @@
 #include <mach/kern_return.h>
 #include "kern/assert.h"
 #include "kern/string.h"
+#include "mem/ledger_fast.h"
 #include "mem/page.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
@@ -151,6 +155,18 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 	return true;
 }
 
+void ledger_ease(struct ledger *ledger, unsigned resource)
+{
+	struct ledger_account *account = &ledger->account[resource];
+
+	account->easy = account->limit < account->watch ? account->limit : account->watch - 1;
+	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
+		account->easy = ledger_backed[resource];
+	/* Of tasks and threads the ancestors' death is looked at each time. */
+	if (ledger->dead || resource <= LEDGER_THREADS)
+		account->easy = 0;
+}
+
 /* used has reached watch: a new peak, or the mark. */
 static __attribute__((noinline)) void account_watch(struct ledger *ledger, unsigned resource)
 {
@@ -159,13 +175,11 @@ static __attribute__((noinline)) void account_watch(struct ledger *ledger, unsig
 
 	account->peak = max_u64(account->peak, account->used);
 	account->watch = account->peak + 1;
-	if (!marked)
+	if (marked && account->used < ledger->mark.at && ledger->mark.at < account->watch)
+		account->watch = ledger->mark.at;
+	ledger_ease(ledger, resource);
+	if (!marked || account->used < ledger->mark.at)
 		return;
-	if (account->used < ledger->mark.at) {
-		if (ledger->mark.at < account->watch)
-			account->watch = ledger->mark.at;
-		return;
-	}
 	ledger->mark.at = 0;
 	mem_mark_reached(ledger);
 }
@@ -319,6 +333,30 @@ bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, cons
 	return !fail_nth(ledger, resource, n, site) && ledger_take(ledger, resource, n, site);
 }
 
+/* -- the fast way, one level up and on (ledger_fast.h) -- */
+
+bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	struct ledger_account *account;
+	struct ledger *level = ledger;
+	uint64_t used;
+
+	do {
+		if (!ledger_easy(level, offset, bytes))
+			return false;
+		account = ledger_account_at(level, offset);
+		level = level->parent;
+	} while (level != NULL && account->used >= account->guarantee);
+	level = ledger;
+	do {
+		account = ledger_account_at(level, offset);
+		used = account->used++;
+		level->account[LEDGER_KMEM].used += bytes;
+		level = level->parent;
+	} while (level != NULL && used >= account->guarantee);
+	return true;
+}
+
 void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	struct ledger_shortage shortage;
@@ -329,15 +367,13 @@ void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
 		(void)backing_ensure(resource, root_ledger.account[resource].used, true, &shortage);
 }
 
-static __attribute__((noinline)) void ledger_bury(struct ledger *ledger);
-
 void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	assert(ledger->charges >= n);
 	charge_undo(ledger, resource, n);
 	ledger->charges -= n;
-	if (unlikely(ledger->dead) && ledger->charges == 0)
-		ledger_bury(ledger);
+	if (unlikely(ledger->dead))
+		ledger_emptied(ledger);
 }
 
 void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n)
@@ -360,16 +396,16 @@ void ledger_unhold(struct ledger *ledger)
 {
 	assert(ledger->holds > 0);
 	ledger->holds--;
-	if (ledger->dead && ledger->charges == 0)
-		ledger_bury(ledger);
+	if (ledger->dead)
+		ledger_emptied(ledger);
 }
 
-/* Frees an empty shell. Its own refund may empty its parent's: at most LEDGER_DEPTH deep. */
-static void ledger_bury(struct ledger *ledger)
+/* Frees a dead shell when it is empty. Its own refund may empty its parent's: at most LEDGER_DEPTH deep. */
+void ledger_emptied(struct ledger *ledger)
 {
 	struct ledger *parent = ledger->parent;
 
-	if (ledger->holds != 0)
+	if (ledger->charges != 0 || ledger->holds != 0)
 		return;
 	assert(TAILQ_EMPTY(&ledger->children) && parent != NULL);
 	TAILQ_REMOVE(&parent->children, ledger, sibling);

@@ -21,6 +21,7 @@ struct ledger_account {
 	uint64_t used;		/* things of this ledger and its children; children count at least their guarantee */
 	uint64_t peak;
 	uint64_t watch;		/* used at which there is more to do: peak + 1, or the mark when that comes first */
+	uint64_t easy;		/* used may reach this without a look at limit, watch and memory: kept by ledger_ease */
 	uint64_t limit;		/* LEDGER_UNLIMITED: none */
 	uint64_t guarantee;
 	uint64_t denials;
@@ -103,6 +104,8 @@ uint64_t ledger_machine_denials(unsigned resource);
 
 /* How many things of the resource the root may count without asking backing_ensure. */
 extern uint64_t ledger_backed[LEDGER_RESOURCES];
+/* Looks at limit, watch, death and backing of the account anew: after one of them changed. */
+void ledger_ease(struct ledger *ledger, unsigned resource);
 /* What is missing, as a denial will say it. */
 struct ledger_shortage {
 	struct ledger *ledger;

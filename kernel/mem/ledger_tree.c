@@ -61,6 +61,8 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 	ledger->depth = parent->depth + 1;
 	ledger->weight = 1;
 	ledger->id = ++ledger_last_id;
+	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
+		ledger_ease(ledger, r);
 	strlcpy(ledger->name, name, sizeof(ledger->name));
 	TAILQ_INIT(&ledger->children);
 	TAILQ_INSERT_HEAD(&parent->children, ledger, sibling);
@@ -79,6 +81,7 @@ void ledger_kill(struct ledger *ledger)
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
 		if (ledger->account[r].guarantee != 0)
 			ledger_guarantee_lower(ledger, r, 0);
+		ledger_ease(ledger, r);
 	}
 	TAILQ_REMOVE(&ledger->parent->children, ledger, sibling);
 	TAILQ_INSERT_TAIL(&ledger->parent->children, ledger, sibling);
@@ -91,6 +94,7 @@ int ledger_limit(struct ledger *ledger, unsigned resource, uint64_t limit)
 	if (resource >= LEDGER_RESOURCES || limit < ledger->account[resource].guarantee)
 		return KERN_INVALID_ARGUMENT;
 	ledger->account[resource].limit = limit;
+	ledger_ease(ledger, resource);
 	return KERN_SUCCESS;
 }
 
@@ -125,5 +129,6 @@ void ledger_mark(struct ledger *ledger, unsigned resource, uint64_t at)
 		mem_mark_reached(ledger);
 	} else if (at < account->watch) {
 		account->watch = at;
+		ledger_ease(ledger, resource);
 	}
 }

@@ -28,6 +28,7 @@
 #include "kern/printf.h"
 #include "kern/string.h"
 #include "mem/hide.h"
+#include "mem/ledger_fast.h"
 #include "mem/page.h"
 #include "mem/slab.h"
 #include "mem/upcalls.h"
@@ -81,6 +82,7 @@ static void backed_update(struct zone *zone)
 	if (zone->warn != 0 && !zone->warned && things >= zone->warn)
 		things = zone->warn - 1;
 	ledger_backed[zone->resource] = things;
+	ledger_ease(&root_ledger, zone->resource);
 }
 
 void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
@@ -93,7 +95,10 @@ void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned r
 		      zone_of_resource[resource]->name);
 	if (root_ledger.account[resource].used != 0)
 		panic("zone %s: %s are charged already", name, ledger_resource_name(resource));
-	*zone = (struct zone){.name = name, .resource = resource, .max = LEDGER_UNLIMITED, .payer = payer};
+	*zone = (struct zone){
+		.name = name, .resource = resource, .account = ledger_account_offset(resource),
+		.max = LEDGER_UNLIMITED, .payer = payer,
+	};
 	zone_layout(zone, elem_size);
 	TAILQ_INIT(&zone->partial);
 	TAILQ_INIT(&zone->full);
@@ -261,25 +266,30 @@ static inline uint64_t empty_mark(const struct zone *zone)
 	return 1 + zone->slabs / EMPTY_SHARE;
 }
 
+/* A slab that was full or is empty now changes lists. */
+static __attribute__((noinline)) void slab_moved(struct zone *zone, struct slab *slab)
+{
+	TAILQ_REMOVE(slab->used + 1 == zone->per_slab ? &zone->full : &zone->partial, slab, link);
+	if (slab->used != 0) {
+		TAILQ_INSERT_HEAD(&zone->partial, slab, link);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&zone->empty, slab, link);
+	zone->empties++;
+	zone_trim(zone, empty_mark(zone));
+}
+
 /* Puts a free element back on its slab's list. */
 static inline void slab_put(struct zone *zone, void *element)
 {
 	struct slab *slab = slab_of(element);
+	uint32_t used = slab->used - 1;
 
 	*(void **)element = slab->free;
 	slab->free = element;
-	if (slab->used-- == zone->per_slab) {
-		TAILQ_REMOVE(&zone->full, slab, link);
-		if (slab->used != 0)
-			TAILQ_INSERT_HEAD(&zone->partial, slab, link);
-	} else if (slab->used == 0) {
-		TAILQ_REMOVE(&zone->partial, slab, link);
-	}
-	if (unlikely(slab->used == 0)) {
-		TAILQ_INSERT_HEAD(&zone->empty, slab, link);
-		zone->empties++;
-		zone_trim(zone, empty_mark(zone));
-	}
+	slab->used = used;
+	if (unlikely(used + 1 == zone->per_slab) || unlikely(used == 0))
+		slab_moved(zone, slab);
 }
 
 /* The oldest element of the quarantine, out of it; NULL: it is empty. */
@@ -415,53 +425,110 @@ static __attribute__((noinline)) struct slab *slab_begin(struct zone *zone)
 	return slab;
 }
 
-static __attribute__((noinline)) void *zone_failed(struct zone *zone, struct ledger *payer,
-						   const struct alloc_site *site, bool charged)
+static __attribute__((noinline)) void *slab_filled(struct zone *zone, struct slab *slab, void *element)
 {
+	TAILQ_REMOVE(&zone->partial, slab, link);
+	TAILQ_INSERT_HEAD(&zone->full, slab, link);
+	return element;
+}
+
+/* Takes the first free element of a partial slab. */
+static inline void *slab_get(struct zone *zone, struct slab *slab, const struct alloc_site *site)
+{
+	void *element = slab->free;
+
+	slab->free = *(void **)element;
+	zone->allocs++;
+	if (++zone->count > zone->peak)
+		zone->peak = zone->count;
+	element_give(zone, element, site);
+	if (unlikely(++slab->used == zone->per_slab))
+		return slab_filled(zone, slab, element);
+	return element;
+}
+
+/* Charged, but there is no partial slab. */
+static __attribute__((noinline)) void *zone_alloc_charged(struct zone *zone, struct ledger *payer,
+							  const struct alloc_site *site)
+{
+	struct slab *slab = slab_begin(zone);
 	struct ledger_shortage shortage;
 
+	if (slab != NULL)
+		return slab_get(zone, slab, site);
 	zone->failures++;
-	if (!charged)
-		return NULL;
 	ledger_refund(payer, zone->resource, 1);
 	page_shortage(&shortage);
 	ledger_deny(shortage.ledger, shortage.resource, shortage.used, shortage.limit, shortage.wanted, site);
 	return NULL;
 }
 
-void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
+static inline void *zone_take(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	struct slab *slab;
-	void *element;
+	struct slab *slab = TAILQ_FIRST(&zone->partial);
 
-	if (unlikely(!ledger_charge_at(payer, zone->resource, 1, site)))
-		return zone_failed(zone, payer, site, false);
-	slab = TAILQ_FIRST(&zone->partial);
-	if (unlikely(slab == NULL)) {
-		slab = slab_begin(zone);
-		if (slab == NULL)
-			return zone_failed(zone, payer, site, true);
-	}
-	element = slab->free;
-	slab->free = *(void **)element;
-	if (unlikely(++slab->used == zone->per_slab)) {
-		TAILQ_REMOVE(&zone->partial, slab, link);
-		TAILQ_INSERT_HEAD(&zone->full, slab, link);
-	}
-	zone->allocs++;
-	if (++zone->count > zone->peak)
-		zone->peak = zone->count;
-	element_give(zone, element, site);
-	return element;
+	if (unlikely(slab == NULL))
+		return zone_alloc_charged(zone, payer, site);
+	return slab_get(zone, slab, site);
 }
 
-void zone_free(struct zone *zone, void *element, struct ledger *payer)
+/* Something stands in the way of the charge. */
+static __attribute__((noinline)) void *zone_alloc_slow(struct zone *zone, struct ledger *payer,
+						       const struct alloc_site *site)
 {
-	element_check_live(zone, element);
-	/* While the element still counts as live: this may free a dead ledger, an element of this very zone. */
-	ledger_refund(payer, zone->resource, 1);
+	if (ledger_charge_at(payer, zone->resource, 1, site))
+		return zone_take(zone, payer, site);
+	zone->failures++;
+	return NULL;
+}
+
+/* Easy for the payer, but its parent counts it too. */
+static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struct ledger *payer,
+							const struct alloc_site *site)
+{
+	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->stride)))
+		return zone_alloc_slow(zone, payer, site);
+	ledger_count_one(payer, zone->account, zone->stride);
+	return zone_take(zone, payer, site);
+}
+
+/* The calls are all tail calls, so that the usual way saves no registers. */
+void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
+{
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
+		return zone_alloc_slow(zone, payer, site);
+	if (!ledger_alone(payer, ledger_account_at(payer, zone->account)))
+		return zone_alloc_above(zone, payer, site);
+	ledger_count_one(payer, zone->account, zone->stride);
+	return zone_take(zone, payer, site);
+}
+
+/* The element, no longer charged, goes back. */
+static inline void zone_put(struct zone *zone, void *element)
+{
 	element_poison(zone, element);
 	zone->count--;
 	if (!quarantine_put(zone, element))
 		slab_put(zone, element);
+}
+
+/* The payer's parent counts it too, or the payer is dead: this refund may free it. */
+static __attribute__((noinline)) void zone_free_above(struct zone *zone, void *element, struct ledger *payer)
+{
+	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
+	ledger_refund(payer, zone->resource, 1);
+	zone_put(zone, element);
+}
+
+void zone_free(struct zone *zone, void *element, struct ledger *payer)
+{
+	const struct ledger_account *account = ledger_account_at(payer, zone->account);
+
+	element_check_live(zone, element);
+	if (unlikely(payer->dead) || (payer->parent != NULL && account->used > account->guarantee)) {
+		zone_free_above(zone, element, payer);
+		return;
+	}
+	ledger_uncount_one(payer, zone->account, zone->stride);
+	zone_put(zone, element);
 }

@@ -25,6 +25,7 @@ struct zone {
 	uint32_t stride;		/* with the red zone: what one costs */
 	uint32_t first;			/* offset of the first in the slab */
 	uint32_t per_slab;
+	uint32_t account;		/* offset of the resource's account in a ledger */
 	uint8_t resource;		/* LEDGER_...: what each element is charged as */
 	uint64_t max;			/* elements at most; LEDGER_UNLIMITED */
 	uint64_t warn;			/* mark that prints one warning, 0: none */

@@ -2,17 +2,24 @@
 /* Merging of objects in a shadow chain. Theory in object.c.
 
    `top` shadows `below`. If top is below's only user, one of them is superfluous:
-    up    below's pages that top does not hide move to top, the others are freed; then top takes over below's shadow;
-    down  (top has one user too) top's pages replace below's; then top's user looks into below directly.
-   If below has no pages, top passes it by, however many users it has. Every step leaves what anybody sees
-   as it was, so a piece is a good place to stop: for the budget, or because a radix node is denied. */
+
+    up    below's pages that top does not hide move to top, the others are freed; then top takes
+          over below's shadow;
+
+    down  (top has one user too) top's pages replace below's; then top's user looks into below
+          directly.
+
+   If below has no pages, top passes it by, however many users it has. Every step leaves what
+   anybody sees as it was, so a piece is a good place to stop: for the budget, or because a radix
+   node is denied. */
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/object.h"
 #include "vm/shadow.h"
 #include "x86_64/machine.h"
 
-static void page_rehome(struct page *page, struct vm_object *from, struct vm_object *to, uint64_t index)
+static void page_rehome(struct page *page, struct vm_object *from, struct vm_object *to,
+			uint64_t index)
 {
 	page->owner = to;
 	page->offset = index;
@@ -23,7 +30,8 @@ static void page_rehome(struct page *page, struct vm_object *from, struct vm_obj
 }
 
 /* False: denied. */
-static bool page_move(struct vm_object *from, uint64_t from_index, struct vm_object *to, uint64_t to_index)
+static bool page_move(struct vm_object *from, uint64_t from_index, struct vm_object *to,
+		      uint64_t to_index)
 {
 	struct page *page;
 
@@ -41,7 +49,8 @@ static bool step_up(struct vm_object *top, struct vm_object *below)
 	uint64_t first = top->shadow_offset >> PAGE_SHIFT, key = 0;
 
 	radix_next(&below->pages, &key);
-	if (key < first || key - first >= top->size_pages || vm_object_page(top, key - first) != NULL) {
+	if (key < first || key - first >= top->size_pages ||
+	    vm_object_page(top, key - first) != NULL) {
 		vm_object_page_remove(below, key);
 		return true;
 	}
@@ -68,7 +77,8 @@ static bool step_down(struct vm_object *top, struct vm_object *below, bool *done
 	uint64_t first = top->shadow_offset >> PAGE_SHIFT, last = first + top->size_pages;
 	uint64_t key = 0;
 
-	if (!vm_object_free_range(below, 0, first, 1) || !vm_object_free_range(below, last, UINT64_MAX, 1))
+	if (!vm_object_free_range(below, 0, first, 1) ||
+	    !vm_object_free_range(below, last, UINT64_MAX, 1))
 		return true;
 	*done = radix_next(&top->pages, &key) == NULL;
 	if (*done)
@@ -101,7 +111,8 @@ static void finish_down(struct vm_object *top, struct vm_object *below)
 static bool may_go_down(const struct vm_object *top, const struct vm_object *below)
 {
 	return top->refs == 1 && !top->kernel_held && top->name_port == NULL && top->pinned == 0 &&
-	       top->resident < below->resident && (!LIST_EMPTY(&top->entries) || !LIST_EMPTY(&top->shadows));
+	       top->resident < below->resident &&
+	       (!LIST_EMPTY(&top->entries) || !LIST_EMPTY(&top->shadows));
 }
 
 /* Merges with below, which has no other user; returns where to go on, NULL: stop. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Physically contiguous memory. The allocator gives single frames; so frames are taken, each marked as held by this search,
-   until some of them make a run of the kind wanted, and those that do not belong to it go back. Slow, and honest: it fails
-   only when free memory, as far as the payer may take it, holds no such run. */
+/* Physically contiguous memory. The allocator gives single frames; so frames are taken, each marked
+   as held by this search, until some of them make a run of the kind wanted, and those that do not
+   belong to it go back. Slow, and honest: it fails only when free memory, as far as the payer may
+   take it, holds no such run. */
 #include "vm/contiguous.h"
 #include "kern/assert.h"
 #include "kern/string.h"
@@ -12,13 +13,13 @@
 
 struct search {
 	struct ledger *payer;
-	uint64_t pages;			/* wanted */
-	uint64_t first, last;		/* frames allowed, [first, last) */
-	uint64_t align;			/* in frames, at least 1 */
-	struct page *held;		/* list through owner */
+	uint64_t pages;       /* wanted */
+	uint64_t first, last; /* frames allowed, [first, last) */
+	uint64_t align;       /* in frames, at least 1 */
+	struct page *held;    /* list through owner */
 };
 
-static char mark;			/* its address in `offset` marks a frame held here */
+static char mark; /* its address in `offset` marks a frame held here */
 
 static bool is_held(uint64_t frame)
 {
@@ -107,20 +108,22 @@ static bool reserve_nodes(struct vm_object *object, uint64_t pages)
 	return true;
 }
 
-struct vm_object *vm_object_contiguous(struct ledger *payer, uint64_t size, uint64_t pmin, uint64_t pmax,
-				       uint64_t palign, uint64_t *physical)
+struct vm_object *vm_object_contiguous(struct ledger *payer, uint64_t size, uint64_t pmin,
+				       uint64_t pmax, uint64_t palign, uint64_t *physical)
 {
 	struct search search = {
 		.payer = payer,
 		.pages = round_page(size) >> PAGE_SHIFT,
 		.first = round_page(pmin) >> PAGE_SHIFT,
-		.last = pmax == 0 || pmax >> PAGE_SHIFT > page_frames_all() ? page_frames_all() : pmax >> PAGE_SHIFT,
+		.last = pmax == 0 || pmax >> PAGE_SHIFT > page_frames_all() ? page_frames_all()
+									    : pmax >> PAGE_SHIFT,
 		.align = palign > PAGE_SIZE ? palign >> PAGE_SHIFT : 1,
 	};
 	struct vm_object *object;
 	uint64_t start = 0;
 
-	if (search.pages == 0 || search.first >= search.last || search.pages > search.last - search.first)
+	if (search.pages == 0 || search.first >= search.last ||
+	    search.pages > search.last - search.first)
 		return NULL;
 	object = vm_object_make(search.pages, payer);
 	if (object == NULL)

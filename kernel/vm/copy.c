@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Regions in transit: out-of-line memory between a sender's map and a receiver's.
 
-   A copy is a chain of entries in no map, charged to the sender's ledger: the struct vm_copy as one entry, each
-   entry, its virtual pages, and what its object comes to hold. It is made in two steps: everything that can be
-   denied first (entries, spares for cutting the source, pages of ends and of small data), then the links.
+   A copy is a chain of entries in no map, charged to the sender's ledger: the struct vm_copy as one
+   entry, each entry, its virtual pages, and what its object comes to hold. It is made in two steps:
+   everything that can be denied first (entries, spares for cutting the source, pages of ends and of
+   small data), then the links.
 
-    - Less than two pages, and the unaligned ends of longer data, are copied into fresh pages; what is around the data is zero,
-      so that no foreign byte is seen.
-    - The pages between are shared: the source's window is cut out of its entry and write-protected, both sides
-      copy at their next write. Source entries that share their pages with others, or are wired, are copied at once.
+    - Less than two pages, and the unaligned ends of longer data, are copied into fresh pages;
+      what is around the data is zero, so that no foreign byte is seen.
+
+    - The pages between are shared: the source's window is cut out of its entry and
+      write-protected, both sides copy at their next write. Source entries that share their
+      pages with others, or are wired, are copied at once.
+
     - A move (destroy) of pages of the sender's own hands them over as they are.
 
-   Receiving puts the entries into the receiver's map as one range; the receiver's ledger is charged first, the
-   sender's refunded at commit. */
+   Receiving puts the entries into the receiver's map as one range; the receiver's ledger is charged
+   first, the sender's refunded at commit. */
 #include "vm/copy.h"
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "vm/entry.h"
 #include "x86_64/machine.h"
 
-#define ENTRIES_PIECE 8			/* entries dismantled at a time */
+#define ENTRIES_PIECE 8 /* entries dismantled at a time */
 
 /* Where bytes are copied from: one of the three; none: zeros. */
 struct source {
@@ -86,9 +90,10 @@ static struct vm_entry *copy_add(struct vm_copy *copy, uint64_t start, uint64_t 
 	return entry;
 }
 
-/* Adds an entry with `lead` zero bytes, then size bytes of the source, then zeros to the page's end. */
-static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, uint64_t at, uint64_t size,
-			   uint64_t lead)
+/* Adds an entry with `lead` zero bytes, then size bytes of the source, then zeros to the page's
+ * end. */
+static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, uint64_t at,
+			   uint64_t size, uint64_t lead)
 {
 	uint64_t end = round_page(lead + size), done = 0;
 	struct vm_entry *entry = copy_add(copy, 0, end);
@@ -119,21 +124,23 @@ static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, ui
 /* Must the source entry be marked for copy on write, now that its window is shared? */
 static bool must_mark(struct vm_entry *entry)
 {
-	return entry->object != NULL && !entry->needs_copy && !vm_entry_is_shared(entry) && !entry->wired;
+	return entry->object != NULL && !entry->needs_copy && !vm_entry_is_shared(entry) &&
+	       !entry->wired;
 }
 
 /* A vm_copy_in under way. */
 struct copying {
 	struct vm_map *map;
 	bool destroy;
-	uint64_t start, end;		/* of the whole pages shared */
-	struct vm_entry *middle;	/* first of the copy's entries for them */
-	struct vm_entry *spare[2];	/* for cutting the source at start and end */
+	uint64_t start, end;       /* of the whole pages shared */
+	struct vm_entry *middle;   /* first of the copy's entries for them */
+	struct vm_entry *spare[2]; /* for cutting the source at start and end */
 };
 
 static bool plan_spares(struct copying *c)
 {
-	struct vm_entry *first = vm_map_lookup(c->map, c->start), *last = vm_map_lookup(c->map, c->end - 1);
+	struct vm_entry *first = vm_map_lookup(c->map, c->start),
+			*last = vm_map_lookup(c->map, c->end - 1);
 
 	if (c->destroy)
 		return true;
@@ -151,7 +158,8 @@ static bool plan_spares(struct copying *c)
 }
 
 /* Makes the copy's entry for one source entry's part [from, to); copies what cannot be shared. */
-static bool plan_entry(struct copying *c, struct vm_copy *copy, struct vm_entry *source, uint64_t from, uint64_t to)
+static bool plan_entry(struct copying *c, struct vm_copy *copy, struct vm_entry *source,
+		       uint64_t from, uint64_t to)
 {
 	struct vm_entry *entry = copy_add(copy, from, to);
 	struct vm_object *pages;
@@ -187,7 +195,8 @@ static bool plan_middle(struct copying *c, struct vm_copy *copy)
 }
 
 /* Cuts the source to the window and makes it copy at the next write. */
-static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, uint64_t from, uint64_t to)
+static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, uint64_t from,
+				    uint64_t to)
 {
 	if (source->start < from) {
 		vm_entry_split(source, from, c->spare[0]);
@@ -207,7 +216,8 @@ static void commit_middle(struct copying *c)
 {
 	struct vm_entry *entry = c->middle;
 
-	for (; entry != NULL && entry->start < c->end && entry->start >= c->start; entry = entry->next) {
+	for (; entry != NULL && entry->start < c->end && entry->start >= c->start;
+	     entry = entry->next) {
 		struct vm_entry *source = vm_map_lookup(c->map, entry->start);
 		bool needs_copy = true;
 
@@ -218,7 +228,8 @@ static void commit_middle(struct copying *c)
 		else if (!source->needs_copy)
 			source = mark_source(c, source, entry->start, entry->end);
 		vm_object_ref(source->object);
-		vm_entry_set_object(entry, source->object, source->offset + (entry->start - source->start));
+		vm_entry_set_object(entry, source->object,
+				    source->offset + (entry->start - source->start));
 		entry->needs_copy = needs_copy;
 	}
 }
@@ -245,8 +256,8 @@ static bool copy_build(struct copying *c, struct vm_copy *copy, uint64_t address
 	return true;
 }
 
-kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy, struct ledger *payer,
-			 struct vm_copy **result)
+kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
+			 struct ledger *payer, struct vm_copy **result)
 {
 	struct copying c = { .map = map, .destroy = destroy };
 	struct vm_entry *hole = NULL;
@@ -262,7 +273,8 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 	code = vm_map_range_check(map, start, end, VM_PROT_READ);
 	if (code != KERN_SUCCESS)
 		return code;
-	if (destroy && vm_map_makes_hole(map, start, end) && (hole = vm_entry_make(map->payer)) == NULL)
+	if (destroy && vm_map_makes_hole(map, start, end) &&
+	    (hole = vm_entry_make(map->payer)) == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	copy = copy_make(payer, size, address & PAGE_MASK);
 	if (copy == NULL || !copy_build(&c, copy, address, size)) {
@@ -286,8 +298,8 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 }
 
 /* A copy of bytes only. */
-static kern_return_t copy_whole(const struct source *source, uint64_t at, uint64_t size, struct ledger *payer,
-				struct vm_copy **result)
+static kern_return_t copy_whole(const struct source *source, uint64_t at, uint64_t size,
+				struct ledger *payer, struct vm_copy **result)
 {
 	struct vm_copy *copy = copy_make(payer, size, 0);
 
@@ -299,7 +311,8 @@ static kern_return_t copy_whole(const struct source *source, uint64_t at, uint64
 	return KERN_SUCCESS;
 }
 
-kern_return_t vm_copy_from_kernel(const void *bytes, uint64_t size, struct ledger *payer, struct vm_copy **result)
+kern_return_t vm_copy_from_kernel(const void *bytes, uint64_t size, struct ledger *payer,
+				  struct vm_copy **result)
 {
 	struct source source = { .bytes = bytes };
 
@@ -327,7 +340,9 @@ void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uin
 
 		if (n > size)
 			n = size;
-		memcpy((uint8_t *)page_address(vm_object_page(object, offset >> PAGE_SHIFT)) + in_page, bytes, n);
+		memcpy((uint8_t *)page_address(vm_object_page(object, offset >> PAGE_SHIFT)) +
+			       in_page,
+		       bytes, n);
 		bytes = (const uint8_t *)bytes + n;
 		offset += n;
 		size -= n;
@@ -335,7 +350,8 @@ void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uin
 }
 
 /* Whole pages [start, end) of the object, shared. */
-static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint64_t start, uint64_t end)
+static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint64_t start,
+			    uint64_t end)
 {
 	struct vm_entry *entry = copy_add(copy, start, end);
 
@@ -347,7 +363,8 @@ static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint
 	return true;
 }
 
-static bool copy_object_build(struct vm_copy *copy, struct vm_object *object, uint64_t offset, uint64_t size)
+static bool copy_object_build(struct vm_copy *copy, struct vm_object *object, uint64_t offset,
+			      uint64_t size)
 {
 	struct source source = { .object = object };
 	uint64_t end = offset + size, first = round_page(offset), last = trunc_page(end);
@@ -356,14 +373,15 @@ static bool copy_object_build(struct vm_copy *copy, struct vm_object *object, ui
 		copy->page_offset = 0;
 		return copy_add_bytes(copy, &source, offset, size, 0);
 	}
-	if (offset < first && !copy_add_bytes(copy, &source, offset, first - offset, copy->page_offset))
+	if (offset < first &&
+	    !copy_add_bytes(copy, &source, offset, first - offset, copy->page_offset))
 		return false;
 	return copy_add_shared(copy, object, first, last) &&
 	       (last == end || copy_add_bytes(copy, &source, last, end - last, 0));
 }
 
-kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uint64_t size, struct ledger *payer,
-				  struct vm_copy **result)
+kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uint64_t size,
+				  struct ledger *payer, struct vm_copy **result)
 {
 	struct vm_copy *copy;
 
@@ -426,7 +444,8 @@ static bool copy_dismantle(struct vm_copy *copy)
 
 static bool copy_reap_step(struct reap *item)
 {
-	return copy_dismantle((struct vm_copy *)((char *)item - __builtin_offsetof(struct vm_copy, reap)));
+	return copy_dismantle(
+		(struct vm_copy *)((char *)item - __builtin_offsetof(struct vm_copy, reap)));
 }
 
 void vm_copy_discard(struct vm_copy *copy)
@@ -454,7 +473,8 @@ kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_
 		(void)there;
 		if (n > copy->size - done)
 			n = copy->size - done;
-		vm_copy_read(copy, done, (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
+		vm_copy_read(copy, done,
+			     (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
 		done += n;
 		if ((at >> PAGE_SHIFT) % VM_PIECE == 0)
 			machine_window();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* User memory: the only two places that touch it, copyin and copyout. The current address space is read
-   and written where it is, under the exception table; another one through the direct map. */
+/* User memory: the only two places that touch it, copyin and copyout. The current address space is
+   read and written where it is, under the exception table; another one through the direct map. */
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "vm/copy.h"
@@ -118,7 +118,8 @@ kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
 		vm_prot_t protection;
 		uint64_t frame;
 
-		if (!pmap_lookup(&map->pmap, start, &frame, &protection) || !(protection & VM_PROT_WRITE))
+		if (!pmap_lookup(&map->pmap, start, &frame, &protection) ||
+		    !(protection & VM_PROT_WRITE))
 			result = vm_fault(map, start, VM_PROT_WRITE);
 		if ((start >> PAGE_SHIFT) % VM_PIECE == 0)
 			machine_window();

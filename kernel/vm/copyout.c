@@ -9,7 +9,8 @@ static uint64_t copy_bytes(const struct vm_copy *copy)
 	return copy->pages << PAGE_SHIFT;
 }
 
-/* The receiver's ledger pays as well as the sender's, until commit or cancel; if it is the same, once is enough. */
+/* The receiver's ledger pays as well as the sender's, until commit or cancel; if it is the same,
+ * once is enough. */
 static bool charge_receiver(struct vm_map *map, struct vm_copy *copy)
 {
 	if (map->payer == copy->payer)
@@ -39,6 +40,7 @@ static void insert_entries(struct vm_map *map, struct vm_copy *copy, uint64_t ad
 {
 	struct vm_entry *entry = copy->first, *next;
 	uint32_t range = map->next_range++;
+	uint64_t rounds = 0;
 
 	for (; entry != NULL; entry = next) {
 		uint64_t length = entry->end - entry->start;
@@ -49,6 +51,7 @@ static void insert_entries(struct vm_map *map, struct vm_copy *copy, uint64_t ad
 		entry->range = range;
 		entry_pay(entry, map->payer);
 		vm_map_link(map, entry);
+		vm_breathe(&rounds);
 	}
 	map->size_bytes += copy_bytes(copy);
 }
@@ -93,7 +96,7 @@ void vm_copy_out_commit(struct vm_map *map, struct vm_copy *copy, uint64_t addre
 void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t address)
 {
 	struct vm_entry *entry, *next, *last = NULL;
-	uint64_t start;
+	uint64_t start, rounds = 0;
 
 	if (copy == NULL)
 		return;
@@ -113,6 +116,7 @@ void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t addre
 		if (last != NULL)
 			last->next = entry;
 		last = entry;
+		vm_breathe(&rounds);
 	}
 	copy->last = last;
 	map->size_bytes -= copy_bytes(copy);

@@ -15,8 +15,11 @@ union element {
 	struct vm_entry entry;
 	struct vm_copy copy;
 };
-_Static_assert(__builtin_offsetof(struct vm_entry, payer) == __builtin_offsetof(struct vm_copy, payer), "common");
-_Static_assert(__builtin_offsetof(struct vm_entry, is_copy) == __builtin_offsetof(struct vm_copy, is_copy),
+_Static_assert(__builtin_offsetof(struct vm_entry, payer) ==
+		       __builtin_offsetof(struct vm_copy, payer),
+	       "common");
+_Static_assert(__builtin_offsetof(struct vm_entry, is_copy) ==
+		       __builtin_offsetof(struct vm_copy, is_copy),
 	       "common");
 
 static struct ledger *entry_payer(const void *element)
@@ -46,7 +49,8 @@ void vm_init(void)
 	audit_hooks.page_user_payer = frame_payer;
 	audit_hooks.entry_virtual_pages = element_virtual_pages;
 	zone_init(&vm_entry_zone, "vm_entry", sizeof(union element), LEDGER_ENTRIES, entry_payer);
-	zone_init(&vm_object_zone, "vm_object", sizeof(struct vm_object), LEDGER_OBJECTS, object_payer);
+	zone_init(&vm_object_zone, "vm_object", sizeof(struct vm_object), LEDGER_OBJECTS,
+		  object_payer);
 }
 
 struct vm_entry *vm_entry_make(struct ledger *payer)

@@ -6,8 +6,9 @@
 #include "mem/zone.h"
 #include "vm/map.h"
 #include "vm/object.h"
+#include "x86_64/machine.h"
 
-#define VM_PIECE 32			/* pages worked on between two windows */
+#define VM_PIECE 32 /* pages worked on between two windows */
 
 extern struct zone vm_entry_zone, vm_object_zone;
 
@@ -22,6 +23,13 @@ static inline uint64_t vm_entry_index(const struct vm_entry *entry, uint64_t add
 	return (entry->offset + (address - entry->start)) >> PAGE_SHIFT;
 }
 
+/* In loops over many: a window after every VM_PIECE rounds. */
+static inline void vm_breathe(uint64_t *rounds)
+{
+	if (++*rounds % VM_PIECE == 0)
+		machine_window();
+}
+
 /* A cleared entry in no map, charged (LEDGER_ENTRIES) to payer; NULL: denied. */
 struct vm_entry *vm_entry_make(struct ledger *payer);
 /* Gives the element back; it has no object and no pages charged any more. NULL is fine. */
@@ -34,24 +42,29 @@ void vm_entry_drop_object(struct vm_entry *entry);
 bool vm_entry_is_shared(struct vm_entry *entry);
 /* True: nobody else can see the object's pages in the entry's window, so they go with it. */
 bool vm_entry_exclusive(const struct vm_entry *entry);
-/* Splits at `at`, strictly inside: entry keeps [start, at), second (fresh from vm_entry_make) becomes the rest and is
-   linked into the map. Cannot fail. */
+/* Splits at `at`, strictly inside: entry keeps [start, at), second (fresh from vm_entry_make)
+   becomes the rest and is linked into the map. Cannot fail. */
 void vm_entry_split(struct vm_entry *entry, uint64_t at, struct vm_entry *second);
-/* Joins entry with the one behind when they are pieces of one range and equal. Frees the one behind. */
+/* Joins entry with the one behind when they are pieces of one range and equal. Frees the one
+ * behind. */
 void vm_entry_join_next(struct vm_entry *entry);
 /* Joins what can be joined at the edges and inside of [start, end). */
 void vm_map_join(struct vm_map *map, uint64_t start, uint64_t end);
-/* Makes the entry's object its own to write: makes one when there is none, a shadow when it must be copied. False: denied. */
+/* Makes the entry's object its own to write: makes one when there is none, a shadow when it must be
+ * copied. False: denied. */
 bool vm_entry_own(struct vm_entry *entry);
-/* Attaches object `fresh` (offset 0) as the entry's own: in front of what it had if that needs a copy. */
+/* Attaches object `fresh` (offset 0) as the entry's own: in front of what it had if that needs a
+ * copy. */
 void vm_entry_adopt(struct vm_entry *entry, struct vm_object *fresh);
-/* Makes the chain below short enough that one more shadow fits: merges, or copies what is seen into a fresh object. Not for
-   shared entries. False: denied, nothing seen has changed. */
+/* Makes the chain below short enough that one more shadow fits: merges, or copies what is seen into
+   a fresh object. Not for shared entries. False: denied, nothing seen has changed. */
 bool vm_entry_shorten(struct vm_entry *entry);
-/* A fresh object with a copy of what is seen in [start, end) of the entry; *object NULL for zero fill. False: denied. */
+/* A fresh object with a copy of what is seen in [start, end) of the entry; *object NULL for zero
+ * fill. False: denied. */
 bool vm_entry_copy_pages(struct vm_entry *entry, uint64_t start, uint64_t end, struct ledger *payer,
 			 struct vm_object **object);
-/* Bounded piece of taking apart an entry that is in no map: true when it is gone. Refunds its pages. */
+/* Bounded piece of taking apart an entry that is in no map: true when it is gone. Refunds its
+ * pages. */
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages);
 /* The same to the end, with windows. */
 void vm_entry_destroy(struct vm_entry *entry);
@@ -62,7 +75,8 @@ void vm_map_unlink(struct vm_entry *entry);
 /* After start or end of a linked entry changed: gaps of it and the next. */
 void vm_map_moved(struct vm_entry *entry);
 /* Lowest address where size bytes fit so that no bit of mask is set; KERN_NO_SPACE. */
-kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask, uint64_t *address);
+kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
+				uint64_t *address);
 /* KERN_NO_SPACE when the size limit forbids `size` more bytes. */
 kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size);
 /* True: removing [start, end) leaves two pieces of one entry, so one new entry is needed. */
@@ -72,15 +86,19 @@ struct vm_kept {
 	uint64_t start, end;
 };
 extern const struct vm_kept vm_kept_none;
-/* Removes what is mapped in [start, end). *spare is used (set NULL) for a hole. Never fails. Opens windows. */
+/* Removes what is mapped in [start, end). *spare is used (set NULL) for a hole. Never fails. Opens
+ * windows. */
 void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry **spare,
 		   const struct vm_kept *kept);
 /* Whole range allocated, and with these rights? KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE. */
-kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t access);
+kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end,
+				 vm_prot_t access);
 /* Rounds to pages; KERN_INVALID_ADDRESS: wraps or passes the end of user space. */
 kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_t *end);
-/* Spares for cutting [start, end) out of the entries at its edges: up to two. False: denied, none is left. */
-bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry *spare[2]);
+/* Spares for cutting [start, end) out of the entries at its edges: up to two. False: denied, none
+ * is left. */
+bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
+			 struct vm_entry *spare[2]);
 /* Splits at start and end where needed, with the spares. */
 void vm_map_clip(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry *spare[2]);
 /* All of pmap_remove and pmap_restrict, with windows in between. */
@@ -90,12 +108,15 @@ void vm_restrict(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t all
 void vm_map_peek(struct vm_map *map, uint64_t from, void *to, uint64_t size);
 /* Reads size bytes at offset (bytes) of what is seen of an object; NULL: zeros. */
 void vm_object_peek(struct vm_object *object, uint64_t offset, void *to, uint64_t size);
-/* The object's name port, made at the first call (charged to the object's payer); *name NULL for no object. The send
-   right is the caller's. KERN_RESOURCE_SHORTAGE. (vm_server.c) */
+/* The object's name port, made at the first call (charged to the object's payer); *name NULL for no
+   object. The send right is the caller's. KERN_RESOURCE_SHORTAGE. (vm_server.c) */
 kern_return_t vm_object_name(struct vm_object *object, struct port **name);
 /* In debug builds, when the map is small: vm_map_check. */
 #ifdef NDEBUG
-static inline void vm_map_debug_check(struct vm_map *map) { (void)map; }
+static inline void vm_map_debug_check(struct vm_map *map)
+{
+	(void)map;
+}
 #else
 static inline void vm_map_debug_check(struct vm_map *map)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Page faults: makes one page present. Everything that can be denied comes first; what was allocated is given back on a denial, so
-   a denied fault has changed nothing.
+/* Page faults: makes one page present. Everything that can be denied comes first; what was
+   allocated is given back on a denial, so a denied fault has changed nothing.
 
-   A page that is there is mapped, without write access if it is not the entry's own. Else a page is made: in the
-   entry's object, or in a fresh one if there is none yet or the one that is there is shared for copy on write (a
-   read of untouched memory too, so that the reader pays and not the object's payer). */
+   A page that is there is mapped, without write access if it is not the entry's own. Else a page is
+   made: in the entry's object, or in a fresh one if there is none yet or the one that is there is
+   shared for copy on write (a read of untouched memory too, so that the reader pays and not the
+   object's payer). */
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "vm/entry.h"
@@ -12,9 +13,9 @@
 
 struct fault {
 	struct vm_entry *entry;
-	uint64_t address;		/* of the page */
-	struct page *seen;		/* what is there now, NULL: zeros */
-	bool own;			/* seen is in the entry's own object, to be written freely */
+	uint64_t address;  /* of the page */
+	struct page *seen; /* what is there now, NULL: zeros */
+	bool own;          /* seen is in the entry's own object, to be written freely */
 };
 
 static void fault_look(struct fault *fault)
@@ -24,7 +25,8 @@ static void fault_look(struct fault *fault)
 
 	if (entry->needs_copy && entry->object->refs == 1)
 		entry->needs_copy = false;
-	fault->seen = vm_object_visible(entry->object, vm_entry_index(entry, fault->address), &holder);
+	fault->seen =
+		vm_object_visible(entry->object, vm_entry_index(entry, fault->address), &holder);
 	fault->own = fault->seen != NULL && holder == entry->object && !entry->needs_copy;
 }
 
@@ -34,16 +36,19 @@ static kern_return_t fault_map_seen(struct fault *fault)
 
 	if (!fault->own)
 		protection &= ~VM_PROT_WRITE;
-	return pmap_enter(&fault->entry->map->pmap, fault->address, page_frame(fault->seen), protection) ?
-		KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
+	return pmap_enter(&fault->entry->map->pmap, fault->address, page_frame(fault->seen),
+			  protection)
+		       ? KERN_SUCCESS
+		       : KERN_RESOURCE_SHORTAGE;
 }
 
-/* The sharers of a shared object that mapped the page which a write has just hidden must fault again. */
+/* The sharers of a shared object that mapped the page which a write has just hidden must fault
+ * again. */
 static void fault_unmap_others(struct fault *fault, struct vm_object *object, uint64_t index)
 {
 	struct vm_entry *other;
 
-	LIST_FOREACH(other, &object->entries, object_link) {
+	LIST_FOREACH (other, &object->entries, object_link) {
 		uint64_t first = other->offset >> PAGE_SHIFT;
 
 		if (other != fault->entry && other->map != NULL && index >= first &&
@@ -102,7 +107,8 @@ out_fresh:
 
 kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
 {
-	struct fault fault = { .entry = vm_map_lookup(map, address), .address = trunc_page(address) };
+	struct fault fault = { .entry = vm_map_lookup(map, address),
+			       .address = trunc_page(address) };
 	kern_return_t result;
 
 	map->faults++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inheritance: a child's map made from its parent's (manual, vm_inherit). Costs an entry each, and no page but where
-   memory is wired or shared and yet to be copied, or a chain of shadows has become too long. */
+/* Inheritance: a child's map made from its parent's (manual, vm_inherit). Costs an entry each, and
+   no page but where memory is wired or shared and yet to be copied, or a chain of shadows has
+   become too long. */
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/map.h"
@@ -60,7 +61,8 @@ static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
 	child->max_protection = entry->max_protection;
 	child->inheritance = entry->inheritance;
 	child->range = entry->range;
-	made = entry->inheritance == VM_INHERIT_SHARE ? fork_share(entry, child) : fork_copy(entry, child);
+	made = entry->inheritance == VM_INHERIT_SHARE ? fork_share(entry, child)
+						      : fork_copy(entry, child);
 	if (!made) {
 		vm_entry_destroy(child);
 		return KERN_RESOURCE_SHORTAGE;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Address maps: the tree of entries, free space, allocation.
 
-   Each vm_allocate, vm_map or received region is an entry with a range number of its own; entries of different
-   ranges are never joined, pieces of one are when they have become equal again. So a range can be given back as
-   it was given without needing anything (DESIGN 7). Only a hole strictly inside one entry needs a new entry; it is
-   reserved before anything is changed.
+   Each vm_allocate, vm_map or received region is an entry with a range number of its own; entries
+   of different ranges are never joined, pieces of one are when they have become equal again. So a
+   range can be given back as it was given without needing anything (DESIGN 7). Only a hole strictly
+   inside one entry needs a new entry; it is reserved before anything is changed.
 
-   The tree (red-black, by start) is augmented: each entry knows the gap in front of it and the largest gap in its
-   subtree, so that first fit is found in O(log n). The gap behind the last entry is looked at last. With
-   an alignment mask, a gap with room for any alignment is looked for first, O(log n); only if there is none, or
-   the mask forbids other than low bits, the gaps large enough are tried in order.
+   The tree (red-black, by start) is augmented: each entry knows the gap in front of it and the
+   largest gap in its subtree, so that first fit is found in O(log n). The gap behind the last entry
+   is looked at last. With an alignment mask, a gap with room for any alignment is looked for first,
+   O(log n); only if there is none, or the mask forbids other than low bits, the gaps large enough
+   are tried in order.
 
-   Removal: the page tables first, in pieces with windows; then entries are cut and their pages freed. At each window the
-   map is consistent, and no other thread runs. */
+   Removal: the page tables first, in pieces with windows; then entries are cut and their pages
+   freed. At each window the map is consistent, and no other thread runs. */
 #include "vm/map.h"
 #include "kern/assert.h"
 #include "kern/string.h"
@@ -33,7 +34,8 @@ static uint64_t entry_gap_max(const struct vm_entry *entry)
 
 static void entry_augment(struct vm_entry *entry)
 {
-	uint64_t left = entry_gap_max(RB_LEFT(entry, node)), right = entry_gap_max(RB_RIGHT(entry, node));
+	uint64_t left = entry_gap_max(RB_LEFT(entry, node)),
+		 right = entry_gap_max(RB_RIGHT(entry, node));
 	uint64_t most = left > right ? left : right;
 
 	entry->gap_max = entry->gap > most ? entry->gap : most;
@@ -132,12 +134,14 @@ kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_
 	return KERN_SUCCESS;
 }
 
-/* The first entry at or above `from` with a gap of at least `size` in front; NULL: none. O(log n). */
+/* The first entry at or above `from` with a gap of at least `size` in front; NULL: none. O(log n).
+ */
 static struct vm_entry *gap_next(struct vm_map *map, uint64_t from, uint64_t size)
 {
 	struct vm_entry *entry = RB_ROOT(&map->entries), *best = NULL, *at;
 
-	/* The path to `from`: each turn to the left leaves a candidate, itself and then what is right of it. The lowest wins. */
+	/* The path to `from`: each turn to the left leaves a candidate, itself and then what is
+	 * right of it. The lowest wins. */
 	for (at = entry; at != NULL;) {
 		if (at->start < from) {
 			at = RB_RIGHT(at, node);
@@ -147,7 +151,8 @@ static struct vm_entry *gap_next(struct vm_map *map, uint64_t from, uint64_t siz
 			best = at;
 		at = RB_LEFT(at, node);
 	}
-	/* best: lowest node on the path with something at it or right of it; but a gap wholly right of it needs a descent. */
+	/* best: lowest node on the path with something at it or right of it; but a gap wholly right
+	 * of it needs a descent. */
 	if (best == NULL || best->gap >= size)
 		return best;
 	for (at = RB_RIGHT(best, node);;) {
@@ -182,18 +187,20 @@ static bool gap_fits(uint64_t start, uint64_t end, uint64_t size, uint64_t mask,
 }
 
 /* Tries all gaps of at least `room` bytes in order for `size` bytes. */
-static bool find_in_gaps(struct vm_map *map, uint64_t room, uint64_t size, uint64_t mask, uint64_t *address)
+static bool find_in_gaps(struct vm_map *map, uint64_t room, uint64_t size, uint64_t mask,
+			 uint64_t *address)
 {
 	struct vm_entry *last = RB_MAX(vm_entry_tree, &map->entries), *entry;
-	uint64_t tried = 0;
+	uint64_t rounds = 0;
 
-	for (entry = gap_next(map, 0, room); entry != NULL; entry = gap_next(map, entry->end, room)) {
+	for (entry = gap_next(map, 0, room); entry != NULL;
+	     entry = gap_next(map, entry->end, room)) {
 		if (gap_fits(entry->start - entry->gap, entry->start, size, mask, address))
 			return true;
-		if (++tried % VM_PIECE == 0)
-			machine_window();
+		vm_breathe(&rounds);
 	}
-	return gap_fits(last != NULL ? last->end : USER_ADDRESS_MIN, USER_ADDRESS_MAX, size, mask, address);
+	return gap_fits(last != NULL ? last->end : USER_ADDRESS_MIN, USER_ADDRESS_MAX, size, mask,
+			address);
 }
 
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask, uint64_t *address)
@@ -202,9 +209,10 @@ kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask
 	if (size > USER_ADDRESS_MAX)
 		return KERN_NO_SPACE;
 	/* Low bits only: a gap with this much more room always fits. */
-	if (mask != 0 && ((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 && size + mask > size &&
-	    gap_next(map, 0, size + mask) != NULL)
-		return find_in_gaps(map, size + mask, size, mask, address) ? KERN_SUCCESS : KERN_NO_SPACE;
+	if (mask != 0 && ((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
+	    size + mask > size && gap_next(map, 0, size + mask) != NULL)
+		return find_in_gaps(map, size + mask, size, mask, address) ? KERN_SUCCESS
+									   : KERN_NO_SPACE;
 	return find_in_gaps(map, size, size, mask, address) ? KERN_SUCCESS : KERN_NO_SPACE;
 }
 
@@ -256,12 +264,14 @@ static void free_window(struct vm_entry *entry, uint64_t start, uint64_t end)
 	if (start >= end || !vm_entry_exclusive(entry))
 		return;
 	first = vm_entry_index(entry, start);
-	while (!vm_object_free_range(entry->object, first, first + ((end - start) >> PAGE_SHIFT), VM_PIECE))
+	while (!vm_object_free_range(entry->object, first, first + ((end - start) >> PAGE_SHIFT),
+				     VM_PIECE))
 		machine_window();
 }
 
 /* The same of what lies in [start, end) but outside the range kept. */
-static void free_unkept(struct vm_entry *entry, uint64_t start, uint64_t end, const struct vm_kept *kept)
+static void free_unkept(struct vm_entry *entry, uint64_t start, uint64_t end,
+			const struct vm_kept *kept)
 {
 	free_window(entry, start, end < kept->start ? end : kept->start);
 	free_window(entry, start > kept->end ? start : kept->end, end);
@@ -278,7 +288,8 @@ static void account_removed(struct vm_entry *entry, uint64_t bytes)
 }
 
 /* Cuts [start, end) off the entry's front or tail. */
-static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end, const struct vm_kept *kept)
+static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
+		      const struct vm_kept *kept)
 {
 	free_unkept(entry, start, end, kept);
 	account_removed(entry, end - start);
@@ -309,6 +320,7 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 		   const struct vm_kept *kept)
 {
 	struct vm_entry *entry = vm_map_lookup_next(map, start), *next;
+	uint64_t rounds = 0;
 
 	if (entry == NULL || entry->start >= end)
 		return;
@@ -326,6 +338,7 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 			entry_remove(entry, kept);
 		else
 			entry_cut(entry, from, to, kept);
+		vm_breathe(&rounds);
 	}
 }
 
@@ -352,14 +365,16 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 }
 
 /* Address of a new region: found, or checked to be free. */
-static kern_return_t place(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask, bool anywhere)
+static kern_return_t place(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
+			   bool anywhere)
 {
 	struct vm_entry *next;
 	uint64_t start, end;
 
 	if (anywhere)
 		return vm_map_find_space(map, size, mask, address);
-	if (vm_range(trunc_page(*address), size, &start, &end) != KERN_SUCCESS || start < USER_ADDRESS_MIN)
+	if (vm_range(trunc_page(*address), size, &start, &end) != KERN_SUCCESS ||
+	    start < USER_ADDRESS_MIN)
 		return KERN_INVALID_ADDRESS;
 	if (start & mask)
 		return KERN_NO_SPACE;
@@ -383,16 +398,18 @@ static kern_return_t wire_new(struct vm_map *map, struct vm_entry *entry)
 	return result;
 }
 
-kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask, bool anywhere,
-			   struct vm_object *object, uint64_t offset, bool copy,
+kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
+			   bool anywhere, struct vm_object *object, uint64_t offset, bool copy,
 			   vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance)
 {
 	uint64_t bytes = round_page(size), start = *address;
 	struct vm_entry *entry;
 	kern_return_t result;
 
-	if (size == 0 || ((protection | max_protection) & ~VM_PROT_ALL) || (protection & ~max_protection) ||
-	    (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY && inheritance != VM_INHERIT_NONE))
+	if (size == 0 || ((protection | max_protection) & ~VM_PROT_ALL) ||
+	    (protection & ~max_protection) ||
+	    (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY &&
+	     inheritance != VM_INHERIT_NONE))
 		return KERN_INVALID_ARGUMENT;
 	if (bytes < size)
 		return KERN_NO_SPACE;
@@ -444,8 +461,8 @@ kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t si
 		*address = anywhere ? 0 : trunc_page(*address);
 		return KERN_SUCCESS;
 	}
-	return vm_map_enter(map, address, size, 0, anywhere, NULL, 0, false, VM_PROT_DEFAULT, VM_PROT_ALL,
-			    VM_INHERIT_DEFAULT);
+	return vm_map_enter(map, address, size, 0, anywhere, NULL, 0, false, VM_PROT_DEFAULT,
+			    VM_PROT_ALL, VM_INHERIT_DEFAULT);
 }
 
 bool vm_map_dismantle(struct vm_map *map)
@@ -461,10 +478,12 @@ bool vm_map_dismantle(struct vm_map *map)
 		}
 		if (pmap_remove(&map->pmap, entry->start, entry->end) < entry->end)
 			return false;
-		/* Pages of its own go while it is in the map still, so that a piece is a good place to stop. */
+		/* Pages of its own go while it is in the map still, so that a piece is a good place
+		 * to stop. */
 		first = entry->offset >> PAGE_SHIFT;
 		if (vm_entry_exclusive(entry) && entry->object->refs > 1 &&
-		    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), VM_PIECE))
+		    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry),
+					  VM_PIECE))
 			return false;
 		account_removed(entry, entry->end - entry->start);
 		vm_map_unlink(entry);
@@ -475,7 +494,8 @@ bool vm_map_dismantle(struct vm_map *map)
 
 static void entry_check(struct vm_map *map, struct vm_entry *entry, uint64_t end)
 {
-	uint64_t left = entry_gap_max(RB_LEFT(entry, node)), right = entry_gap_max(RB_RIGHT(entry, node));
+	uint64_t left = entry_gap_max(RB_LEFT(entry, node)),
+		 right = entry_gap_max(RB_RIGHT(entry, node));
 	uint64_t most = left > right ? left : right;
 
 	assert(entry->start >= end && entry->start < entry->end && entry->end <= USER_ADDRESS_MAX);
@@ -500,7 +520,7 @@ void vm_map_check(struct vm_map *map)
 	uint32_t count = 0;
 	struct vm_entry *entry;
 
-	RB_FOREACH(entry, vm_entry_tree, &map->entries) {
+	RB_FOREACH (entry, vm_entry_tree, &map->entries) {
 		entry_check(map, entry, end);
 		end = entry->end;
 		count++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Address maps: entries in a balanced tree; each allocated, mapped or received region is its own. Theory in map.c. */
+/* Address maps: entries in a balanced tree; each allocated, mapped or received region is its own.
+ * Theory in map.c. */
 #ifndef VM_MAP_H
 #define VM_MAP_H
 #include <stdbool.h>
@@ -15,65 +16,70 @@
 struct ledger;
 struct vm_object;
 
-/* Lives in a map's tree or, in transit, in a struct vm_copy's chain. Elements of one zone with struct vm_copy:
-   the first two members are common. */
+/* Lives in a map's tree or, in transit, in a struct vm_copy's chain. Elements of one zone with
+   struct vm_copy: the first two members are common. */
 struct vm_entry {
-	struct ledger *payer;			/* LEDGER_ENTRIES 1, and LEDGER_VIRTUAL_PAGES of its pages */
-	bool is_copy;				/* false; true in a struct vm_copy */
+	struct ledger *payer; /* LEDGER_ENTRIES 1, and LEDGER_VIRTUAL_PAGES of its pages */
+	bool is_copy;         /* false; true in a struct vm_copy */
 	uint8_t protection, max_protection, inheritance;
-	bool needs_copy;			/* object is shared for copy on write: shadow it before writing */
-	bool shared;				/* others may write the same object's pages */
-	uint16_t wired;				/* 0, 1: no fault must be needed */
-	uint32_t range;				/* identity of the region given by one call */
+	bool needs_copy; /* object is shared for copy on write: shadow it before writing */
+	bool shared;     /* others may write the same object's pages */
+	uint16_t wired;  /* 0, 1: no fault must be needed */
+	uint32_t range;  /* identity of the region given by one call */
 	union {
-		RB_ENTRY(vm_entry) node;	/* in map->entries, by start */
-		struct vm_entry *next;		/* in transit */
+		RB_ENTRY(vm_entry) node; /* in map->entries, by start */
+		struct vm_entry *next;   /* in transit */
 	};
-	uint64_t start, end;			/* bytes, page aligned, [start, end) */
-	struct vm_object *object;		/* NULL: nothing touched yet (zero fill) */
-	uint64_t offset;			/* of start in object, bytes */
-	LIST_ENTRY(vm_entry) object_link;	/* in object->entries: the reverse mapping */
-	struct vm_map *map;			/* NULL: in transit, part of a vm_copy */
-	uint64_t gap;				/* free bytes before start */
-	uint64_t gap_max;			/* largest gap in the subtree */
+	uint64_t start, end;              /* bytes, page aligned, [start, end) */
+	struct vm_object *object;         /* NULL: nothing touched yet (zero fill) */
+	uint64_t offset;                  /* of start in object, bytes */
+	LIST_ENTRY(vm_entry) object_link; /* in object->entries: the reverse mapping */
+	struct vm_map *map;               /* NULL: in transit, part of a vm_copy */
+	uint64_t gap;                     /* free bytes before start */
+	uint64_t gap_max;                 /* largest gap in the subtree */
 };
 RB_HEAD(vm_entry_tree, vm_entry);
 
 struct vm_map {
 	struct vm_entry_tree entries;
 	struct pmap pmap;
-	struct ledger *payer;			/* the task's ledger */
-	uint64_t size_bytes;			/* mapped address space */
-	uint64_t size_limit, size_limit_max;	/* vm_set_size_limit; max protection NONE does not count */
+	struct ledger *payer; /* the task's ledger */
+	uint64_t size_bytes;  /* mapped address space */
+	uint64_t size_limit;  /* vm_set_size_limit; max protection NONE does not count */
+	uint64_t size_limit_max;
 	uint32_t entry_count;
 	uint32_t next_range;
-	uint32_t wired_pages;			/* by vm_wire, for the bound without privilege */
+	uint32_t wired_pages; /* by vm_wire, for the bound without privilege */
 	bool wire_future;
 	uint64_t faults, zero_fills, cow_faults; /* counters */
 };
 
 /* Since boot, over all maps. */
-struct vm_counters { uint64_t faults, zero_fills, cow_faults; };
+struct vm_counters {
+	uint64_t faults, zero_fills, cow_faults;
+};
 extern struct vm_counters vm_counters;
 
-void vm_init(void);				/* zones */
+void vm_init(void); /* zones */
 /* Empty map with its root page table. False: denied. */
 bool vm_map_create(struct vm_map *map, struct ledger *payer);
 /* One bounded piece of taking the map apart; true when empty and the page tables are freed. */
 bool vm_map_dismantle(struct vm_map *map);
 
 kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t size, bool anywhere);
-/* Never fails for whole given ranges or ends of them; a hole inside one range may be KERN_RESOURCE_SHORTAGE. */
+/* Never fails for whole given ranges or ends of them; a hole inside one range may be
+ * KERN_RESOURCE_SHORTAGE. */
 kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t size);
 /* object NULL: zero fill. Takes over one object reference on success only. */
-kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask, bool anywhere,
-			   struct vm_object *object, uint64_t offset, bool copy,
-			   vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance);
-/* Copies the parent's map into an empty one as inheritance says (task_create). Error: the child is partly
-   filled and must be dismantled. */
+kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
+			   bool anywhere, struct vm_object *object, uint64_t offset, bool copy,
+			   vm_prot_t protection, vm_prot_t max_protection,
+			   vm_inherit_t inheritance);
+/* Copies the parent's map into an empty one as inheritance says (task_create). Error: the child is
+   partly filled and must be dismantled. */
 kern_return_t vm_map_fork(struct vm_map *parent, struct vm_map *child);
-/* Makes the page present with the access asked for. KERN_SUCCESS, KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE,
-   KERN_RESOURCE_SHORTAGE (denied), KERN_MEMORY_ERROR. Never blocks yet. */
+/* Makes the page present with the access asked for. KERN_SUCCESS, KERN_INVALID_ADDRESS,
+   KERN_PROTECTION_FAILURE, KERN_RESOURCE_SHORTAGE (denied), KERN_MEMORY_ERROR. Never blocks yet. */
 kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access);
 /* The entry that holds address; NULL: none. */
 struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address);
@@ -81,13 +87,16 @@ struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address);
 struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address);
 /* The entry behind; NULL: the last. */
 struct vm_entry *vm_map_next(struct vm_entry *entry);
-/* Rights, inheritance and wiring of a range (manual, Memory Attributes). Each may need up to two new entries and
-   is denied before anything is changed: KERN_RESOURCE_SHORTAGE. KERN_INVALID_ADDRESS: a part is not allocated. */
+/* Rights, inheritance and wiring of a range (manual, Memory Attributes). Each may need up to two
+   new entries and is denied before anything is changed: KERN_RESOURCE_SHORTAGE.
+   KERN_INVALID_ADDRESS: a part is not allocated. */
 kern_return_t vm_map_protect(struct vm_map *map, uint64_t address, uint64_t size, bool set_maximum,
 			     vm_prot_t protection);
-kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size, vm_inherit_t inheritance);
-/* access VM_PROT_NONE unwires. limit_pages: how much the map may have wired in all. KERN_NO_SPACE: a part is not
-   allocated or does not allow the access; KERN_RESOURCE_SHORTAGE: denied, or over the limit. */
+kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size,
+			     vm_inherit_t inheritance);
+/* access VM_PROT_NONE unwires. limit_pages: how much the map may have wired in all. KERN_NO_SPACE:
+   a part is not allocated or does not allow the access; KERN_RESOURCE_SHORTAGE: denied, or over the
+   limit. */
 kern_return_t vm_map_wire(struct vm_map *map, uint64_t address, uint64_t size, vm_prot_t access,
 			  uint64_t limit_pages);
 /* Invariants; panics when broken. */

@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VM objects: pages in a radix tree, copy on write by shadows.
 
-   The picture. A map entry looks through a window (offset, length) into an object; a shadow object looks through a
-   window into the object that it shadows. A page is looked for in the entry's object, then down the chain; nothing
-   at the bottom means zeros. Writes go to the entry's own object only.
+   The picture. A map entry looks through a window (offset, length) into an object; a shadow object
+   looks through a window into the object that it shadows. A page is looked for in the entry's
+   object, then down the chain; nothing at the bottom means zeros. Writes go to the entry's own
+   object only.
 
    Invariants
-    - refs counts the entries and shadows on the object's lists, and kernel holders.
-    - For each page index, either all who see it only read it (entries with needs_copy, shadows, read-only mappings of
-      the kernel's objects): it is frozen; or one entry alone sees it (neither needs_copy nor shared: exclusive);
-      or it is seen by `shared` entries. So an exclusive window's pages go with it, and the page below that a write
-      hides needs to be unmapped from other sharers only.
-    - A chain is at most VM_SHADOW_DEPTH_MAX long below its top: whoever shares an object for copy on write shortens
-      it first (vm_entry_shorten), by merging objects that have one user, or by copying.
-    - The payer of the object, its nodes and its pages is the ledger of the first entry on its list, or else the payer
-      of its first shadow, or else whoever was. It moves in one step (vm_object_fix_payer), never while an allocation for
-      the object is under way (pinned): memory pressure works off the reap list, which may change lists of entries.
 
-   Merging (Mach's collapse): an object with one user, a shadow, is merged with it by moving pages, up or down, what
-   is less; in pieces, as each step leaves what is seen unchanged. See Rashid et al., "Machine-Independent Virtual
-   Memory Management for Paged Uniprocessor and Multiprocessor Architectures", ASPLOS 1987, for shadows. The merging itself
-   is in collapse.c. */
+    - refs counts the entries and shadows on the object's lists, and kernel holders.
+
+    - For each page index, either all who see it only read it (entries with needs_copy, shadows,
+      read-only mappings of the kernel's objects): it is frozen; or one entry alone sees it
+      (neither needs_copy nor shared: exclusive); or it is seen by `shared` entries. So an
+      exclusive window's pages go with it, and the page below that a write hides needs to be
+      unmapped from other sharers only.
+
+    - A chain is at most VM_SHADOW_DEPTH_MAX long below its top: whoever shares an object for
+      copy on write shortens it first (vm_entry_shorten), by merging objects that have one user,
+      or by copying.
+
+    - The payer of the object, its nodes and its pages is the ledger of the first entry on its
+      list, or else the payer of its first shadow, or else whoever was. It moves in one step
+      (vm_object_fix_payer), never while an allocation for the object is under way (pinned):
+      memory pressure works off the reap list, which may change lists of entries.
+
+   Merging (Mach's collapse): an object with one user, a shadow, is merged with it by moving pages,
+   up or down, what is less; in pieces, as each step leaves what is seen unchanged. See Rashid et
+   al., "Machine-Independent Virtual Memory Management for Paged Uniprocessor and Multiprocessor
+   Architectures", ASPLOS 1987, for shadows. The merging itself is in collapse.c. */
 #include "vm/object.h"
 #include "kern/assert.h"
 #include "kern/string.h"
@@ -160,7 +168,8 @@ bool vm_object_free_range(struct vm_object *object, uint64_t first, uint64_t las
 	for (;;) {
 		uint64_t key = first;
 
-		if (object->resident == 0 || radix_next(&object->pages, &key) == NULL || key >= last)
+		if (object->resident == 0 || radix_next(&object->pages, &key) == NULL ||
+		    key >= last)
 			return true;
 		if (max-- == 0)
 			return false;
@@ -246,14 +255,16 @@ unsigned vm_object_depth(const struct vm_object *object)
 	return depth;
 }
 
-bool vm_object_copy_visible(struct vm_object *to, struct vm_object *source, uint64_t first, uint64_t count)
+bool vm_object_copy_visible(struct vm_object *to, struct vm_object *source, uint64_t first,
+			    uint64_t count)
 {
 	uint64_t base = first, done = 0;
 
 	for (; source != NULL; source = source->shadow) {
 		struct page *page, *copy;
 
-		for (uint64_t key = base; (page = radix_next(&source->pages, &key)) != NULL && key - base < count;
+		for (uint64_t key = base;
+		     (page = radix_next(&source->pages, &key)) != NULL && key - base < count;
 		     key++) {
 			if (vm_object_page(to, key - base) != NULL)
 				continue;
@@ -291,7 +302,8 @@ struct vm_object *vm_object_from_frames(uint64_t physical, uint64_t size_bytes)
 	}
 	/* What is behind the last byte must not be seen. */
 	if (size_bytes % PAGE_SIZE != 0)
-		memset((char *)phys_to_virt(physical) + size_bytes, 0, pages * PAGE_SIZE - size_bytes);
+		memset((char *)phys_to_virt(physical) + size_bytes, 0,
+		       pages * PAGE_SIZE - size_bytes);
 	return object;
 denied:
 	object->kernel_held = false;
@@ -313,12 +325,12 @@ void vm_object_check(struct vm_object *object)
 		found++;
 	}
 	assert(found == object->resident);
-	LIST_FOREACH(entry, &object->entries, object_link) {
+	LIST_FOREACH (entry, &object->entries, object_link) {
 		assert(entry->object == object);
 		assert((entry->offset >> PAGE_SHIFT) + vm_entry_pages(entry) <= object->size_pages);
 		users++;
 	}
-	LIST_FOREACH(shadow, &object->shadows, shadow_link) {
+	LIST_FOREACH (shadow, &object->shadows, shadow_link) {
 		assert(shadow->shadow == object);
 		users++;
 	}

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Attributes of ranges: protection, inheritance, wiring. Source: GNU Mach Reference Manual, Memory Attributes.
-   Each checks the whole range, reserves up to two entries for its edges, and then cannot fail. */
+/* Attributes of ranges: protection, inheritance, wiring. Source: GNU Mach Reference Manual, Memory
+   Attributes. Each checks the whole range, reserves up to two entries for its edges, and then
+   cannot fail. */
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/map.h"
-#include "x86_64/machine.h"
 
 kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t access)
 {
 	struct vm_entry *entry = vm_map_lookup(map, start);
-	uint64_t looked = 0;
+	uint64_t rounds = 0;
 
 	for (; start < end; start = entry->end, entry = vm_map_next(entry)) {
 		if (entry == NULL || entry->start > start)
 			return KERN_INVALID_ADDRESS;
 		if (access & ~entry->protection)
 			return KERN_PROTECTION_FAILURE;
-		if (++looked % (VM_PIECE * 4) == 0)
-			machine_window();
+		vm_breathe(&rounds);
 	}
 	return KERN_SUCCESS;
 }
 
-bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry *spare[2])
+bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
+			 struct vm_entry *spare[2])
 {
 	struct vm_entry *first = vm_map_lookup(map, start), *last = vm_map_lookup(map, end - 1);
 
@@ -53,6 +53,7 @@ void vm_map_clip(struct vm_map *map, uint64_t start, uint64_t end, struct vm_ent
 void vm_map_join(struct vm_map *map, uint64_t start, uint64_t end)
 {
 	struct vm_entry *entry = vm_map_lookup_next(map, start - 1);
+	uint64_t rounds = 0;
 
 	while (entry != NULL && entry->start < end) {
 		uint64_t old_end = entry->end;
@@ -60,6 +61,7 @@ void vm_map_join(struct vm_map *map, uint64_t start, uint64_t end)
 		vm_entry_join_next(entry);
 		if (entry->end == old_end)
 			entry = vm_map_next(entry);
+		vm_breathe(&rounds);
 	}
 }
 
@@ -80,31 +82,36 @@ static void entry_protect(struct vm_entry *entry, bool set_maximum, vm_prot_t pr
 		vm_restrict(map, entry->start, entry->end, entry->protection);
 }
 
-static kern_return_t protect_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t protection)
+static kern_return_t protect_check(struct vm_map *map, uint64_t start, uint64_t end,
+				   vm_prot_t protection)
 {
 	kern_return_t result = vm_map_range_check(map, start, end, VM_PROT_NONE);
 	struct vm_entry *entry;
+	uint64_t rounds = 0;
 
 	if (result != KERN_SUCCESS)
 		return result;
-	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end; entry = vm_map_next(entry))
+	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end;
+	     entry = vm_map_next(entry)) {
 		if (protection & ~entry->max_protection)
 			return KERN_PROTECTION_FAILURE;
+		vm_breathe(&rounds);
+	}
 	return KERN_SUCCESS;
 }
 
 /* Wired memory keeps its promise after rights were added, as far as it is granted pages. */
 static void rewire(struct vm_map *map, struct vm_entry *entry)
 {
-	uint64_t done = 0;
+	uint64_t rounds = 0;
 
 	if (!entry->wired || entry->protection == VM_PROT_NONE)
 		return;
 	for (uint64_t at = entry->start; at < entry->end; at += PAGE_SIZE) {
-		if (vm_fault(map, at, entry->protection & (VM_PROT_READ | VM_PROT_WRITE)) != KERN_SUCCESS)
+		if (vm_fault(map, at, entry->protection & (VM_PROT_READ | VM_PROT_WRITE)) !=
+		    KERN_SUCCESS)
 			return;
-		if (++done % VM_PIECE == 0)
-			machine_window();
+		vm_breathe(&rounds);
 	}
 }
 
@@ -112,7 +119,7 @@ kern_return_t vm_map_protect(struct vm_map *map, uint64_t address, uint64_t size
 			     vm_prot_t protection)
 {
 	struct vm_entry *spare[2], *entry;
-	uint64_t start, end;
+	uint64_t start, end, rounds = 0;
 	kern_return_t result = vm_range(address, size, &start, &end);
 
 	if (protection & ~VM_PROT_ALL)
@@ -125,22 +132,26 @@ kern_return_t vm_map_protect(struct vm_map *map, uint64_t address, uint64_t size
 	if (!vm_map_clip_reserve(map, start, end, spare))
 		return KERN_RESOURCE_SHORTAGE;
 	vm_map_clip(map, start, end, spare);
-	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end; entry = vm_map_next(entry)) {
+	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end;
+	     entry = vm_map_next(entry)) {
 		entry_protect(entry, set_maximum, protection);
 		rewire(map, entry);
+		vm_breathe(&rounds);
 	}
 	vm_map_join(map, start, end);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
 }
 
-kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size, vm_inherit_t inheritance)
+kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size,
+			     vm_inherit_t inheritance)
 {
 	struct vm_entry *spare[2], *entry;
-	uint64_t start, end;
+	uint64_t start, end, rounds = 0;
 	kern_return_t result = vm_range(address, size, &start, &end);
 
-	if (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY && inheritance != VM_INHERIT_NONE)
+	if (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY &&
+	    inheritance != VM_INHERIT_NONE)
 		return KERN_INVALID_ARGUMENT;
 	if (result != KERN_SUCCESS || size == 0)
 		return result;
@@ -150,8 +161,11 @@ kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size
 	if (!vm_map_clip_reserve(map, start, end, spare))
 		return KERN_RESOURCE_SHORTAGE;
 	vm_map_clip(map, start, end, spare);
-	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end; entry = vm_map_next(entry))
+	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end;
+	     entry = vm_map_next(entry)) {
 		entry->inheritance = inheritance;
+		vm_breathe(&rounds);
+	}
 	vm_map_join(map, start, end);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
@@ -161,7 +175,7 @@ kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size
 static uint64_t unwired_pages(struct vm_map *map, uint64_t start, uint64_t end)
 {
 	struct vm_entry *entry = vm_map_lookup(map, start);
-	uint64_t pages = 0;
+	uint64_t pages = 0, rounds = 0;
 
 	for (; entry != NULL && entry->start < end; entry = vm_map_next(entry)) {
 		uint64_t from = entry->start > start ? entry->start : start;
@@ -169,6 +183,7 @@ static uint64_t unwired_pages(struct vm_map *map, uint64_t start, uint64_t end)
 
 		if (!entry->wired)
 			pages += (to - from) >> PAGE_SHIFT;
+		vm_breathe(&rounds);
 	}
 	return pages;
 }
@@ -177,7 +192,7 @@ kern_return_t vm_map_wire(struct vm_map *map, uint64_t address, uint64_t size, v
 			  uint64_t limit_pages)
 {
 	struct vm_entry *spare[2], *entry;
-	uint64_t start, end;
+	uint64_t start, end, rounds = 0;
 	bool wire = access != VM_PROT_NONE;
 
 	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
@@ -196,11 +211,12 @@ kern_return_t vm_map_wire(struct vm_map *map, uint64_t address, uint64_t size, v
 			vm_entry_free(spare[1]);
 			return KERN_RESOURCE_SHORTAGE;
 		}
-		if ((at >> PAGE_SHIFT) % VM_PIECE == 0)
-			machine_window();
+		vm_breathe(&rounds);
 	}
 	vm_map_clip(map, start, end, spare);
-	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end; entry = vm_map_next(entry)) {
+	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end;
+	     entry = vm_map_next(entry)) {
+		vm_breathe(&rounds);
 		if (entry->wired == wire)
 			continue;
 		entry->wired = wire;

@@ -7,8 +7,8 @@
 #include "vm/entry.h"
 #include "vm/map.h"
 
-kern_return_t mach_vm_region_info(struct vm_map *map, vm_address_t address, vm_region_info_t *region,
-				  struct port **object)
+kern_return_t mach_vm_region_info(struct vm_map *map, vm_address_t address,
+				  vm_region_info_t *region, struct port **object)
 {
 	struct vm_entry *entry;
 	kern_return_t result;
@@ -21,7 +21,7 @@ kern_return_t mach_vm_region_info(struct vm_map *map, vm_address_t address, vm_r
 	result = vm_object_name(entry->object, object);
 	if (result != KERN_SUCCESS)
 		return result;
-	*region = (vm_region_info_t) {
+	*region = (vm_region_info_t){
 		.vri_start = entry->start,
 		.vri_end = entry->end,
 		.vri_protection = entry->protection,
@@ -42,7 +42,8 @@ static struct vm_object *object_of(struct port *port)
 	return port_valid(port) && port->kobject_type == KOBJECT_MEMORY ? port->kobject : NULL;
 }
 
-kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, struct port **shadow, struct port **copy)
+kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, struct port **shadow,
+				  struct port **copy)
 {
 	struct vm_object *object = object_of(port);
 	kern_return_t result;
@@ -53,7 +54,7 @@ kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, str
 	result = vm_object_name(object->shadow, shadow);
 	if (result != KERN_SUCCESS)
 		return result;
-	*info = (vm_object_info_t) {
+	*info = (vm_object_info_t){
 		.voi_object = (rpc_vm_offset_t)(uintptr_t)object,
 		.voi_pagesize = PAGE_SIZE,
 		.voi_size = object->size_pages << PAGE_SHIFT,
@@ -62,7 +63,8 @@ kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, str
 		.voi_shadow = (rpc_vm_offset_t)(uintptr_t)object->shadow,
 		.voi_shadow_offset = object->shadow_offset,
 		.voi_copy_strategy = MEMORY_OBJECT_COPY_DELAY,
-		.voi_state = VOI_STATE_ALIVE | (object->kernel_held ? 0 : VOI_STATE_INTERNAL | VOI_STATE_TEMPORARY),
+		.voi_state = VOI_STATE_ALIVE |
+			     (object->kernel_held ? 0 : VOI_STATE_INTERNAL | VOI_STATE_TEMPORARY),
 	};
 	return KERN_SUCCESS;
 }
@@ -70,7 +72,8 @@ kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, str
 /* Both forms of a page's description are laid out alike. */
 _Static_assert(sizeof(vm_page_info_t) == sizeof(vm_page_phys_info_t), "same layout");
 
-static kern_return_t object_pages(struct port *port, struct vm_copy **pages, mach_msg_type_number_t *count)
+static kern_return_t object_pages(struct port *port, struct vm_copy **pages,
+				  mach_msg_type_number_t *count)
 {
 	struct vm_object *object = object_of(port);
 	struct page *page;
@@ -83,7 +86,8 @@ static kern_return_t object_pages(struct port *port, struct vm_copy **pages, mac
 	result = vm_copy_alloc(most * sizeof(vm_page_phys_info_t), object->payer, pages);
 	if (result != KERN_SUCCESS)
 		return result;
-	for (uint64_t key = 0; found < most && (page = radix_next(&object->pages, &key)) != NULL; key++) {
+	for (uint64_t key = 0; found < most && (page = radix_next(&object->pages, &key)) != NULL;
+	     key++) {
 		vm_page_phys_info_t info = {
 			.vpi_offset = key << PAGE_SHIFT,
 			.vpi_phys_addr = page_frame(page) << PAGE_SHIFT,
@@ -97,12 +101,14 @@ static kern_return_t object_pages(struct port *port, struct vm_copy **pages, mac
 	return KERN_SUCCESS;
 }
 
-kern_return_t mach_vm_object_pages(struct port *port, struct vm_copy **pages, mach_msg_type_number_t *count)
+kern_return_t mach_vm_object_pages(struct port *port, struct vm_copy **pages,
+				   mach_msg_type_number_t *count)
 {
 	return object_pages(port, pages, count);
 }
 
-kern_return_t mach_vm_object_pages_phys(struct port *port, struct vm_copy **pages, mach_msg_type_number_t *count)
+kern_return_t mach_vm_object_pages_phys(struct port *port, struct vm_copy **pages,
+					mach_msg_type_number_t *count)
 {
 	return object_pages(port, pages, count);
 }

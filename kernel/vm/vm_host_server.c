@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtual memory calls that a host port is shown for: wiring, size limits, physical pages; and the calls about caches
-   and pagers that the gnumach interface has. Source: GNU Mach Reference Manual, Memory Attributes and Memory Allocation. */
+/* Virtual memory calls that a host port is shown for: wiring, size limits, physical pages; and the
+   calls about caches and pagers that the gnumach interface has. Source: GNU Mach Reference Manual,
+   Memory Attributes and Memory Allocation. */
 #include "gnumach_server.h"
 #include "mach_host_server.h"
 #include "ipc/krpc.h"
@@ -11,9 +12,10 @@
 #include "vm/entry.h"
 #include "vm/map.h"
 
-#define WIRE_LIMIT_PAGES 16		/* of one task, without the privileged host port */
+#define WIRE_LIMIT_PAGES 16 /* of one task, without the privileged host port */
 
-kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t address, vm_size_t size, vm_prot_t access)
+kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t address, vm_size_t size,
+		      vm_prot_t access)
 {
 	if (convert_port_to_host(host) == NULL)
 		return KERN_INVALID_HOST;
@@ -25,7 +27,8 @@ kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t addres
 			   convert_port_to_host_priv(host) != NULL ? UINT64_MAX : WIRE_LIMIT_PAGES);
 }
 
-/* Wires all entries there are, each as it is protected; what was wired before a denial stays wired. */
+/* Wires all entries there are, each as it is protected; what was wired before a denial stays wired.
+ */
 static kern_return_t wire_current(struct vm_map *map, bool wire, uint64_t limit_pages)
 {
 	struct vm_entry *entry = vm_map_lookup_next(map, 0);
@@ -65,7 +68,8 @@ kern_return_t vm_wire_all(struct port *host, struct vm_map *map, vm_wire_t flags
 	return result;
 }
 
-kern_return_t vm_set_size_limit(struct port *host, struct vm_map *map, vm_size_t current_limit, vm_size_t max_limit)
+kern_return_t vm_set_size_limit(struct port *host, struct vm_map *map, vm_size_t current_limit,
+				vm_size_t max_limit)
 {
 	if (convert_port_to_host(host) == NULL)
 		return KERN_INVALID_HOST;
@@ -93,21 +97,23 @@ kern_return_t vm_msync(struct vm_map *map, vm_address_t address, vm_size_t size,
 	uint64_t start, end;
 	kern_return_t result;
 
-	if (map == NULL || (flags & ~(VM_SYNC_ASYNCHRONOUS | VM_SYNC_SYNCHRONOUS | VM_SYNC_INVALIDATE)) ||
+	if (map == NULL ||
+	    (flags & ~(VM_SYNC_ASYNCHRONOUS | VM_SYNC_SYNCHRONOUS | VM_SYNC_INVALIDATE)) ||
 	    ((flags & VM_SYNC_ASYNCHRONOUS) && (flags & VM_SYNC_SYNCHRONOUS)))
 		return KERN_INVALID_ARGUMENT;
 	result = vm_range(address, size, &start, &end);
 	return result == KERN_SUCCESS ? vm_map_range_check(map, start, end, VM_PROT_NONE) : result;
 }
 
-kern_return_t vm_object_sync(struct port *object, vm_offset_t offset, vm_size_t size, boolean_t should_flush,
-			     boolean_t should_return, boolean_t should_iosync)
+kern_return_t vm_object_sync(struct port *object, vm_offset_t offset, vm_size_t size,
+			     boolean_t should_flush, boolean_t should_return,
+			     boolean_t should_iosync)
 {
 	(void)should_flush;
 	(void)should_return;
 	(void)should_iosync;
-	if (!port_valid(object) || object->kobject_type != KOBJECT_MEMORY || object->kobject == NULL ||
-	    offset + size < offset)
+	if (!port_valid(object) || object->kobject_type != KOBJECT_MEMORY ||
+	    object->kobject == NULL || offset + size < offset)
 		return KERN_INVALID_ARGUMENT;
 	return KERN_SUCCESS;
 }
@@ -127,8 +133,8 @@ kern_return_t vm_cache_statistics(struct vm_map *map, vm_cache_statistics_data_t
 }
 
 /* The physical address of the page seen at each page of the range; all ones where there is none. */
-kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_address_t address, vm_size_t size,
-			    struct vm_copy **pages, mach_msg_type_number_t *count)
+kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_address_t address,
+			    vm_size_t size, struct vm_copy **pages, mach_msg_type_number_t *count)
 {
 	uint64_t start, end;
 	kern_return_t result;
@@ -143,14 +149,16 @@ kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_addre
 	if (result == KERN_SUCCESS)
 		result = vm_map_range_check(map, start, end, VM_PROT_NONE);
 	if (result == KERN_SUCCESS)
-		result = vm_copy_alloc((size >> PAGE_SHIFT) * sizeof(rpc_phys_addr_t), map->payer, pages);
+		result = vm_copy_alloc((size >> PAGE_SHIFT) * sizeof(rpc_phys_addr_t), map->payer,
+				       pages);
 	if (result != KERN_SUCCESS)
 		return result;
 	for (uint64_t i = 0; i < size >> PAGE_SHIFT; i++) {
 		uint64_t at = start + (i << PAGE_SHIFT);
 		struct vm_entry *entry = vm_map_lookup(map, at);
 		struct vm_object *holder;
-		struct page *page = vm_object_visible(entry->object, vm_entry_index(entry, at), &holder);
+		struct page *page =
+			vm_object_visible(entry->object, vm_entry_index(entry, at), &holder);
 		rpc_phys_addr_t physical = page != NULL ? page_frame(page) << PAGE_SHIFT : ~0ull;
 
 		vm_copy_write(*pages, i * sizeof(physical), &physical, sizeof(physical));
@@ -159,9 +167,10 @@ kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_addre
 	return KERN_SUCCESS;
 }
 
-kern_return_t vm_allocate_contiguous(struct host *host_priv, struct vm_map *map, vm_address_t *vaddr,
-				     rpc_phys_addr_t *paddr, vm_size_t size, rpc_phys_addr_t pmin,
-				     rpc_phys_addr_t pmax, rpc_phys_addr_t palign)
+kern_return_t vm_allocate_contiguous(struct host *host_priv, struct vm_map *map,
+				     vm_address_t *vaddr, rpc_phys_addr_t *paddr, vm_size_t size,
+				     rpc_phys_addr_t pmin, rpc_phys_addr_t pmax,
+				     rpc_phys_addr_t palign)
 {
 	uint64_t physical, address = 0;
 	struct vm_object *object;
@@ -176,8 +185,8 @@ kern_return_t vm_allocate_contiguous(struct host *host_priv, struct vm_map *map,
 	object = vm_object_contiguous(map->payer, size, pmin, pmax, palign, &physical);
 	if (object == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	result = vm_map_enter(map, &address, size, 0, true, object, 0, false, VM_PROT_DEFAULT, VM_PROT_ALL,
-			      VM_INHERIT_DEFAULT);
+	result = vm_map_enter(map, &address, size, 0, true, object, 0, false, VM_PROT_DEFAULT,
+			      VM_PROT_ALL, VM_INHERIT_DEFAULT);
 	if (result != KERN_SUCCESS) {
 		vm_object_release(object);
 		return result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The virtual memory calls of the mach interface, in front of map.c and the others. Source: GNU Mach Reference Manual,
-   Virtual Memory Interface. All charge the ledger of the task operated on; none blocks. */
+/* The virtual memory calls of the mach interface, in front of map.c and the others. Source: GNU
+   Mach Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on;
+   none blocks. */
 #include "mach_server.h"
 #include "ipc/port.h"
 #include "kern/string.h"
@@ -27,7 +28,8 @@ kern_return_t vm_object_name(struct vm_object *object, struct port **name)
 	return KERN_SUCCESS;
 }
 
-kern_return_t vm_allocate(struct vm_map *map, vm_address_t *address, vm_size_t size, boolean_t anywhere)
+kern_return_t vm_allocate(struct vm_map *map, vm_address_t *address, vm_size_t size,
+			  boolean_t anywhere)
 {
 	uint64_t at = *address;
 	kern_return_t result;
@@ -44,17 +46,19 @@ kern_return_t vm_deallocate(struct vm_map *map, vm_address_t address, vm_size_t 
 	return map != NULL ? vm_map_deallocate(map, address, size) : KERN_INVALID_ARGUMENT;
 }
 
-kern_return_t vm_protect(struct vm_map *map, vm_address_t address, vm_size_t size, boolean_t set_maximum,
-			 vm_prot_t new_protection)
+kern_return_t vm_protect(struct vm_map *map, vm_address_t address, vm_size_t size,
+			 boolean_t set_maximum, vm_prot_t new_protection)
 {
 	if (map == NULL)
 		return KERN_INVALID_ARGUMENT;
 	return vm_map_protect(map, address, size, set_maximum, new_protection);
 }
 
-kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t size, vm_inherit_t new_inheritance)
+kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t size,
+			 vm_inherit_t new_inheritance)
 {
-	return map != NULL ? vm_map_inherit(map, address, size, new_inheritance) : KERN_INVALID_ARGUMENT;
+	return map != NULL ? vm_map_inherit(map, address, size, new_inheritance)
+			   : KERN_INVALID_ARGUMENT;
 }
 
 static bool pages_aligned(vm_address_t address, vm_size_t size)
@@ -62,8 +66,8 @@ static bool pages_aligned(vm_address_t address, vm_size_t size)
 	return ((address | size) & PAGE_MASK) == 0;
 }
 
-kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size, struct vm_copy **data,
-		      mach_msg_type_number_t *count)
+kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size,
+		      struct vm_copy **data, mach_msg_type_number_t *count)
 {
 	kern_return_t result;
 
@@ -77,14 +81,16 @@ kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size, 
 	return result;
 }
 
-kern_return_t vm_write(struct vm_map *map, vm_address_t address, struct vm_copy *data, mach_msg_type_number_t count)
+kern_return_t vm_write(struct vm_map *map, vm_address_t address, struct vm_copy *data,
+		       mach_msg_type_number_t count)
 {
 	if (map == NULL || !pages_aligned(address, count))
 		return KERN_INVALID_ARGUMENT;
 	return vm_copy_overwrite(map, address, data);
 }
 
-kern_return_t vm_copy(struct vm_map *map, vm_address_t source_address, vm_size_t size, vm_address_t dest_address)
+kern_return_t vm_copy(struct vm_map *map, vm_address_t source_address, vm_size_t size,
+		      vm_address_t dest_address)
 {
 	struct vm_copy *copy;
 	kern_return_t result;
@@ -105,9 +111,9 @@ kern_return_t vm_copy(struct vm_map *map, vm_address_t source_address, vm_size_t
 	return result;
 }
 
-kern_return_t vm_region(struct vm_map *map, vm_address_t *address, vm_size_t *size, vm_prot_t *protection,
-			vm_prot_t *max_protection, vm_inherit_t *inheritance, boolean_t *is_shared,
-			struct port **object_name, vm_offset_t *offset)
+kern_return_t vm_region(struct vm_map *map, vm_address_t *address, vm_size_t *size,
+			vm_prot_t *protection, vm_prot_t *max_protection, vm_inherit_t *inheritance,
+			boolean_t *is_shared, struct port **object_name, vm_offset_t *offset)
 {
 	struct vm_entry *entry;
 	kern_return_t result;
@@ -159,9 +165,10 @@ static struct vm_object *mappable_object(struct port *port)
 	return object != NULL && object->kernel_held ? object : NULL;
 }
 
-kern_return_t vm_map(struct vm_map *map, vm_address_t *address, vm_size_t size, vm_address_t mask, boolean_t anywhere,
-		     struct port *memory_object, vm_offset_t offset, boolean_t copy, vm_prot_t cur_protection,
-		     vm_prot_t max_protection, vm_inherit_t inheritance)
+kern_return_t vm_map(struct vm_map *map, vm_address_t *address, vm_size_t size, vm_address_t mask,
+		     boolean_t anywhere, struct port *memory_object, vm_offset_t offset,
+		     boolean_t copy, vm_prot_t cur_protection, vm_prot_t max_protection,
+		     vm_inherit_t inheritance)
 {
 	struct vm_object *object = NULL;
 	uint64_t at = *address;
@@ -180,8 +187,8 @@ kern_return_t vm_map(struct vm_map *map, vm_address_t *address, vm_size_t size, 
 			max_protection &= ~VM_PROT_WRITE;
 		vm_object_ref(object);
 	}
-	result = vm_map_enter(map, &at, size, mask, anywhere, object, offset, copy, cur_protection, max_protection,
-			      inheritance);
+	result = vm_map_enter(map, &at, size, mask, anywhere, object, offset, copy, cur_protection,
+			      max_protection, inheritance);
 	if (result != KERN_SUCCESS && object != NULL)
 		vm_object_release(object);
 	*address = at;
@@ -189,11 +196,13 @@ kern_return_t vm_map(struct vm_map *map, vm_address_t *address, vm_size_t size, 
 }
 
 kern_return_t vm_machine_attribute(struct vm_map *map, vm_address_t address, vm_size_t size,
-				   vm_machine_attribute_t attribute, vm_machine_attribute_val_t *value)
+				   vm_machine_attribute_t attribute,
+				   vm_machine_attribute_val_t *value)
 {
 	uint64_t start, end;
 
-	if (map == NULL || attribute != MATTR_CACHE || vm_range(address, size, &start, &end) != KERN_SUCCESS ||
+	if (map == NULL || attribute != MATTR_CACHE ||
+	    vm_range(address, size, &start, &end) != KERN_SUCCESS ||
 	    vm_map_range_check(map, start, end, VM_PROT_NONE) != KERN_SUCCESS)
 		return KERN_INVALID_ARGUMENT;
 	/* Memory is cached and coherent: there is nothing to flush, and nothing to turn off. */

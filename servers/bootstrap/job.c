@@ -173,7 +173,7 @@ static void say_why(const char *name, kern_return_t code)
 struct job *job_start(int argc, char *const argv[], const struct job_place *place, bool background)
 {
 	struct archive_file file;
-	struct loader_plan plan;
+	static struct loader_plan plan;
 	struct job *job = free_slot();
 	const char *wrong;
 	kern_return_t code;

@@ -194,6 +194,8 @@ static uint64_t fake_print_port(uint64_t hash, const struct port *port)
 	hash = fake_mix(hash, (uintptr_t)port->port_destroyed);
 	hash = fake_mix(hash, (uintptr_t)port->receiver + port->receiver_name);
 	hash = fake_mix(hash, (uintptr_t)port->set);
+	if (port->kobject_type == KOBJECT_PORT_SET)
+		return hash;
 	TAILQ_FOREACH(kmsg, &port->prepaid, link)
 		hash = fake_mix(hash, 1);
 	TAILQ_FOREACH(kmsg, &port->messages, link)

@@ -45,6 +45,9 @@ static int pool_count;
 static struct expected expected[EXPECTED];
 static int expected_count;
 static bool must_reap;
+/* While a space is dismantled the reaper does not run: queues die after all names. */
+static bool dismantling;
+static int unflushed[2 * NAMES_MAX], unflushed_count;
 static unsigned denials;
 static unsigned notified[MACH_NOTIFY_LAST + 1];
 
@@ -133,7 +136,10 @@ static void model_die(int m)
 		for (int n = 0; n < NAMES_MAX; n++)
 			if (names[s][n].used && names[s][n].port == m)
 				model_name_dies(&names[s][n]);
-	model_flush(m);
+	if (dismantling)
+		unflushed[unflushed_count++] = m;
+	else
+		model_flush(m);
 }
 
 /* A send right of m went away. */
@@ -926,11 +932,30 @@ static void op_kernel(void)
 	}
 }
 
+/* Names go from the lowest up. */
+static void model_space_renew(int s)
+{
+	struct model_name *lowest;
+
+	dismantling = true;
+	do {
+		lowest = NULL;
+		for (int n = 0; n < NAMES_MAX; n++)
+			if (names[s][n].used && (lowest == NULL || names[s][n].name < lowest->name))
+				lowest = &names[s][n];
+		if (lowest != NULL)
+			model_destroy(lowest);
+	} while (lowest != NULL);
+	dismantling = false;
+	for (int i = 0; i < unflushed_count; i++)
+		model_flush(unflushed[i]);
+	unflushed_count = 0;
+}
+
 static void space_renew(int s)
 {
-	for (int n = 0; n < NAMES_MAX; n++)
-		if (names[s][n].used)
-			model_destroy(&names[s][n]);
+	reap_all();
+	model_space_renew(s);
 	for (bool done = false; !done;)
 		done = space_dismantle(&spaces[s]);
 	claim(spaces[s].count == 0 && spaces[s].names.nodes == 0, "a dismantled space is empty");

@@ -352,7 +352,42 @@ static void pressure(void)
 	is_u64(host_pressure, 0, "none in the end");
 }
 
-static bool never(void *element, void *context)
+/* Charges that move are never refused, even out of a guarantee that was the last memory: then what is not guaranteed is
+   denied until things come back, and the books stay right. */
+static void moves_when_full(void)
+{
+	struct ledger *from = ledgers[1], *to = ledgers[LEDGERS - 1];
+	unsigned moved = 0;
+
+	zone_map_init(256);
+	ledger_guarantee(from, LEDGER_PORTS, 200);
+	for (unsigned i = 0; i < 200; i++)
+		live_add(2, from);
+	while (live_add(2, &root_ledger))
+		continue;
+	for (unsigned i = 0; i < 200; i++) {
+		if (live[i].payer != from)
+			continue;
+		((struct object *)live[i].object)->payer = to;
+		live[i].payer = to;
+		ledger_move(from, to, LEDGER_PORTS, 1);
+		moved++;
+	}
+	is_u64(moved, 200, "charges move when all is full");
+	ok(host_audit(), "and the books are right");
+	ok(!live_add(2, &root_ledger), "what is not guaranteed is denied");
+	for (unsigned i = 0; i < 20; i++)
+		live_add(2, from);
+	ok(host_audit(), "and what is guaranteed is served or denied, no more");
+	while (live_count > 0)
+		live_remove(live_count - 1);
+	ledger_guarantee(from, LEDGER_PORTS, 0);
+	zone_reclaim();
+	ok(backed() && host_audit(), "all is well when things have come back");
+	is_u64(page_frames_free(), free_at_first, "and all of them have");
+}
+
+static bool count_visit(void *element, void *context)
 {
 	(void)element;
 	++*(uint64_t *)context;
@@ -390,7 +425,7 @@ static void audit_detects(void)
 	ok(!host_audit(), "a page of another kind is found");
 	((struct page *)live[1].object)->kind = PAGE_KERNEL;
 	ok(host_audit(), "after: the audit agrees again");
-	zone_walk(&zones[0], never, &visited);
+	zone_walk(&zones[0], count_visit, &visited);
 	is_u64(visited, 1, "a walk visits each live element once");
 	page_count(&pages);
 	is_u64(pages.kernel + pages.user, 2, "pages are counted by kind");
@@ -412,6 +447,7 @@ int main(void)
 	eager();
 	fail_every();
 	pressure();
+	moves_when_full();
 	for (unsigned i = 0; i < sizeof(maps_mib) / sizeof(maps_mib[0]); i++) {
 		random_steps(maps_mib[i] * 256, STEPS / 7);
 		give_back();

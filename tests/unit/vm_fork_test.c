@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Generations of copies: chains of shadows stay short and leave nothing behind.
-   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c */
+
+   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
+   SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c
+   SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
+   SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
 #include "support/vm_test.h"
 
-#define PAGES 8
+#define PAGES       8
 #define GENERATIONS 5000
 
 static struct ledger *ledger;
@@ -58,13 +63,15 @@ static void chain_of_dying_parents(void)
 		test_map_end(map);
 		map = child;
 		claim(depth_of(map) <= 2, "generation %u: depth %u", n, depth_of(map));
-		claim(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 3 * PAGES, "generation %u: %lu pages resident", n,
+		claim(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 3 * PAGES,
+		      "generation %u: %lu pages resident", n,
 		      (long)test_used(ledger, LEDGER_RESIDENT_PAGES));
 	}
 	claim_end();
 	claim_begin("the last one sees the last writes");
 	for (unsigned n = GENERATIONS - PAGES; n < GENERATIONS; n++)
-		claim(test_peek(map, base + n % PAGES * PAGE_SIZE) == 1000 + n, "page %u", n % PAGES);
+		claim(test_peek(map, base + n % PAGES * PAGE_SIZE) == 1000 + n, "page %u",
+		      n % PAGES);
 	claim_end();
 	test_map_end(map);
 	end_and_audit("dying parents");
@@ -75,8 +82,8 @@ static void chain_of_living_parents(unsigned writes, bool parents_write)
 	struct vm_map *map = first_map();
 	unsigned count = 0;
 
-	claim_begin("a chain of %d generations that all live, %u writes each: no chain is too deep", GENERATIONS,
-		    writes);
+	claim_begin("a chain of %d generations that all live, %u writes each: no chain is too deep",
+		    GENERATIONS, writes);
 	for (; count < GENERATIONS; count++) {
 		struct vm_map *child = child_of(map);
 
@@ -89,15 +96,18 @@ static void chain_of_living_parents(unsigned writes, bool parents_write)
 		map = child;
 	}
 	claim_end();
-	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1, "the last child's own write is seen");
+	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1,
+	       "the last child's own write is seen");
 	claim_begin("each sees its own write, whatever the others wrote");
 	for (unsigned n = 1; n < GENERATIONS && !parents_write; n++)
-		claim(test_peek(all[n], base + (n - 1) % PAGES * PAGE_SIZE) == n - 1, "generation %u", n);
+		claim(test_peek(all[n], base + (n - 1) % PAGES * PAGE_SIZE) == n - 1,
+		      "generation %u", n);
 	claim_end();
 	/* They die in a mixed order. */
 	for (unsigned n = 0; n < GENERATIONS; n++)
 		test_map_end(all[(uint64_t)n * 2741 % GENERATIONS]);
-	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1, "the survivor still sees it");
+	is_u64(test_peek(map, base + (count - 1) % PAGES * PAGE_SIZE), count - 1,
+	       "the survivor still sees it");
 	test_map_end(map);
 	end_and_audit("living parents");
 }
@@ -118,7 +128,8 @@ static void wide(void)
 		claim(depth_of(map) <= VM_SHADOW_DEPTH_MAX, "child %u", n);
 	}
 	claim_end();
-	ok(most <= PAGES + 2, "no fork cost more than one copy of the memory (%lu pages)", (long)most);
+	ok(most <= PAGES + 2, "no fork cost more than one copy of the memory (%lu pages)",
+	   (long)most);
 	claim_begin("each child sees what was there when it was made");
 	for (unsigned n = 0; n < GENERATIONS; n++)
 		claim(test_peek(all[n], base) == (n == 0 ? 0 : 999 + n), "child %u", n);
@@ -126,7 +137,8 @@ static void wide(void)
 	for (unsigned n = 0; n < GENERATIONS; n++)
 		test_map_end(all[n]);
 	test_poke(map, base, 5);
-	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES, "without children the parent's memory shrinks again");
+	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES,
+	   "without children the parent's memory shrinks again");
 	test_map_end(map);
 	end_and_audit("wide");
 }
@@ -143,7 +155,8 @@ static void tree(void)
 		claim(depth_of(all[count]) <= VM_SHADOW_DEPTH_MAX, "task %u", count);
 	}
 	for (unsigned n = 1; n < count; n++)
-		claim(test_peek(all[n], base + PAGE_SIZE) == n && test_peek(all[n], base) == 0, "task %u", n);
+		claim(test_peek(all[n], base + PAGE_SIZE) == n && test_peek(all[n], base) == 0,
+		      "task %u", n);
 	claim_end();
 	for (unsigned n = 0; n < count; n++)
 		test_map_end(all[(uint64_t)n * 2741 % GENERATIONS]);
@@ -158,7 +171,8 @@ static void payers(void)
 	vm_map_fork(a, b);
 	ok(test_used(other, LEDGER_RESIDENT_PAGES) == 0, "the parent pays for what both see");
 	test_map_end(a);
-	is_u64(test_used(other, LEDGER_RESIDENT_PAGES), PAGES, "when the parent dies the child's ledger pays");
+	is_u64(test_used(other, LEDGER_RESIDENT_PAGES), PAGES,
+	       "when the parent dies the child's ledger pays");
 	is_u64(test_used(other, LEDGER_OBJECTS), 1, "for the object too");
 	ok(test_empty(ledger), "and the parent's for nothing");
 	ok(host_audit(), "payers: the audit agrees");

@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random operations on several maps that share and copy, against a model of bytes; every allocation and charge of
-   an operation is denied once, and a denied call must have changed nothing.
-   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c */
+/* Random operations on several maps that share and copy, against a model of bytes; every allocation
+   and charge of an operation is denied once, and a denied call must have changed nothing.
+
+   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
+   SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c
+   SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
+   SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
 #include "support/vm_test.h"
 
-#define MAPS 4
-#define PAGES 64			/* looked at in each map, from USER_ADDRESS_MIN */
-#define COPIES 3			/* in transit */
-#define ADDRESS(page) (USER_ADDRESS_MIN + (uint64_t)(page) * PAGE_SIZE)
+#define MAPS          4
+#define PAGES         64 /* looked at in each map, from USER_ADDRESS_MIN */
+#define COPIES        3  /* in transit */
+#define ADDRESS(page) (USER_ADDRESS_MIN + (uint64_t)(page)*PAGE_SIZE)
 
 /* -- the model -- */
 
-struct bytes {				/* of one page, maybe seen in several maps */
+struct bytes { /* of one page, maybe seen in several maps */
 	unsigned refs;
 	uint8_t byte[PAGE_SIZE];
 };
 struct model_page {
-	struct bytes *bytes;		/* NULL: not allocated */
+	struct bytes *bytes; /* NULL: not allocated */
 	uint8_t protection, max_protection, inheritance;
 	unsigned range;
 };
 static struct {
-	struct vm_map *map;		/* NULL: none */
+	struct vm_map *map; /* NULL: none */
 	struct ledger *ledger;
 	struct model_page page[PAGES];
 } tasks[MAPS];
 static struct {
-	struct vm_copy *copy;		/* NULL: none */
+	struct vm_copy *copy; /* NULL: none */
 	uint8_t *bytes;
 	uint64_t size;
 } transit[COPIES];
@@ -52,8 +57,8 @@ static void model_allocate(unsigned t, unsigned first, unsigned count)
 	unsigned range = next_range++;
 
 	for (unsigned p = first; p < first + count; p++)
-		tasks[t].page[p] = (struct model_page){ bytes_new(), VM_PROT_DEFAULT, VM_PROT_ALL, VM_INHERIT_DEFAULT,
-							range };
+		tasks[t].page[p] = (struct model_page){ bytes_new(), VM_PROT_DEFAULT, VM_PROT_ALL,
+							VM_INHERIT_DEFAULT, range };
 }
 
 /* What a call on these pages with this access must say. */
@@ -101,17 +106,20 @@ static void compare_page(unsigned t, unsigned p, bool contents)
 	}
 	if (!claim(entry != NULL, "map %u page %u: is not there", t, p))
 		return;
-	claim(entry->protection == page->protection && entry->max_protection == page->max_protection &&
-	      entry->inheritance == page->inheritance, "map %u page %u: attributes", t, p);
+	claim(entry->protection == page->protection &&
+		      entry->max_protection == page->max_protection &&
+		      entry->inheritance == page->inheritance,
+	      "map %u page %u: attributes", t, p);
 	claim(seen == NULL || entry->protection != 0, "map %u page %u: accessible", t, p);
-	claim((page->protection & VM_PROT_WRITE) || host_user_page(&map->pmap, ADDRESS(p), true) == NULL,
+	claim((page->protection & VM_PROT_WRITE) ||
+		      host_user_page(&map->pmap, ADDRESS(p), true) == NULL,
 	      "map %u page %u: writable", t, p);
 	if (!contents)
 		return;
 	vm_map_peek(map, ADDRESS(p), buffer, PAGE_SIZE);
 	claim(memcmp(buffer, page->bytes->byte, PAGE_SIZE) == 0, "map %u page %u: contents", t, p);
-	claim(seen == NULL || memcmp(seen, page->bytes->byte, PAGE_SIZE) == 0, "map %u page %u: a stale page is mapped",
-	      t, p);
+	claim(seen == NULL || memcmp(seen, page->bytes->byte, PAGE_SIZE) == 0,
+	      "map %u page %u: a stale page is mapped", t, p);
 	if (entry->object != NULL)
 		vm_object_check(entry->object);
 }
@@ -127,8 +135,10 @@ static void compare_all(bool contents)
 		for (unsigned p = 0; p < PAGES; p++) {
 			compare_page(t, p, contents);
 			pages += tasks[t].page[p].bytes != NULL;
-			/* Different ranges are different entries; of one range at most as many as there are changes. */
-			if (p > 0 && tasks[t].page[p].bytes != NULL && tasks[t].page[p - 1].bytes != NULL &&
+			/* Different ranges are different entries; of one range at most as many as
+			 * there are changes. */
+			if (p > 0 && tasks[t].page[p].bytes != NULL &&
+			    tasks[t].page[p - 1].bytes != NULL &&
 			    tasks[t].page[p].range != tasks[t].page[p - 1].range)
 				claim(vm_map_lookup(tasks[t].map, ADDRESS(p))->start == ADDRESS(p),
 				      "map %u page %u: joined with another range", t, p);
@@ -142,7 +152,8 @@ static void compare_all(bool contents)
 			continue;
 		buffer = malloc(transit[c].size);
 		vm_copy_read(transit[c].copy, 0, buffer, transit[c].size);
-		claim(memcmp(buffer, transit[c].bytes, transit[c].size) == 0, "copy %u in transit: contents", c);
+		claim(memcmp(buffer, transit[c].bytes, transit[c].size) == 0,
+		      "copy %u in transit: contents", c);
 		free(buffer);
 	}
 }
@@ -171,7 +182,8 @@ static kern_return_t deny_each(kern_return_t (*call)(void), bool strict)
 
 	for (uint64_t nth = 1;; nth++) {
 		uint64_t entries = charged(LEDGER_ENTRIES), pages = charged(LEDGER_VIRTUAL_PAGES);
-		uint64_t objects = charged(LEDGER_OBJECTS), resident = charged(LEDGER_RESIDENT_PAGES);
+		uint64_t objects = charged(LEDGER_OBJECTS),
+			 resident = charged(LEDGER_RESIDENT_PAGES);
 		kern_return_t result;
 
 		host_fail_nth(deny ? nth : 0);
@@ -185,7 +197,8 @@ static kern_return_t deny_each(kern_return_t (*call)(void), bool strict)
 		denied_calls++;
 		claim(charged(LEDGER_ENTRIES) == entries && charged(LEDGER_VIRTUAL_PAGES) == pages,
 		      "a denied call charged entries or pages");
-		claim(!strict || (charged(LEDGER_OBJECTS) == objects && charged(LEDGER_RESIDENT_PAGES) == resident),
+		claim(!strict || (charged(LEDGER_OBJECTS) == objects &&
+				  charged(LEDGER_RESIDENT_PAGES) == resident),
 		      "a denied call charged memory");
 		compare_all(true);
 	}
@@ -272,7 +285,8 @@ static kern_return_t call_protect(void)
 
 static void do_protect(void)
 {
-	static const uint8_t some[] = { VM_PROT_READ, VM_PROT_DEFAULT, VM_PROT_DEFAULT, VM_PROT_ALL, VM_PROT_NONE };
+	static const uint8_t some[] = { VM_PROT_READ, VM_PROT_DEFAULT, VM_PROT_DEFAULT, VM_PROT_ALL,
+					VM_PROT_NONE };
 	kern_return_t result, expected;
 
 	pick();
@@ -317,6 +331,21 @@ static kern_return_t call_access(void)
 	return test_access(tasks[op.t].map, op.address, buffer, op.size, op.flag);
 }
 
+/* Reads here and there, so that much is mapped when the next operation comes. */
+static void do_look_around(void)
+{
+	uint8_t byte = 0;
+
+	pick();
+	for (unsigned p = 0; p < PAGES; p++)
+		if (tasks[op.t].page[p].protection & VM_PROT_READ &&
+		    tasks[op.t].page[p].bytes != NULL)
+			claim(test_access(tasks[op.t].map, ADDRESS(p), &byte, 1, false) ==
+					      KERN_SUCCESS &&
+				      byte == tasks[op.t].page[p].bytes->byte[0],
+			      "page %u reads as %u", p, byte);
+}
+
 /* A program's access, inside one page. */
 static void do_access(void)
 {
@@ -329,7 +358,8 @@ static void do_access(void)
 	for (unsigned i = 0; i < op.size; i++)
 		buffer[i] = random_u64();
 	result = deny_each(call_access, true);
-	claim(result == model_check(op.t, op.first, 1, op.flag ? VM_PROT_WRITE : VM_PROT_READ), "access: %d", result);
+	claim(result == model_check(op.t, op.first, 1, op.flag ? VM_PROT_WRITE : VM_PROT_READ),
+	      "access: %d", result);
 	if (result != KERN_SUCCESS)
 		return;
 	if (op.flag) {
@@ -366,7 +396,8 @@ static void do_copyio(void)
 		buffer[i] = random_u64();
 	result = deny_each(call_copyin, false);
 	expected = model_check(op.t, op.first, op.count, op.flag ? VM_PROT_WRITE : VM_PROT_READ);
-	claim(result == expected, "%s: %d, not %d", op.flag ? "copyout" : "copyin", result, expected);
+	claim(result == expected, "%s: %d, not %d", op.flag ? "copyout" : "copyin", result,
+	      expected);
 	if (result != KERN_SUCCESS)
 		return;
 	if (op.flag) {
@@ -379,7 +410,8 @@ static void do_copyio(void)
 
 static kern_return_t call_copy_in(void)
 {
-	return vm_copy_in(tasks[op.t].map, op.address, op.size, op.flag, tasks[op.t].ledger, &transit[op.extra].copy);
+	return vm_copy_in(tasks[op.t].map, op.address, op.size, op.flag, tasks[op.t].ledger,
+			  &transit[op.extra].copy);
 }
 
 static void do_copy_in(void)
@@ -458,7 +490,8 @@ static void do_overwrite(void)
 	if (op.first + op.count > PAGES)
 		return;
 	result = deny_each(call_overwrite, false);
-	claim(result == model_check(op.t, op.first, op.count, VM_PROT_WRITE), "overwrite: %d", result);
+	claim(result == model_check(op.t, op.first, op.count, VM_PROT_WRITE), "overwrite: %d",
+	      result);
 	if (result != KERN_SUCCESS)
 		return;
 	model_put(op.t, op.address, transit[op.extra].bytes, op.size);
@@ -508,6 +541,14 @@ static void do_fork(void)
 		return;
 	if (tasks[op.other].map != NULL)
 		do_end(op.other);
+	/* Often all of it is shared. */
+	if (random_below(2) == 0)
+		for (unsigned p = 0; p < PAGES; p++)
+			if (tasks[op.t].page[p].bytes != NULL) {
+				vm_map_inherit(tasks[op.t].map, ADDRESS(p), PAGE_SIZE,
+					       VM_INHERIT_SHARE);
+				tasks[op.t].page[p].inheritance = VM_INHERIT_SHARE;
+			}
 	claim(deny_each(call_fork, false) == KERN_SUCCESS, "fork");
 	for (unsigned p = 0; p < PAGES; p++) {
 		struct model_page *from = &tasks[op.t].page[p], *to = &tasks[op.other].page[p];
@@ -536,20 +577,25 @@ static void do_wire(void)
 	pick();
 	op.extra = op.flag ? VM_PROT_NONE : random_below(2) ? VM_PROT_READ : VM_PROT_DEFAULT;
 	result = deny_each(call_wire, false);
-	claim(result == (model_check(op.t, op.first, op.count, op.extra) == KERN_SUCCESS ? KERN_SUCCESS : KERN_NO_SPACE),
+	claim(result == (model_check(op.t, op.first, op.count, op.extra) == KERN_SUCCESS
+				 ? KERN_SUCCESS
+				 : KERN_NO_SPACE),
 	      "wire: %d", result);
 	if (result == KERN_SUCCESS && op.extra != VM_PROT_NONE)
 		for (unsigned p = op.first; p < op.first + op.count; p++)
-			claim(host_user_page(&tasks[op.t].map->pmap, ADDRESS(p), op.extra & VM_PROT_WRITE) != NULL,
+			claim(host_user_page(&tasks[op.t].map->pmap, ADDRESS(p),
+					     op.extra & VM_PROT_WRITE) != NULL,
 			      "a wired page would fault");
 }
 
 static void step(void)
 {
 	static void (*const operations[])(void) = {
-		do_allocate, do_allocate, do_deallocate, do_protect, do_inherit, do_access, do_access, do_access,
-		do_access, do_access, do_copyio, do_copyio, do_copy_in, do_copy_in, do_copy_out, do_copy_out,
-		do_overwrite, do_discard, do_fork, do_wire,
+		do_allocate, do_allocate,    do_deallocate,  do_protect,   do_inherit,
+		do_access,   do_access,      do_access,      do_access,    do_access,
+		do_copyio,   do_copyio,      do_copy_in,     do_copy_in,   do_copy_out,
+		do_copy_out, do_look_around, do_look_around, do_overwrite, do_discard,
+		do_fork,     do_wire,
 	};
 
 	operations[random_below(sizeof(operations) / sizeof(operations[0]))]();

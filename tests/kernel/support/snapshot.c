@@ -33,7 +33,7 @@ void snapshot_take(struct snapshot *snapshot, ledger_t ledger)
 
 	snapshot->ledger = ledger;
 	snapshot->names = names_here();
-	need(ledger_get_all_usage(ledger, usage), "the usage of a ledger");
+	need(ledger_get_all_usage(ledger, (uint64_t *)usage), "the usage of a ledger");
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
 		snapshot->used[i] = usage[i].used;
 }

@@ -25,6 +25,7 @@ static bool alone;
 static struct mutex output_lock = MUTEX_INIT;
 static struct snapshot beginning;
 static struct thread *watchdog;
+static uint32_t watching;
 
 static void write_line(const char *text, size_t size)
 {
@@ -206,6 +207,8 @@ static void watch(void *argument)
 	(void)argument;
 	/* Others may raise themselves; best effort. */
 	thread_priority(thread_self()->port, 0, FALSE);
+	__atomic_store_n(&watching, 1, __ATOMIC_SEQ_CST);
+	word_wake(&watching, true);
 	for (unsigned second = 0; second < limit; second++)
 		thread_sleep(1000);
 	claims++;
@@ -263,6 +266,9 @@ void test_begin(int argc, char **argv, unsigned limit_seconds)
 	line("== %s", program_name);
 	need(task_get_ledger(mach_task_self(), &own_ledger), "the ledger of its task");
 	need(thread_spawn(watch, NULL, 0, &watchdog), "a thread for the watchdog");
+	/* It makes a port of its own, which belongs to the beginning. */
+	while (__atomic_load_n(&watching, __ATOMIC_SEQ_CST) == 0)
+		word_wait(&watching, 0, 0);
 	warm_up();
 	snapshot_take(&beginning, own_ledger);
 }

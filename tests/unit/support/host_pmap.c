@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Host stand-in for kernel/x86_64/pmap.c: four levels of tables made of kernel pages, charged and given back as
-   the machine's are, but looked at by software only; and user memory through them. */
+/* Host stand-in for kernel/x86_64/pmap.c: four levels of tables made of kernel pages, charged and
+   given back as the machine's are, but looked at by software only; and user memory through them. */
 #include "host_pmap.h"
 #include <string.h>
 #include "kern/assert.h"
@@ -8,7 +8,7 @@
 #include "x86_64/machine.h"
 #include "x86_64/pmap.h"
 
-#define PRESENT 8ull
+#define PRESENT  8ull
 #define WORK_MAX 512
 
 struct pmap kernel_pmap;
@@ -35,7 +35,8 @@ static uint64_t *table_at(uint64_t physical)
 	return phys_to_virt(physical & ~0xfffull);
 }
 
-/* Tables from the root (path[3]) down as far as they are there; returns the lowest level reached. */
+/* Tables from the root (path[3]) down as far as they are there; returns the lowest level reached.
+ */
 static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *path[4])
 {
 	unsigned level = 3;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the tests of vm share: memory, maps, and accesses as a program makes them: through the page tables, with
-   a fault when these do not allow it. */
+/* What the tests of vm share: memory, maps, and accesses as a program makes them: through the page
+   tables, with a fault when these do not allow it. */
 #ifndef VM_TEST_H
 #define VM_TEST_H
 #include <stdlib.h>
@@ -42,7 +42,8 @@ static inline void test_map_end(struct vm_map *map)
 }
 
 /* One access inside a page. */
-static inline kern_return_t test_access(struct vm_map *map, uint64_t address, void *bytes, uint64_t size, bool write)
+static inline kern_return_t test_access(struct vm_map *map, uint64_t address, void *bytes,
+					uint64_t size, bool write)
 {
 	for (unsigned tries = 0; tries < 3; tries++) {
 		uint8_t *page = host_user_page(&map->pmap, address, write);
@@ -91,8 +92,10 @@ static inline uint64_t test_used(struct ledger *ledger, unsigned resource)
 /* True: the ledger pays for nothing of vm's, nor for pages. */
 static inline bool test_empty(struct ledger *ledger)
 {
-	static const unsigned resources[] = { LEDGER_ENTRIES, LEDGER_OBJECTS, LEDGER_VIRTUAL_PAGES,
-					      LEDGER_RESIDENT_PAGES, LEDGER_NODES, LEDGER_KPAGES, LEDGER_KMEM };
+	static const unsigned resources[] = { LEDGER_ENTRIES,       LEDGER_OBJECTS,
+					      LEDGER_VIRTUAL_PAGES, LEDGER_RESIDENT_PAGES,
+					      LEDGER_NODES,         LEDGER_KPAGES,
+					      LEDGER_KMEM };
 
 	for (unsigned i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
 		if (test_used(ledger, resources[i]) != 0) {

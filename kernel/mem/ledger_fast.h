@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Charging and refunding one thing when nothing is in the way: what zone_alloc and zone_free consist of mostly. */
+#ifndef MEM_LEDGER_FAST_H
+#define MEM_LEDGER_FAST_H
+#include <stddef.h>
+#include "kern/assert.h"
+#include "mem/ledger.h"
+#include "mem/upcalls.h"
+
+/* The account at this offset in struct ledger, which zones keep: no multiplication. */
+static inline size_t ledger_account_offset(unsigned resource)
+{
+	return offsetof(struct ledger, account) + resource * sizeof(struct ledger_account);
+}
+
+static inline struct ledger_account *ledger_account_at(struct ledger *ledger, size_t offset)
+{
+	return (struct ledger_account *)((char *)ledger + offset);
+}
+
+/* Below `easy` no limit, peak, mark or missing memory is met (ledger.c: ledger_ease). */
+static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	const struct ledger_account *account = ledger_account_at(ledger, offset);
+
+	return account->used < account->easy &&
+	       ledger->account[LEDGER_KMEM].used + bytes <= ledger->account[LEDGER_KMEM].easy;
+}
+
+/* The same for the ledgers above, in ledger.c. False: something is in the way, nothing has changed. */
+bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
+
+/* True: what this ledger counts is of no concern to its parent: it has none, or a guarantee covers it. */
+static inline bool ledger_alone(const struct ledger *ledger, const struct ledger_account *account)
+{
+	return ledger->parent == NULL || account->used < account->guarantee;
+}
+
+/* Charges one thing of `bytes` kernel bytes that is easy for this ledger, and counts it here only. */
+static inline void ledger_count_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	ledger_account_at(ledger, offset)->used++;
+	ledger->account[LEDGER_KMEM].used += bytes;
+	ledger->charges++;
+}
+
+/* The reverse. */
+static inline void ledger_uncount_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	struct ledger_account *account = ledger_account_at(ledger, offset);
+
+	assert(ledger->charges > 0 && account->used > 0 && ledger->account[LEDGER_KMEM].used >= bytes);
+	account->used--;
+	ledger->account[LEDGER_KMEM].used -= bytes;
+	ledger->charges--;
+}
+
+#endif

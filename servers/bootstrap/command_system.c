@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands about the machine: what it holds, how it ends. */
+#include <inttypes.h>
+#include <mach.h>
+#include <stdio.h>
+#include <string.h>
+#include <weir_user.h>
+#include "bootstrap.h"
+#include "command.h"
+#include "ledgers.h"
+
+static void run_ps(int argc, char **argv)
+{
+	weir_task_info_array_t tasks;
+	mach_msg_type_number_t count;
+	kern_return_t code = weir_task_list(host_priv, &tasks, &count);
+
+	(void)argc;
+	if (code != KERN_SUCCESS) {
+		command_failed(argv[0], code);
+		return;
+	}
+	printf("%6s %-16s %-16s %7s %7s %7s %9s %9s %8s %9s\n", "ID", "NAME", "LEDGER", "THREADS",
+	       "NAMES", "ENTRIES", "VIRTUAL", "RESIDENT", "KMEM", "CPU ms");
+	for (unsigned i = 0; i < count; i++) {
+		const struct weir_task_info *task = &tasks[i];
+		char ledger[LEDGER_NAME_MAX];
+
+		ledgers_name(task->ledger_id, ledger);
+		printf("%6" PRIu64 " %-16.32s %-16s %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %9" PRIu64
+		       " %9" PRIu64 " %7" PRIu64 "K %9" PRIu64 "%s\n",
+		       task->id, task->name, ledger, task->threads, task->names, task->entries,
+		       task->virtual_pages, task->resident_pages, task->kmem_bytes / 1024,
+		       task->cpu_ns / 1000000, task->suspend_count > 0 ? " stopped" : "");
+	}
+	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+}
+
+static void run_zones(int argc, char **argv)
+{
+	weir_zone_info_array_t zones;
+	mach_msg_type_number_t count;
+	kern_return_t code = weir_zone_info(host_priv, &zones, &count);
+	uint64_t pages = 0;
+
+	(void)argc;
+	if (code != KERN_SUCCESS) {
+		command_failed(argv[0], code);
+		return;
+	}
+	printf("%-20s %6s %8s %8s %6s %8s %8s %9s %9s %8s\n", "ZONE", "SIZE", "USED", "FREE", "PAGES",
+	       "RESERVE", "PEAK", "ALLOCS", "FREES", "FAILURES");
+	for (unsigned i = 0; i < count; i++) {
+		const struct weir_zone_info *zone = &zones[i];
+
+		pages += zone->slabs;
+		printf("%-20.32s %6" PRIu64 " %8" PRIu64 " %8" PRIu64 " %6" PRIu64 " %8" PRIu64
+		       " %8" PRIu64 " %9" PRIu64 " %9" PRIu64 " %8" PRIu64 "\n",
+		       zone->name, zone->elem_size, zone->count, zone->free, zone->slabs,
+		       zone->reserve, zone->peak, zone->allocs, zone->frees, zone->failures);
+	}
+	printf("%u zones, %" PRIu64 " pages\n", count, pages);
+	give_back_memory((vm_address_t)zones, count * sizeof *zones);
+}
+
+static void run_mem(int argc, char **argv)
+{
+	weir_memory_info_t memory;
+	kern_return_t code = weir_memory_info(host_priv, &memory);
+
+	(void)argc;
+	if (code != KERN_SUCCESS) {
+		command_failed(argv[0], code);
+		return;
+	}
+	printf("ram      %8" PRIu64 "K\n", memory.ram_pages * 4);
+	printf("free     %8" PRIu64 "K\n", memory.free_pages * 4);
+	printf("user     %8" PRIu64 "K\n", memory.user_pages * 4);
+	printf("kernel   %8" PRIu64 "K\n", memory.kernel_pages * 4);
+	printf("zone map %8" PRIu64 "K of %" PRIu64 "K\n", memory.zone_map_pages * 4,
+	       memory.zone_map_limit_pages * 4);
+}
+
+static void run_audit(int argc, char **argv)
+{
+	char text[WEIR_TEXT_MAX];
+	int result;
+	kern_return_t code = weir_debug_audit(host_priv, &result, text);
+
+	(void)argc;
+	if (code != KERN_SUCCESS)
+		command_failed(argv[0], code);
+	else if (result == 0)
+		printf("audit: the books agree\n");
+	else
+		printf("audit: %d differences: %s\n", result, text);
+}
+
+static void run_debug(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int what;
+	} kinds[] = {
+		{ "panic", WEIR_DEBUG_PANIC },
+		{ "triplefault", WEIR_DEBUG_TRIPLE_FAULT },
+		{ "hang", WEIR_DEBUG_HANG },
+		{ "fault", WEIR_DEBUG_KERNEL_FAULT },
+	};
+	uint64_t argument = 0;
+	kern_return_t code;
+
+	if (argc > 2 && !command_number(argv[2], &argument))
+		return;
+	for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (strcmp(argv[1], kinds[i].name) != 0)
+			continue;
+		code = weir_debug(host_priv, kinds[i].what, argument);
+		if (code != KERN_SUCCESS)
+			command_failed("debug", code);
+		return;
+	}
+	printf("%s: not panic, triplefault, hang or fault\n", argv[1]);
+}
+
+static void run_halt(int argc, char **argv)
+{
+	uint64_t status = 0;
+
+	if (argc > 1 && !command_number(argv[1], &status))
+		return;
+	if (status > 255)
+		printf("%s: a status is 0 to 255\n", argv[1]);
+	else
+		command_failed("halt", weir_halt(host_priv, (int)status));
+}
+
+static void run_reboot(int argc, char **argv)
+{
+	(void)argc;
+	command_failed(argv[0], host_reboot(host_priv, 0));
+}
+
+const struct command system_commands[] = {
+	{ "ps", "", "tasks, their ledgers and what they hold (pages)", 0, 0, run_ps },
+	{ "mem", "", "memory as a whole", 0, 0, run_mem },
+	{ "zones", "", "the kernel's zones (elements)", 0, 0, run_zones },
+	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit },
+	{ "halt", "[STATUS]", "ends the run with this status (0)", 0, 1, run_halt },
+	{ "reboot", "", "starts the machine anew", 0, 0, run_reboot },
+	{ "debug", "panic|triplefault|hang|fault [N]", "breaks the machine, to see how that looks", 1,
+	  2, run_debug },
+	{ 0 },
+};
