@@ -92,7 +92,7 @@ struct port_array {
 };
 #define PORT_ARRAY_MAX (960 * 512)
 _Static_assert(sizeof(struct port_array) <= PAGE_SIZE, "one page");
-/* All NULL. count 1 .. PORT_ARRAY_MAX. NULL: denied. */
+/* All NULL. count at most PORT_ARRAY_MAX. NULL: denied. */
 struct port_array *port_array_make(uint32_t count, uint32_t disposition, struct ledger *payer);
 /* The place of the right at index; NULL and PORT_DEAD may stand there. */
 struct port **port_array_slot(struct port_array *array, uint32_t index);

@@ -91,25 +91,30 @@ static void array_receive(struct copyout *out, struct kmsg_item *item)
 	struct port_array *array = (struct port_array *)*slot;
 	mach_port_name_t names[NAMES_PIECE];
 	kern_return_t error;
-	uint64_t address;
-	uint32_t i;
+	uint64_t address = 0;
+	uint32_t i, count;
 
 	*slot = 0;
 	item->type->msgt_deallocate = 1;
 	if (array == NULL)
 		return;
-	address = array_room(out, array->count * 4ull, &error);
-	if (address == 0) {
+	/* The kernel may have made it longer than it is now. */
+	count = item->type->msgt_number < array->count ? item->type->msgt_number : array->count;
+	if (count != 0 && (address = array_room(out, count * 4ull, &error)) == 0) {
 		region_failed(out, item, error);
 		port_array_discard(array);
 		return;
 	}
-	for (i = 0; i < array->count; i++) {
+	for (i = 0; i < count; i++) {
 		names[i % NAMES_PIECE] = right_receive(out, *port_array_slot(array, i), item->type->msgt_name);
-		if (i % NAMES_PIECE == NAMES_PIECE - 1 || i == array->count - 1)
+		*port_array_slot(array, i) = NULL;
+		if (i % NAMES_PIECE == NAMES_PIECE - 1 || i == count - 1)
 			copyout(&out->task->map, address + (i - i % NAMES_PIECE) * 4ull, names, (i % NAMES_PIECE + 1) * 4ull);
 	}
-	port_array_free(array);
+	if (count == array->count)
+		port_array_free(array);
+	else
+		port_array_discard(array);
 	*slot = address;
 }
 

@@ -15,7 +15,6 @@ struct port_array *port_array_make(uint32_t count, uint32_t disposition, struct 
 	uint32_t pages = count <= DIRECT ? 0 : (count + PORTS_PER_PAGE - 1) / PORTS_PER_PAGE;
 	struct port_array *array;
 
-	assert(count != 0);
 	if (page == NULL)
 		return NULL;
 	array = page_address(page);

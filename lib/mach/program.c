@@ -55,8 +55,9 @@ void program_init(void)
 {
 	thread_adopt(&main_thread);
 	mach_task_self_ = mach_task_self_trap();
-	/* Now, while there is memory: what is printed about a shortage needs it. */
+	/* Now, while there is memory: what is asked and printed about a shortage needs them. */
 	mig_get_reply_port();
+	main_thread.port = mach_thread_self();
 	if (task_get_special_port(mach_task_self(), TASK_BOOTSTRAP_PORT, &console) != KERN_SUCCESS)
 		console = MACH_PORT_NULL;
 	if (MACH_PORT_VALID(console) && console_get_output(console, &output) != KERN_SUCCESS)

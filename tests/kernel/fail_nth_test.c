@@ -372,6 +372,8 @@ static void undo_request(void *argument)
 	mach_port_request_notification(mach_task_self(), *(const mach_port_t *)argument,
 				       MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_NULL, &previous);
 	give_back_right(previous);
+	/* Given up, the right sends its notification. */
+	message_await(notified, 0);
 }
 
 static void test_rights(void)

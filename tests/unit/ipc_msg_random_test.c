@@ -12,6 +12,7 @@ static struct ledger *ledger[TASKS];
 static struct task *task[TASKS];
 static struct thread *thread[THREADS];
 static struct test_message m;
+static bool has_region;		/* one with a bit wrong could take a thread's buffer away */
 
 static mach_port_name_t some_name(struct thread *of)
 {
@@ -77,6 +78,7 @@ static void add_random(struct thread *of, uint32_t *size)
 		test_add_port(&m, size, fitting_type(of, name), name);
 		break;
 	case 3:
+		has_region = true;
 		address = some_region(of);
 		bytes = random_below(3 * PAGE_SIZE);
 		test_add_region(&m, size, address, (uint32_t)bytes, !is_buffer(of, address, bytes) && random_below(2));
@@ -101,11 +103,12 @@ static void random_call(struct thread *of)
 	uint32_t size = test_header(&m, 0, to, reply, (int)random_below(4000));
 	uint32_t option = 0, items = (uint32_t)random_below(6), bits;
 
+	has_region = false;
 	for (; items != 0; items--)
 		add_random(of, &size);
 	bits = m.h.msgh_bits;
 	m.h.msgh_bits = bits | MACH_MSGH_BITS(fitting_type(of, to), reply == NONE ? 0 : fitting_type(of, reply));
-	if (random_below(30) == 0 && size > 40)
+	if (!has_region && random_below(10) == 0 && size > 40)
 		m.body[random_below((size - 32) / 8)] ^= 1ull << random_below(64);
 	if (random_below(6) == 0)
 		size += (uint32_t)random_below(400) * 8;

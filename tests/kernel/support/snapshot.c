@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <weir_user.h>
 
-#define SETTLE_MS	10000
+#define SETTLE_MS	3000
 
 static weir_text_t audit_text;
 

@@ -28,7 +28,7 @@ void snapshot_take(struct snapshot *snapshot, ledger_t ledger);
 bool snapshot_equal(const struct snapshot *before, unsigned what);
 /* Claims that the ledger holds what it did, now; shows each difference. */
 bool snapshot_same(const struct snapshot *before, unsigned what, const char *claim, ...) PRINTF(3, 4);
-/* The same, but waits up to 10 s for what is taken apart in pieces. */
+/* The same, but waits up to 3 s for what is taken apart in pieces. */
 bool snapshot_settles(const struct snapshot *before, unsigned what, const char *claim, ...) PRINTF(3, 4);
 /* What the ledger holds of one resource now. */
 uint64_t used_now(ledger_t ledger, unsigned resource);

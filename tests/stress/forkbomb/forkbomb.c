@@ -29,6 +29,7 @@ static struct child *pieces[PIECES_MAX];
 
 static struct bomber bomber = { SHAPE_WIDE, UINT64_MAX, MACH_PORT_NULL };
 static uint64_t children;	/* born and kept */
+static uint64_t last_heard_us;
 static uint64_t forkers;	/* whose `done` is still to come */
 static struct flood_end end;
 static bool keep;
@@ -141,6 +142,7 @@ static void take_born(const struct born_message *born)
 
 static void take_message(void)
 {
+	last_heard_us = clock_uptime_us();
 	switch (request.head.msgh_id) {
 	case ID_BORN:
 		take_born(&request.born);
@@ -273,7 +275,7 @@ int main(int argc, char **argv)
 	listen();
 	middle = clock_uptime_us();
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms\n", argv[0], children,
-	       (middle - begin) / 1000);
+	       (last_heard_us - begin) / 1000);
 	if (keep)
 		flood_print_end(argv[0], &end);
 	while (keep)
