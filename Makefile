@@ -203,8 +203,9 @@ $(BUILD)/weir.elf32: $(BUILD)/weir.elf
 USER_INCLUDES := -I lib/c/include -I lib/mach/include -I lib/ports/include -I kernel/include \
 	-I $(GEN)/include -I $(GEN)/host
 # No SSE: a thread that touches the FPU costs kernel memory for its state.
-USER_FLAGS = $(COMMON_FLAGS) -mgeneral-regs-only $(USER_INCLUDES)
-USER_LINK := -nostdlib -static -no-pie -Wl,-z,noexecstack -Wl,--build-id=none \
+USER_FLAGS = $(COMMON_FLAGS) -mgeneral-regs-only -ffunction-sections -fdata-sections \
+	$(USER_INCLUDES)
+USER_LINK := -nostdlib -static -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none \
 	-Wl,-z,max-page-size=0x1000 -Wl,-e,_start
 USER_GEN := $(USER_HEADERS) $(SERVER_HEADERS) $(HOST_HEADERS)
 
@@ -231,15 +232,11 @@ $(LIBS):
 $(OBJ)/user/gen/%.o: $(GEN)/% $(BUILD)/flags | $(USER_GEN)
 	$(call say,CC,$<)
 	$Qmkdir -p $(@D)
-	$Q$(CC) $(USER_FLAGS) $(USER_REGISTERS) -c $< -o $@
+	$Q$(CC) $(USER_FLAGS) -c $< -o $@
 $(OBJ)/user/%.o: % $(BUILD)/flags | $(USER_GEN)
 	$(call say,CC,$<)
 	$Qmkdir -p $(@D)
-	$Q$(CC) $(USER_FLAGS) $(USER_SUPPORT) $(USER_REGISTERS) -c $< -o $@
-# A thread's first floating-point instruction costs kernel memory, which may be denied: only the
-# programs that test it have any.
-$(OBJ)/user/gen/% $(OBJ)/user/lib/% $(OBJ)/user/servers/% $(OBJ)/user/tests/stress/%: \
-	USER_REGISTERS := -mgeneral-regs-only
+	$Q$(CC) $(USER_FLAGS) $(USER_SUPPORT) -c $< -o $@
 # Test programs share what lies in the support folder beside them.
 $(OBJ)/user/tests/kernel/%: USER_SUPPORT := -I tests/kernel/support
 $(OBJ)/user/tests/stress/%: USER_SUPPORT := -I tests/stress/support

@@ -57,5 +57,6 @@ struct processor_set *convert_port_to_pset(struct port *port);
 struct processor_set *convert_port_to_pset_name(struct port *port);
 struct device *convert_port_to_device(struct port *port);
 struct ledger *convert_port_to_ledger(struct port *port);
+struct ledger *convert_port_to_ledger_name(struct port *port);	/* a control port will do */
 
 #endif

@@ -256,7 +256,7 @@ kern_return_t mach_port_get_receive_status(struct space *task, mach_port_name_t 
 		.mps_seqno = port->sequence,
 		.mps_mscount = port->make_send_count,
 		.mps_qlimit = port->qlimit,
-		.mps_msgcount = port->queued,
+		.mps_msgcount = port->message_count,
 		.mps_sorights = port->send_once_rights,
 		.mps_srights = port->send_rights != 0,
 		.mps_pdrequest = port->port_destroyed != NULL,

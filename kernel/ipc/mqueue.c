@@ -147,6 +147,7 @@ static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 	else
 		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
 	kmsg->queued = true;
+	port->message_count++;
 	port->queued += !kmsg->by_send_once;
 	if (!port->is_ready && port_set_of(port) != NULL) {
 		port->is_ready = true;
@@ -158,6 +159,7 @@ static void queue_remove(struct port *port, struct kmsg *kmsg)
 {
 	TAILQ_REMOVE(&port->messages, kmsg, link);
 	kmsg->queued = false;
+	port->message_count--;
 	port->queued -= !kmsg->by_send_once;
 	if (!port->is_ready)
 		return;

@@ -19,7 +19,8 @@ struct ledger;
 /* What a kernel port stands for. KOBJECT_NONE: an ordinary port. */
 enum kobject {
 	KOBJECT_NONE, KOBJECT_TASK, KOBJECT_THREAD, KOBJECT_HOST, KOBJECT_HOST_PRIV, KOBJECT_PROCESSOR,
-	KOBJECT_PSET, KOBJECT_PSET_NAME, KOBJECT_DEVICE_MASTER, KOBJECT_DEVICE, KOBJECT_LEDGER, KOBJECT_MEMORY, KOBJECT_OTHER,
+	KOBJECT_PSET, KOBJECT_PSET_NAME, KOBJECT_DEVICE_MASTER, KOBJECT_DEVICE, KOBJECT_LEDGER, KOBJECT_LEDGER_NAME, KOBJECT_MEMORY,
+	KOBJECT_OTHER,
 	KOBJECT_PORT_SET,		/* not a port at all: a port set */
 };
 #define PORT_DEAD ((struct port *)~0ull)
@@ -48,6 +49,7 @@ struct port {
 	uint32_t make_send_count;
 	uint32_t sequence;
 	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
+	uint32_t message_count;		/* all in messages */
 	union {
 		struct {		/* a port */
 			struct kmsg_queue messages;

@@ -338,7 +338,7 @@ void bootscript_run(void)
 	if (script_count == 0)
 		machine_cannot_boot("no boot module: there is no program to start");
 	ledger = ledger_new(&root_ledger, "console", &error);
-	if (ledger == NULL || !ledger_attach_port(ledger) || !sched_share_create(ledger))
+	if (ledger == NULL || !ledger_attach_ports(ledger) || !sched_share_create(ledger))
 		machine_cannot_boot("there is no memory for the first ledger");
 	scripted = script_count > 1 || strchr(script[0].module->words, '$') != NULL;
 	for (i = 0; i < script_count; i++) {

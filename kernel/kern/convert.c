@@ -73,3 +73,10 @@ struct ledger *convert_port_to_ledger(struct port *port)
 {
 	return convert(port, KOBJECT_LEDGER);
 }
+
+struct ledger *convert_port_to_ledger_name(struct port *port)
+{
+	struct ledger *ledger = convert(port, KOBJECT_LEDGER_NAME);
+
+	return ledger != NULL ? ledger : convert_port_to_ledger(port);
+}

@@ -7,6 +7,7 @@
  * not push the others out.
  */
 #include "kern/denials.h"
+#include "kern/assert.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -57,11 +58,15 @@ void mem_denied(const struct ledger_denial *denial)
 	ring_add(&event);
 }
 
-uint32_t denials_copy(struct ledger_denial events[DENIALS_KEPT])
+uint32_t denials_kept(void)
 {
-	for (uint32_t i = 0; i < ring_count; i++)
-		events[i] = ring[(ring_next + DENIALS_KEPT - ring_count + i) % DENIALS_KEPT];
 	return ring_count;
+}
+
+const struct ledger_denial *denial_kept(uint32_t index)
+{
+	assert(index < ring_count);
+	return &ring[(ring_next + DENIALS_KEPT - ring_count + index) % DENIALS_KEPT];
 }
 
 bool mem_fail_nth(const struct alloc_site *site)
@@ -77,14 +82,17 @@ bool mem_fail_nth(const struct alloc_site *site)
 
 /* -- memory pressure -- */
 
+#define PRESSURE_PIECE 32	/* slabs given back in one piece */
+
 static struct reap pressure_work;
 static bool pressure_pending;
 
 static bool pressure_step(struct reap *item)
 {
 	(void)item;
+	if (zone_reclaim_some(PRESSURE_PIECE) != 0)
+		return false;
 	pressure_pending = false;
-	zone_reclaim();
 	return true;
 }
 

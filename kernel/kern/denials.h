@@ -7,7 +7,9 @@
 
 #define DENIALS_KEPT 64
 
-/* Copies the events kept, the oldest first; returns how many. A run of the same denials is one event with a count. */
-uint32_t denials_copy(struct ledger_denial events[DENIALS_KEPT]);
+/* How many events are kept, at most DENIALS_KEPT. A run of the same denials is one event with a count. */
+uint32_t denials_kept(void);
+/* Event index < denials_kept(), 0 the oldest; valid until the next denial. */
+const struct ledger_denial *denial_kept(uint32_t index);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Calls on ledgers (weir/ledger.defs). */
 /*
- * A ledger's control port is a kernel port, charged to the ledger's parent like the ledger itself.
- * Whoever holds a right to it may set its limits, make children, read, ask to be told, terminate.
+ * A ledger has two kernel ports, charged to its parent like the ledger itself. Whoever holds a right
+ * to the control port may set its limits and guarantees, ask to be told, list its children, terminate.
+ * The name port is what a task gets of the ledger that pays for it: it may read it, make children
+ * below it (nothing is gained by that: they are within its limits) and tasks in it. So no task can
+ * raise its own limits, and none but those above can end the ledger.
  *
  * Termination. The ledger is dead at once: it and all below it take no new task, thread or ledger,
  * so that the rest is finite. Then, in pieces and where no handler is under way (the tasks killed
@@ -32,32 +35,53 @@
 #include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "vm/copy.h"
+#include "x86_64/machine.h"
 
 #define END_TASKS 8		/* killed in one piece */
 #define WEIGHT_MAX 10000
+#define CHILDREN_PIECE 64	/* listed before interrupts get a window */
 
 /* -- ports -- */
 
-bool ledger_attach_port(struct ledger *ledger)
+static void port_drop(struct port **slot)
+{
+	struct port *port = *slot;
+
+	*slot = NULL;
+	if (port != NULL)
+		port_destroy_kernel(port);
+}
+
+static void detach_ports(struct ledger *ledger)
+{
+	port_drop(&ledger->name_port);
+	port_drop(&ledger->port);
+}
+
+bool ledger_attach_ports(struct ledger *ledger)
 {
 	struct ledger *payer = ledger->parent != NULL ? ledger->parent : ledger;
 
 	ledger->weight = SCHED_WEIGHT_DEFAULT;
 	ledger->port = port_make_kernel(KOBJECT_LEDGER, ledger, payer);
-	return ledger->port != NULL;
+	ledger->name_port = ledger->port != NULL ? port_make_kernel(KOBJECT_LEDGER_NAME, ledger, payer) : NULL;
+	if (ledger->name_port != NULL)
+		return true;
+	detach_ports(ledger);
+	return false;
 }
 
 void ledger_server_init(void)
 {
-	(void)ledger_attach_port(&root_ledger);
+	(void)ledger_attach_ports(&root_ledger);
 }
 
-/* A send right to the control port. */
-static kern_return_t control_right(struct ledger *ledger, struct port **right)
+/* A send right to one of the ledger's ports. */
+static kern_return_t right_to(struct port *port, struct port **right)
 {
-	if (ledger->port == NULL)
+	if (port == NULL)
 		return KERN_TERMINATED;
-	*right = right_make_send(ledger->port);
+	*right = right_make_send(port);
 	return KERN_SUCCESS;
 }
 
@@ -176,15 +200,14 @@ kern_return_t ledger_create(struct ledger *parent, const char *name, struct port
 	ledger = ledger_new(parent, name, &error);
 	if (ledger == NULL)
 		return error;
-	if (!ledger_attach_port(ledger))
+	if (!ledger_attach_ports(ledger))
 		goto out_ledger;
 	if (parent == &root_ledger && !sched_share_create(ledger))
-		goto out_port;
-	return control_right(ledger, child);
+		goto out_ports;
+	return right_to(ledger->port, child);
 
-out_port:
-	port_destroy_kernel(ledger->port);
-	ledger->port = NULL;
+out_ports:
+	detach_ports(ledger);
 out_ledger:
 	ledger_kill(ledger);
 	return KERN_RESOURCE_SHORTAGE;
@@ -193,13 +216,9 @@ out_ledger:
 /* Dead from here on; the caller holds it. */
 static void ledger_close(struct ledger *ledger)
 {
-	struct port *port = ledger->port;
-
-	ledger->port = NULL;
 	mark_drop(ledger);
 	ledger_kill(ledger);
-	if (port != NULL)
-		port_destroy_kernel(port);
+	detach_ports(ledger);
 }
 
 /* A ledger below, or the top itself, that has no living child. */
@@ -364,6 +383,8 @@ kern_return_t ledger_children(struct ledger *ledger, struct port_array **childre
 		if (child->dead || n == max)
 			break;
 		*port_array_slot(*children, n++) = right_make_send(child->port);
+		if (n % CHILDREN_PIECE == 0)
+			machine_window();
 	}
 	*count = max;
 	return KERN_SUCCESS;
@@ -373,7 +394,7 @@ kern_return_t ledger_root(struct host *host_priv, struct port **ledger)
 {
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
-	return control_right(&root_ledger, ledger);
+	return right_to(root_ledger.port, ledger);
 }
 
 /* -- tasks -- */
@@ -382,7 +403,16 @@ kern_return_t task_get_ledger(struct task *task, struct port **ledger)
 {
 	if (task == NULL)
 		return KERN_INVALID_ARGUMENT;
-	return control_right(task->ledger, ledger);
+	return right_to(task->ledger->name_port, ledger);
+}
+
+kern_return_t task_get_ledger_control(struct host *host_priv, struct task *task, struct port **ledger)
+{
+	if (host_priv == NULL)
+		return KERN_INVALID_HOST;
+	if (task == NULL)
+		return KERN_INVALID_ARGUMENT;
+	return right_to(task->ledger->port, ledger);
 }
 
 kern_return_t task_create_in_ledger(struct task *parent, struct ledger *ledger, boolean_t inherit_memory,
@@ -412,13 +442,16 @@ kern_return_t ledger_last_denial(struct thread *thread, ledger_denial_t *denial)
 
 kern_return_t ledger_denials(struct host *host_priv, struct vm_copy **denials, mach_msg_type_number_t *count)
 {
-	/* Not on the kernel's one stack: 7680 bytes. */
-	static struct ledger_denial events[DENIALS_KEPT];
-	uint32_t n;
+	uint32_t n = denials_kept();
+	kern_return_t result;
 
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
-	n = denials_copy(events);
+	result = vm_copy_alloc(n * sizeof(struct ledger_denial), thread_current()->task->ledger, denials);
+	if (result != KERN_SUCCESS)
+		return result;
+	for (uint32_t i = 0; i < n; i++)
+		vm_copy_write(*denials, i * sizeof(struct ledger_denial), denial_kept(i), sizeof(struct ledger_denial));
 	*count = n;
-	return vm_copy_from_kernel(events, n * sizeof(events[0]), thread_current()->task->ledger, denials);
+	return KERN_SUCCESS;
 }

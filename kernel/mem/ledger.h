@@ -35,7 +35,7 @@ struct ledger {
 	uint32_t child_count;				/* those alive */
 	TAILQ_ENTRY(ledger) sibling;
 	LIST_ENTRY(ledger) all;				/* in ledger_list, newest first: children before their parents */
-	struct port *port;				/* control port, NULL when terminated */
+	struct port *port, *name_port;			/* control port, name port; NULL when terminated */
 	void *share;					/* the scheduler's; children of the root only (struct sched_share *) */
 	LIST_HEAD(, task) tasks;			/* kern/task.h: tasks charged here */
 	uint32_t id;

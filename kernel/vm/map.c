@@ -476,7 +476,11 @@ bool vm_map_dismantle(struct vm_map *map)
 				pmap_destroy(&map->pmap);
 			return true;
 		}
-		if (pmap_remove(&map->pmap, entry->start, entry->end) < entry->end)
+		/* A piece goes on where the last one ended: a wide range of nothing takes many. */
+		if (map->unmapped_to <= entry->start || map->unmapped_to > entry->end)
+			map->unmapped_to = entry->start;
+		map->unmapped_to = pmap_remove(&map->pmap, map->unmapped_to, entry->end);
+		if (map->unmapped_to < entry->end)
 			return false;
 		/* Pages of its own go while it is in the map still, so that a piece is a good place
 		 * to stop. */

@@ -51,6 +51,7 @@ struct vm_map {
 	uint32_t next_range;
 	uint32_t wired_pages; /* by vm_wire, for the bound without privilege */
 	bool wire_future;
+	uint64_t unmapped_to; /* how far the entry that vm_map_dismantle works on is unmapped */
 	uint64_t faults, zero_fills, cow_faults; /* counters */
 };
 

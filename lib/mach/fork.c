@@ -19,6 +19,9 @@ _Noreturn static void child_begin(void (*function)(void *), void *argument)
 	program_reset(&child_thread);
 	function(argument);
 	for (;;) {
+		/* The name of the task itself may have been denied. */
+		if (!MACH_PORT_VALID(mach_task_self()))
+			mach_task_self_ = mach_task_self_trap();
 		give_back_task(mach_task_self());
 		thread_yield();
 	}

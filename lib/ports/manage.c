@@ -14,6 +14,7 @@ struct pool {
 struct worker {
 	struct pool *pool;
 	mach_msg_header_t *request, *reply;
+	uint32_t messages;
 };
 
 static void worker_free(struct worker *worker)
@@ -77,6 +78,29 @@ static bool is_surplus(struct port_bucket *bucket)
 	return false;
 }
 
+#define CLEAN_EVERY	16	/* messages, when there is no pause to clean in */
+
+/* Waits for a message; in pauses cleans up behind ports that were left. */
+static mach_msg_return_t next_message(struct worker *worker, mach_msg_option_t option,
+				      mach_msg_timeout_t timeout)
+{
+	struct pool *pool = worker->pool;
+	struct port_bucket *bucket = pool->bucket;
+	mach_msg_return_t code;
+
+	if (++worker->messages % CLEAN_EVERY == 0)
+		ports_clean_one(bucket);
+	while (ports_unclean(bucket)) {
+		code = mach_msg(worker->request, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0,
+				pool->options.max_size, bucket->set, 0, MACH_PORT_NULL);
+		if (code != MACH_RCV_TIMED_OUT)
+			return code;
+		ports_clean_one(bucket);
+	}
+	return mach_msg(worker->request, option, 0, pool->options.max_size, bucket->set, timeout,
+			MACH_PORT_NULL);
+}
+
 /* Returns when the worker is surplus (only if it may leave), or receiving fails. */
 static kern_return_t work(struct worker *worker, bool may_leave)
 {
@@ -88,8 +112,7 @@ static kern_return_t work(struct worker *worker, bool may_leave)
 		mach_msg_return_t code;
 
 		__atomic_add_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
-		code = mach_msg(worker->request, option, 0, pool->options.max_size, bucket->set,
-				may_leave ? pool->options.idle_ms : 0, MACH_PORT_NULL);
+		code = next_message(worker, option, may_leave ? pool->options.idle_ms : 0);
 		if (code == MACH_RCV_TIMED_OUT && is_surplus(bucket))
 			return KERN_SUCCESS;
 		if (code == MACH_MSG_SUCCESS)

@@ -13,6 +13,7 @@ kern_return_t ports_bucket_init(struct port_bucket *bucket)
 	memset(bucket, 0, sizeof *bucket);
 	/* A handle is never 0, so that no record looks like a null port. */
 	bucket->free_hint = 1;
+	bucket->left_end = &bucket->left;
 	return mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_PORT_SET, &bucket->set);
 }
 
@@ -152,6 +153,26 @@ static kern_return_t watch(struct port_info *port)
 	return mach_request_notification(port->receive, MACH_NOTIFY_NO_SENDERS, 1, port->receive);
 }
 
+/* Drops the senders' reference if there are none; asks to be told again if there are. */
+static void check_senders(struct port_info *port)
+{
+	mach_port_status_t status;
+	bool drop = false;
+
+	mutex_lock(&port->bucket->lock);
+	if (mach_port_get_receive_status(mach_task_self(), port->receive, &status) == KERN_SUCCESS &&
+	    port->has_senders) {
+		drop = !status.mps_srights;
+		if (drop)
+			port->has_senders = false;
+		else if (!status.mps_nsrequest)
+			watch(port);
+	}
+	mutex_unlock(&port->bucket->lock);
+	if (drop)
+		ports_port_deref(port);
+}
+
 kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
 {
 	mach_port_t self = mach_task_self();
@@ -175,27 +196,48 @@ kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
 					      MACH_MSG_TYPE_MAKE_SEND);
 	*right = port->receive;
 	if (code != KERN_SUCCESS)
-		ports_no_senders(port);
+		check_senders(port);
 	return code;
 }
 
 void ports_no_senders(struct port_info *port)
 {
-	mach_port_status_t status;
-	bool drop = false;
+	struct port_bucket *bucket = port->bucket;
 
-	mutex_lock(&port->bucket->lock);
-	if (mach_port_get_receive_status(mach_task_self(), port->receive, &status) == KERN_SUCCESS &&
-	    port->has_senders) {
-		drop = !status.mps_srights;
-		if (drop)
-			port->has_senders = false;
-		else if (!status.mps_nsrequest)
-			watch(port);
+	mutex_lock(&bucket->lock);
+	if (!port->has_left) {
+		port->has_left = true;
+		port->refs++;
+		port->next_left = NULL;
+		*bucket->left_end = port;
+		bucket->left_end = &port->next_left;
 	}
-	mutex_unlock(&port->bucket->lock);
-	if (drop)
-		ports_port_deref(port);
+	mutex_unlock(&bucket->lock);
+}
+
+bool ports_unclean(struct port_bucket *bucket)
+{
+	return __atomic_load_n(&bucket->left, __ATOMIC_RELAXED) != NULL;
+}
+
+bool ports_clean_one(struct port_bucket *bucket)
+{
+	struct port_info *port;
+
+	mutex_lock(&bucket->lock);
+	port = bucket->left;
+	if (port != NULL) {
+		bucket->left = port->next_left;
+		if (bucket->left == NULL)
+			bucket->left_end = &bucket->left;
+		port->has_left = false;
+	}
+	mutex_unlock(&bucket->lock);
+	if (port == NULL)
+		return false;
+	check_senders(port);
+	ports_port_deref(port);
+	return true;
 }
 
 bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *request,

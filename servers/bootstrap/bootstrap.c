@@ -32,6 +32,7 @@
 
 #define MESSAGE_MAX	1024
 #define SERVER_START_MS	2000
+#define RESTART_MS	1000
 #define COMMAND_LINE_MAX	4096
 
 mach_port_t host_priv, device_master, test_device;
@@ -43,7 +44,8 @@ static union {
 	char room[MESSAGE_MAX];
 } request, reply;
 
-static char command_line[COMMAND_LINE_MAX];
+char command_line[COMMAND_LINE_MAX];
+static char script[COMMAND_LINE_MAX];
 
 mach_port_t event_port(void)
 {
@@ -100,18 +102,51 @@ void event_wait(unsigned milliseconds)
 		thread_sleep(1);
 }
 
-static void start_null(void)
+static char null_name[] = "null";
+static uint64_t null_restart_us;	/* 0: it runs */
+
+static struct job *start_null(void)
 {
-	static char name[] = "null";
-	char *argv[] = { name, NULL };
+	char *argv[] = { null_name, NULL };
 	struct job_place place = { .ledger = ledger_of_services, .is_server = true };
-	uint64_t patience = clock_uptime_us() + SERVER_START_MS * 1000;
 	struct job *job = job_start(1, argv, &place, true);
 
-	while (job != NULL && job_is_alive(job->id) && job_server(name) == NULL &&
-	       clock_uptime_us() < patience)
+	null_restart_us = job != NULL ? 0 : clock_uptime_us() + RESTART_MS * 1000;
+	return job;
+}
+
+/* Not at once: if it cannot live there must be time for other things. */
+void server_died(const char *name)
+{
+	if (strcmp(name, null_name) == 0)
+		null_restart_us = clock_uptime_us() + RESTART_MS * 1000;
+}
+
+static void restart_servers(void)
+{
+	if (null_restart_us != 0 && clock_uptime_us() >= null_restart_us)
+		start_null();
+}
+
+/* Milliseconds until the shell or a server is to be looked after; 0: not before an event. */
+static unsigned patience(void)
+{
+	unsigned shell = shell_patience();
+
+	if (null_restart_us == 0)
+		return shell;
+	return shell != 0 && shell < RESTART_MS ? shell : RESTART_MS;
+}
+
+static void wait_for_null(void)
+{
+	uint64_t until = clock_uptime_us() + SERVER_START_MS * 1000;
+	struct job *job = start_null();
+
+	while (job != NULL && job_is_alive(job->id) && job_server(null_name) == NULL &&
+	       clock_uptime_us() < until)
 		event_wait(10);
-	if (job_server(name) == NULL)
+	if (job_server(null_name) == NULL)
 		printf("bootstrap: the null server has not started\n");
 }
 
@@ -136,7 +171,9 @@ static char *find_script(int argc, char **argv)
 		if (i + 1 < argc)
 			strlcat(command_line, " ", sizeof command_line);
 	}
-	return find_run(command_line);
+	/* The commands are taken apart where they stand; `cmdline` shows the whole as it came. */
+	strlcpy(script, command_line, sizeof script);
+	return find_run(script);
 }
 
 static bool make_ports(void)
@@ -168,11 +205,12 @@ int main(int argc, char **argv)
 		test_device = MACH_PORT_NULL;
 	archive_open(device_master);
 	ledgers_make();
-	start_null();
+	wait_for_null();
 	ledgers_divide();
 	shell_begin(find_script(argc, argv));
 	for (;;) {
 		shell_continue();
-		event_wait(shell_patience());
+		event_wait(patience());
+		restart_servers();
 	}
 }

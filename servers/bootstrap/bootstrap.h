@@ -12,6 +12,7 @@ extern mach_port_t console_device;	/* MACH_PORT_NULL: no console */
 extern mach_port_t test_device;		/* the second serial port, or MACH_PORT_NULL */
 
 /* All ports that we listen to are in this set. */
+extern char command_line[];		/* of the kernel */
 extern mach_port_t event_set;
 /* Dead-name notifications of tasks come here. */
 extern mach_port_t notify_port;
@@ -22,5 +23,8 @@ void event_port_destroy(mach_port_t port);
 
 /* Waits for one message, at most the time (milliseconds), and deals with it. */
 void event_wait(unsigned milliseconds);
+
+/* A job in the ledger `services` has ended. */
+void server_died(const char *name);
 
 #endif

@@ -103,6 +103,14 @@ static void run_echo(int argc, char **argv)
 	printf("\n");
 }
 
+/* What the kernel was started with, byte for byte: the commands behind run= too. */
+static void run_cmdline(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("%s\n", command_line);
+}
+
 static void run_sleep(int argc, char **argv)
 {
 	uint64_t milliseconds;
@@ -151,7 +159,7 @@ static void kill_ledger(const char *name)
 
 	if (!ledgers_find(name, &ledger))
 		return;
-	task_get_ledger(mach_task_self(), &own);
+	task_get_ledger_control(host_priv, mach_task_self(), &own);
 	if (ledger == ledger_of_root || ledger == own || ledger == ledger_of_user ||
 	    ledger == ledger_of_services)
 		printf("kill: %s: the machine could not go on without it\n", name);
@@ -212,6 +220,7 @@ static void run_help(int argc, char **argv)
 const struct command program_commands[] = {
 	{ "help", "[COMMAND]", "what there is", 0, 1, run_help },
 	{ "echo", "[WORD...]", "prints the words", 0, -1, run_echo },
+	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline },
 	{ "sleep", "MILLISECONDS", "waits; Ctrl-C ends any wait", 1, 1, run_sleep },
 	{ "wait", "", "waits until no background program is left", 0, 0, run_wait },
 	{ "in", "LEDGER NAME [WORD...]", "runs a program in that ledger (`root`: with all rights)", 2,

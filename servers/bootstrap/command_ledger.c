@@ -16,8 +16,7 @@ static void print_resource(uint32_t resource, const struct ledger_usage *usage, 
 	char guarantee[LEDGER_AMOUNT_MAX];
 	const struct ledger_usage none = { .limit = LEDGER_UNLIMITED };
 
-	if (memcmp(usage, &none, sizeof none) == 0 || (usage->used == 0 && usage->peak == 0 &&
-	    usage->guarantee == 0 && usage->denials == 0 && usage->limit == LEDGER_UNLIMITED))
+	if (memcmp(usage, &none, sizeof none) == 0)
 		return;
 	printf("%*s%-15s used %-8s limit %-8s peak %-8s", indent, "", ledger_resource_name(resource),
 	       ledger_amount_string(resource, usage->used, used),
@@ -44,7 +43,7 @@ static bool print_ledger(mach_port_t ledger, const struct ledger_facts *facts, u
 	       facts->weight);
 	if (ledger_get_all_usage(ledger, all.words) != KERN_SUCCESS)
 		return true;
-	for (uint32_t i = 0; i < (depth == 0 ? LEDGER_ALL_RESOURCES : LEDGER_RESOURCES); i++)
+	for (uint32_t i = 0; i < (facts->parent_id == 0 ? LEDGER_ALL_RESOURCES : LEDGER_RESOURCES); i++)
 		print_resource(i, &all.usage[i], indent + 2);
 	return true;
 }

@@ -161,6 +161,12 @@ char *console_line(void)
 	return line_taken ? line : NULL;
 }
 
+const char *console_typed(void)
+{
+	line[line_length] = '\0';
+	return line;
+}
+
 void console_flush(void)
 {
 	line_length = 0;

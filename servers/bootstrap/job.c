@@ -18,6 +18,7 @@
 #include "archive.h"
 #include "bootstrap.h"
 #include "ledgers.h"
+#include "shell.h"
 
 static struct job jobs[JOBS_MAX];
 static uint32_t next_id = 1;
@@ -254,6 +255,10 @@ void job_task_died(mach_port_name_t task)
 		printf("%s%s: status %d\n", background, job->name, job->status);
 	else if (job->background)
 		printf("%s%s: done\n", background, job->name);
+	if (job->background)
+		shell_printed();
+	if (job->is_server)
+		server_died(job->name);
 	discard(job);
 }
 

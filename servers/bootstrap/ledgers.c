@@ -32,6 +32,8 @@ static const struct {
 	{ LEDGER_KPAGES, 24, 8 },
 	{ LEDGER_LEDGERS, 2, 0 },
 };
+/* What a port that a server serves costs in kernel memory, with its name, payment and room in tables. */
+#define SERVICE_PORT_BYTES	1024
 #define HEADROOM_COUNT	(sizeof headroom / sizeof headroom[0])
 
 /* Guarantees used + extra; on a small machine with less extra. */
@@ -91,7 +93,7 @@ void ledgers_divide(void)
 
 	guarantee_all(ledger_of_services, "services", true);
 	/* Should the kernel charge us to the root itself, its head-room is all that nobody else has. */
-	if (task_get_ledger(mach_task_self(), &own) == KERN_SUCCESS) {
+	if (task_get_ledger_control(host_priv, mach_task_self(), &own) == KERN_SUCCESS) {
 		if (own != ledger_of_root)
 			guarantee_all(own, "console", false);
 		give_back_right(own);
@@ -102,7 +104,12 @@ void ledgers_divide(void)
 	zone_left = memory.zone_map_limit_pages - memory.zone_map_pages;
 	limit(ledger_of_user, "user", LEDGER_KMEM, zone_left / 16 * 15 * PAGE_SIZE);
 	limit(ledger_of_user, "user", LEDGER_RESIDENT_PAGES, memory.free_pages / 16 * 15);
-	limit(ledger_of_services, "services", LEDGER_KMEM, zone_left / 2 * PAGE_SIZE);
+	/*
+	 * Clients make servers hold ports. Things are limited here, not bytes: at its limit
+	 * of ports a server can still send a message and say that it was denied.
+	 */
+	limit(ledger_of_services, "services", LEDGER_PORTS,
+	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
 	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
 }
 

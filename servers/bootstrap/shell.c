@@ -111,6 +111,14 @@ void shell_continue(void)
 	}
 }
 
+void shell_printed(void)
+{
+	if (!prompted)
+		return;
+	printf(PROMPT "%s", console_typed());
+	fflush(stdout);
+}
+
 void shell_interrupt(void)
 {
 	if (!busy()) {

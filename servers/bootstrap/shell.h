@@ -13,6 +13,8 @@ void shell_begin(char *script);
 void shell_continue(void);
 /* Milliseconds until it wants to go on by itself; 0: not before an event. */
 unsigned shell_patience(void);
+/* Something else was printed: if the prompt stood there, it and what was typed are shown again. */
+void shell_printed(void);
 /* Ctrl-C: ends what the shell waits for. */
 void shell_interrupt(void);
 

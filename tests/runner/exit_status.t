@@ -48,7 +48,7 @@ check("a machine that is too small to boot gives 2", 2, "--run", "halt", "--mem"
       f"{small >> 10}K", says=r"cannot boot: \S")
 check("a triple fault gives 3", 3, "--run", "debug triplefault", says="reset without a word")
 check("a run without an end gives 124", 124, "--run", "help", "--limit", "3",
-      says=r"(?s)watchdog after .*likely cause: .*last lines of the console:\n  \| \S")
+      says=r"(?s)watchdog after .*likely cause: .*last lines of the console:\n  \| +\S")
 check("an unknown CPU gives 64", 64, "--run", "halt", "--cpu", "abacus", says="abacus")
 
 with weirvm.Machine(build=BUILD, run="help", limit=60) as machine:

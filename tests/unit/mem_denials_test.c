@@ -38,7 +38,7 @@ static void records(void)
 	   threads[0].denial.resource == LEDGER_VIRTUAL_PAGES && threads[0].denial.ledger_id == ledgers[7]->id,
 	   "and says what was full");
 	is_str(threads[0].denial.task, "first", "and who asked");
-	is_u64(denials_copy(events), 1, "a flood of them is one event");
+	is_u64(events_copy(events), 1, "a flood of them is one event");
 	is_u64(events[0].count, 1000, "with its count");
 	current = &threads[1];
 	ledger_charge(ledgers[7], LEDGER_VIRTUAL_PAGES, 8);
@@ -46,12 +46,12 @@ static void records(void)
 	is_u64(threads[0].denial.count, 1000, "and leaves the first one's alone");
 	for (unsigned i = 0; i < 100; i++)
 		ledger_charge(ledgers[i], LEDGER_VIRTUAL_PAGES, 200);
-	is_u64(denials_copy(events), DENIALS_KEPT, "the ring keeps the last ones");
+	is_u64(events_copy(events), DENIALS_KEPT, "the ring keeps the last ones");
 	ok(events[DENIALS_KEPT - 1].ledger_id == ledgers[99]->id && events[0].ledger_id == ledgers[100 - DENIALS_KEPT]->id,
 	   "the oldest first");
 	current = NULL;
 	ledger_charge(ledgers[3], LEDGER_VIRTUAL_PAGES, 200);
-	denials_copy(events);
+	events_copy(events);
 	is_str(events[DENIALS_KEPT - 1].task, "kernel", "without a thread it is the kernel's");
 	for (unsigned i = 0; i < 100; i++)
 		ledger_kill(ledgers[i]);

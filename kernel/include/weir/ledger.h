@@ -9,10 +9,11 @@
 
 typedef mach_port_t	ledger_t;
 typedef ledger_t	*ledger_array_t;
+typedef mach_port_t	ledger_name_t;	/* a right to its name port or its control port */
 
 #define LEDGER_NAME_MAX		32	/* bytes with the final zero */
-typedef char		ledger_name_t[LEDGER_NAME_MAX];
-typedef const char	*const_ledger_name_t;
+typedef char		ledger_label_t[LEDGER_NAME_MAX];
+typedef const char	*const_ledger_label_t;
 
 /* What is counted. */
 #define LEDGER_TASKS		0

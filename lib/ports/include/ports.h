@@ -40,6 +40,8 @@ struct port_info {
 	uint32_t handle;
 	uint32_t refs;
 	bool has_senders;			/* their reference is counted in refs */
+	struct port_info *next_left;		/* on the bucket's list, with a reference */
+	bool has_left;				/* it is on that list */
 };
 
 struct port_bucket {
@@ -49,6 +51,7 @@ struct port_bucket {
 	uint32_t table_size;
 	uint32_t free_hint;			/* no unused handle is smaller */
 	size_t count;				/* ports */
+	struct port_info *left, **left_end;	/* no-senders notifications still to be looked into */
 	/* The threads of ports_manage_port_operations_multithread. */
 	uint32_t workers, idle;
 };
@@ -72,8 +75,18 @@ struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 void ports_port_ref(struct port_info *port);
 void ports_port_deref(struct port_info *port);
 
-/* A no-senders notification came in. Verified with the kernel: a forged one does nothing. */
+/*
+ * A no-senders notification came in. It is only noted: when a hundred thousand
+ * ports are dropped at once, requests in between shall not wait for all of that.
+ */
 void ports_no_senders(struct port_info *port);
+/*
+ * Looks into the oldest of those notes: verified with the kernel, so that a
+ * forged notification does nothing. False: there was none.
+ */
+bool ports_clean_one(struct port_bucket *bucket);
+/* Are there any? */
+bool ports_unclean(struct port_bucket *bucket);
 
 /* Notifications for the ports of the bucket; false: the message is none. */
 bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *request,

@@ -19,6 +19,8 @@ struct denial_case {
 	/* Claims more of the state after a denied call; may be NULL. */
 	void (*check)(void *argument, kern_return_t code);
 	void *argument;
+	unsigned except;			/* SNAPSHOT_ bits that may differ after a denial */
+	bool may_overcome;			/* a denial may be got round: success, once undone, is right too */
 	ledger_t ledger;			/* whose usage must not change; null: the test's */
 };
 

@@ -29,7 +29,7 @@ static kern_return_t fork_child(struct bomber *bomber)
 }
 
 /* Cannot be denied: the message was paid with the right. */
-static void send_done(mach_port_t done, const struct flood_end *end)
+static void send_done(mach_port_t done, uint64_t forks, const struct flood_end *end)
 {
 	struct done_message message = {
 		.head = {
@@ -42,8 +42,9 @@ static void send_done(mach_port_t done, const struct flood_end *end)
 			.msgt_name = MACH_MSG_TYPE_BYTE,
 			.msgt_size = 8,
 			.msgt_inline = 1,
-			.msgt_number = sizeof message.end,
+			.msgt_number = DONE_BYTES,
 		},
+		.forks = forks,
 		.end = *end,
 	};
 
@@ -56,12 +57,13 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 {
 	struct flood_end end = { 0 };
 	kern_return_t code = KERN_SUCCESS;
+	uint64_t forks = 0;
 
-	for (uint64_t i = 0; i < count && code == KERN_SUCCESS; i++)
-		code = fork_child(bomber);
+	while (forks < count && (code = fork_child(bomber)) == KERN_SUCCESS)
+		forks++;
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
-	send_done(done, &end);
+	send_done(done, forks, &end);
 }
 
 _Noreturn static void wait_for_the_end(void)

@@ -28,7 +28,8 @@ struct child {
 static struct child *pieces[PIECES_MAX];
 
 static struct bomber bomber = { SHAPE_WIDE, UINT64_MAX, MACH_PORT_NULL };
-static uint64_t children;	/* born and kept */
+static uint64_t children;	/* heard of and kept */
+static uint64_t forks;		/* that their forkers told of */
 static uint64_t last_heard_us;
 static uint64_t forkers;	/* whose `done` is still to come */
 static struct flood_end end;
@@ -114,7 +115,7 @@ static void take_born(const struct born_message *born)
 {
 	struct child child = { (mach_port_t)born->task, born->head.msgh_remote_port };
 	struct flood_end other = { 0 };
-	bool forks = bomber.shape == SHAPE_CHAIN || bomber.shape == SHAPE_TREE;
+	bool forker = bomber.shape == SHAPE_CHAIN || bomber.shape == SHAPE_TREE;
 	kern_return_t code;
 
 	if (!MACH_PORT_VALID(child.task) || children >= bomber.count || !make_room(children)) {
@@ -127,7 +128,7 @@ static void take_born(const struct born_message *born)
 		give_back_right(child.answer);
 		return;
 	}
-	if (forks && children + 1 < bomber.count && MACH_PORT_VALID(child.answer)) {
+	if (forker && children + 1 < bomber.count && MACH_PORT_VALID(child.answer)) {
 		code = send_go(child.answer);
 		if (code == MACH_MSG_SUCCESS) {
 			forkers++;
@@ -149,6 +150,7 @@ static void take_message(void)
 		break;
 	case ID_DONE:
 		remember_end(&request.done.end);
+		forks += request.done.forks;
 		/* fallthrough */
 	case MACH_NOTIFY_SEND_ONCE:
 		if (forkers > 0)
@@ -274,8 +276,9 @@ int main(int argc, char **argv)
 	flood_reserve();
 	listen();
 	middle = clock_uptime_us();
-	printf("%s: %" PRIu64 " children in %" PRIu64 " ms\n", argv[0], children,
-	       (last_heard_us - begin) / 1000);
+	printf("%s: %" PRIu64 " children in %" PRIu64 " ms, %" PRIu64 " had the means to say so\n",
+	       argv[0], forks > children ? forks : children, (last_heard_us - begin) / 1000,
+	       children);
 	if (keep)
 		flood_print_end(argv[0], &end);
 	while (keep)

@@ -17,6 +17,7 @@
 #include <mach/mach_types.h>
 #include <mach/message.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "flood.h"
 
@@ -44,9 +45,11 @@ struct go_message {
 
 struct done_message {
 	mach_msg_header_t head;
-	mach_msg_type_t type;		/* bytes */
+	mach_msg_type_t type;		/* bytes: from forks to the end */
+	uint64_t forks;
 	struct flood_end end;
 };
+#define DONE_BYTES	(sizeof(struct done_message) - offsetof(struct done_message, forks))
 _Static_assert(sizeof(struct done_message) <= 32 + 256, "a prepaid message holds no more");
 _Static_assert(sizeof(struct done_message) % 8 == 0, "messages are made of words");
 
