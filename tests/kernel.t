@@ -15,6 +15,7 @@ A program prints on the second serial port, from its start to its end:
 Its source may say, in a comment within the first 30 lines,
     RUN: in root NAME ARGS      what the console shall carry out, instead of NAME
     BOOT: mem=48M zone_map=1M   options of the machine; such programs share a boot of their own
+    BOOT: options=a=b,c         further words of the kernel's command line
     LIMIT: 300                  seconds it may take, instead of 60
 After a panic, a reset or a program that does not end, the rest is run in a new boot.
 """
@@ -59,6 +60,8 @@ class Program:
             self.limit = float(value)
         else:
             self.boot = dict(word.split("=", 1) for word in value.split())
+            if "options" in self.boot:
+                self.boot["options"] = tuple(self.boot["options"].split(","))
 
     def wanted(self):
         return FILTER in f"tests/kernel/{self.name}.c tests/kernel.t" or FILTER in self.text

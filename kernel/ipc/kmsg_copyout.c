@@ -14,6 +14,7 @@
 #include "kern/task.h"
 #include "vm/copy.h"
 #include "vm/map.h"
+#include "x86_64/machine.h"
 
 #define NAMES_PIECE 64		/* names of an out-of-line array written in one go */
 
@@ -110,6 +111,9 @@ static void array_receive(struct copyout *out, struct kmsg_item *item)
 		*port_array_slot(array, i) = NULL;
 		if (i % NAMES_PIECE == NAMES_PIECE - 1 || i == count - 1)
 			copyout(&out->task->map, address + (i - i % NAMES_PIECE) * 4ull, names, (i % NAMES_PIECE + 1) * 4ull);
+		/* The kernel's own arrays may be long (task_threads). */
+		if (i % NAMES_PIECE == NAMES_PIECE - 1)
+			machine_window();
 	}
 	if (count == array->count)
 		port_array_free(array);
@@ -219,59 +223,71 @@ static bool notify_register(struct task *task, mach_port_name_t name, bool is_ne
 	return true;
 }
 
-/* The reply right. An error: the message is to be destroyed. */
+/* The reply right. An error: the message is to be destroyed, and with it the right, if that is still there. */
 static mach_msg_return_t reply_receive(struct copyout *out, uint32_t option, uint32_t notify, mach_port_name_t *name)
 {
 	struct kmsg *kmsg = out->kmsg;
 	struct port *reply = kmsg->local, *to = NULL;
 	uint32_t disposition = MACH_MSGH_BITS_LOCAL(kmsg->bits);
 	struct space *space = &out->task->space;
+	kern_return_t error;
 	bool is_new;
 
-	*name = MACH_PORT_NAME_NULL;
+	*name = reply == PORT_DEAD ? MACH_PORT_NAME_DEAD : MACH_PORT_NAME_NULL;
 	if ((option & MACH_RCV_NOTIFY) != 0) {
 		to = notify_port(out->task, notify);
 		if (to == NULL)
 			return MACH_RCV_INVALID_NOTIFY;
 	}
-	is_new = port_valid(reply) &&
-		 (disposition == MACH_MSG_TYPE_PORT_SEND_ONCE || name_of_port(space, reply) == NULL);
+	if (!port_valid(reply))
+		return MACH_MSG_SUCCESS;
+	is_new = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE || name_of_port(space, reply) == NULL;
+	error = space_insert(space, reply, disposition, name);
+	if (error != KERN_SUCCESS) {
+		*name = MACH_PORT_NAME_NULL;
+		return MACH_RCV_HEADER_ERROR |
+		       (error == KERN_RESOURCE_SHORTAGE ? MACH_MSG_IPC_KERNEL : MACH_MSG_IPC_SPACE);
+	}
 	kmsg->local = NULL;
-	*name = right_receive(out, reply, disposition);
-	if (out->bits != 0)
-		return MACH_RCV_HEADER_ERROR | out->bits;
 	if (to != NULL && !notify_register(out->task, *name, is_new, to))
 		return MACH_RCV_HEADER_ERROR | MACH_MSG_IPC_KERNEL;
 	return MACH_MSG_SUCCESS;
+}
+
+/* The reply right came in, its notification did not: it goes again, as the header says. */
+static void reply_lose(struct space *space, mach_port_name_t reply)
+{
+	struct name *entry = reply != MACH_PORT_NAME_NULL ? space_lookup(space, reply) : NULL;
+
+	if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND_ONCE))
+		name_lose_send_once(entry);
+	else if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND))
+		name_lose_send(entry, 1);
+}
+
+/* The reply right goes after the message: when an exception's is lost, the next handler is asked with the same message. */
+static mach_msg_return_t header_failed(struct kmsg *kmsg, struct task *task, uint64_t buffer, bool writable,
+				       mach_port_name_t reply, mach_msg_return_t error)
+{
+	if (writable)
+		kmsg_copyout_header(kmsg, task, buffer);
+	else
+		kmsg_discard(kmsg);
+	reply_lose(&task->space, reply);
+	return writable ? error : MACH_RCV_INVALID_DATA;
 }
 
 mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t buffer, bool writable, uint32_t option,
 			       uint32_t notify)
 {
 	struct copyout out = { .kmsg = kmsg, .task = task };
-	mach_port_name_t reply = MACH_PORT_NAME_NULL;
-	mach_msg_return_t error = MACH_MSG_SUCCESS;
+	mach_port_name_t reply;
+	mach_msg_return_t error;
 
 	task->messages_received++;
-	if (port_valid(kmsg->local) || (option & MACH_RCV_NOTIFY) != 0)
-		error = reply_receive(&out, option, notify, &reply);
-	else if (kmsg->local == PORT_DEAD)
-		reply = MACH_PORT_NAME_DEAD;
-	if (error != MACH_MSG_SUCCESS) {
-		struct name *entry = reply != MACH_PORT_NAME_NULL ? space_lookup(&task->space, reply) : NULL;
-
-		/* The reply right came in, its notification did not: it goes again, as the header will say. */
-		if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND_ONCE))
-			name_lose_send_once(entry);
-		else if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND))
-			name_lose_send(entry, 1);
-		if (!writable) {
-			kmsg_discard(kmsg);
-			return MACH_RCV_INVALID_DATA;
-		}
-		kmsg_copyout_header(kmsg, task, buffer);
-		return error;
-	}
+	error = reply_receive(&out, option, notify, &reply);
+	if (error != MACH_MSG_SUCCESS)
+		return header_failed(kmsg, task, buffer, writable, reply, error);
 	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0)
 		body_receive(&out);
 	header_fill(kmsg_at(kmsg, 0), kmsg, task, reply);

@@ -152,7 +152,7 @@ static void reply_queue(struct kmsg *kmsg)
 	kmsg->id = reply_buffer.id;
 	kmsg->remote = reply_buffer.remote;
 	kmsg->local = NULL;
-	kmsg->receive_rights = false;
+	kmsg->receive_rights = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0;
 	while (done < kmsg->size) {
 		uint32_t piece = kmsg_contiguous(kmsg, done);
 
@@ -160,7 +160,11 @@ static void reply_queue(struct kmsg *kmsg)
 		done += piece;
 	}
 	reply_buffer.remote = NULL;
-	mqueue_deliver(kmsg);
+	/* mach_port_extract_right gives receive rights, even the one that the reply goes to. */
+	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
+		kmsg_discard(kmsg);
+	else
+		mqueue_deliver(kmsg);
 }
 
 /* The direct reply. When the port or the buffer has changed since, it goes the way of other messages. */

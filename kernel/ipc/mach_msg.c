@@ -18,6 +18,7 @@
 #include "ipc/portset.h"
 #include "ipc/space.h"
 #include "kern/exception.h"
+#include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "mem/upcalls.h"
@@ -50,10 +51,30 @@ static int64_t receive_too_large(struct thread *thread, uint32_t size)
 	return MACH_RCV_TOO_LARGE;
 }
 
+/* An exception's message is its thread's, which may end while the receive allocates, or be asked to tell its next handler
+   when the reply right cannot be received: what it carries goes on in a buffer of the kernel's. */
+static struct kmsg *exception_take(struct kmsg *kmsg)
+{
+	static struct kmsg taken = { .kind = KMSG_STATIC };
+
+	taken.remote = kmsg->remote;
+	taken.local = kmsg->local;
+	taken.bits = kmsg->bits;
+	taken.size = kmsg->size;
+	taken.id = kmsg->id;
+	memcpy(taken.small, kmsg->small, kmsg->size);
+	kmsg->remote = kmsg->local = NULL;
+	kmsg->bits = 0;
+	kmsg_free(kmsg);
+	return &taken;
+}
+
 int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable)
 {
 	struct msg_state *msg = &thread->msg;
 
+	if (kmsg->kind == KMSG_EXCEPTION)
+		kmsg = exception_take(kmsg);
 	if (port_valid(kmsg->remote))
 		kmsg->remote->reply_bound = 0;
 	if (kmsg->size <= msg->receive_size)
@@ -73,23 +94,30 @@ static kern_return_t receive_prepare(struct thread *thread, const struct kmsg *k
 	return copyout_prepare(&thread->task->map, thread->msg.buffer, kmsg->size);
 }
 
-/* In the thread's context, after it was woken with a message in hand or with a code. */
-static void receive_continue(struct thread *thread, int result)
+/* The message is in the thread's hand until its buffer is ready: what is reaped for that may be the very thread whose
+   exception it tells of. */
+static int64_t receive_handed(struct thread *thread)
 {
+	kern_return_t error = receive_prepare(thread, thread->msg.kmsg);
 	struct kmsg *kmsg = thread->msg.kmsg;
-	kern_return_t error;
-	int64_t code = result;
 
 	thread->msg.kmsg = NULL;
-	if (kmsg != NULL) {
-		kmsg->holder = NULL;
-		error = receive_prepare(thread, kmsg);
-		if (error == KERN_RESOURCE_SHORTAGE) {
-			mqueue_put_back(kmsg);
-			code = KERN_RESOURCE_SHORTAGE;
-		} else {
-			code = msg_receive_finish(thread, kmsg, error == KERN_SUCCESS);
-		}
+	if (kmsg == NULL)
+		return msg_receive(thread, true);
+	kmsg->holder = NULL;
+	if (error != KERN_RESOURCE_SHORTAGE)
+		return msg_receive_finish(thread, kmsg, error == KERN_SUCCESS);
+	mqueue_put_back(kmsg);
+	return KERN_RESOURCE_SHORTAGE;
+}
+
+/* After it was woken with a message in hand or with a code. */
+static void receive_continue(struct thread *thread, int result)
+{
+	int64_t code = result;
+
+	if (thread->msg.kmsg != NULL) {
+		code = receive_handed(thread);
 	} else if (result == MACH_RCV_TOO_LARGE) {
 		code = receive_too_large(thread, (uint32_t)thread->wait.word[0]);
 	} else if (result == MACH_MSG_SUCCESS) {

@@ -23,6 +23,9 @@ void msg_abandon(struct thread *thread);
 
 /* The send part, by thread->msg; again: a blocked sender's next try. Goes on with the receive part. */
 int64_t msg_send(struct thread *thread, bool again);
+/* Receive rights in the body are where the message, about to be delivered, is now. False: it would end inside itself, or
+   nest too deep, and is to be discarded. */
+bool msg_transit_begin(struct kmsg *kmsg);
 /* What follows when the message is sent: the receive part, if it was asked for. may_wait: else MACH_RCV_INTERRUPTED instead. */
 int64_t msg_sent(struct thread *thread, bool may_wait);
 /* The receive part. */

@@ -13,6 +13,7 @@
 #include "mach_debug_server.h"
 #include "mach_port_server.h"
 #include "vm/copy.h"
+#include "x86_64/machine.h"
 
 #define NAMES_PIECE 64		/* names written to a reply at a time */
 
@@ -73,6 +74,7 @@ kern_return_t mach_port_names(struct space *task, struct vm_copy **names, mach_m
 			vm_copy_write(*types, written * 4ull, type_piece, n * 4);
 			written += n;
 			n = 0;
+			machine_window();
 		}
 	}
 	assert(written == count);
@@ -361,7 +363,8 @@ kern_return_t mach_port_get_set_status(struct space *task, mach_port_name_t name
 	if ((entry->type & MACH_PORT_TYPE_PORT_SET) == 0)
 		return KERN_INVALID_RIGHT;
 	TAILQ_FOREACH(port, &entry->port->members, set_link)
-		count++;
+		if (++count % NAMES_PIECE == 0)
+			machine_window();
 	if (vm_copy_alloc(count * 4ull, task->payer, members) != KERN_SUCCESS)
 		return KERN_RESOURCE_SHORTAGE;
 	TAILQ_FOREACH(port, &entry->port->members, set_link) {
@@ -370,6 +373,7 @@ kern_return_t mach_port_get_set_status(struct space *task, mach_port_name_t name
 			vm_copy_write(*members, written * 4ull, piece, n * 4);
 			written += n;
 			n = 0;
+			machine_window();
 		}
 	}
 	assert(written == count);

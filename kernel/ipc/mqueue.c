@@ -22,8 +22,10 @@
 #include "kern/assert.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "x86_64/machine.h"
 
 #define FLUSH_PIECE 8		/* messages discarded in one go */
+#define WAKE_BATCH 32		/* threads woken before interrupts get a window */
 
 /* A blocked sender's words. */
 enum { SENDER_NEXT, SENDER_PREV, SENDER_LEADER, SENDER_WORDS };
@@ -273,13 +275,19 @@ bool mqueue_flush(struct port *port)
 void mqueue_changed(struct port *port, int result)
 {
 	struct thread *thread;
+	unsigned n = 0;
 
 	while ((thread = TAILQ_FIRST(&port->receivers)) != NULL) {
 		TAILQ_REMOVE(&port->receivers, thread, wait.link);
 		thread_wake(thread, result);
+		if (++n % WAKE_BATCH == 0)
+			machine_window();
 	}
-	while ((thread = sender_take(port)) != NULL)
+	while ((thread = sender_take(port)) != NULL) {
 		thread_wake(thread, 0);
+		if (++n % WAKE_BATCH == 0)
+			machine_window();
+	}
 }
 
 void mqueue_set_joined(struct port *port)

@@ -110,8 +110,7 @@ static struct kmsg *send_memory(struct thread *thread, struct port *port, bool o
 	return kmsg_alloc(size, port->payer);
 }
 
-/* Receive rights in the body are where the message is now. False: the message would end inside itself, or nest too deep. */
-static bool send_transit(struct kmsg *kmsg)
+bool msg_transit_begin(struct kmsg *kmsg)
 {
 	uint32_t next = sizeof(mach_msg_header_t), i;
 	struct kmsg_item item;
@@ -183,7 +182,7 @@ static int64_t send_now(struct thread *thread, struct port *port, const struct m
 		kmsg_free(port_take_prepaid(kmsg->remote));
 	thread->task->messages_sent++;
 	send_raise_bound(thread, &head->header, kmsg->local);
-	if (kmsg->receive_rights && port_valid(kmsg->remote) && !send_transit(kmsg))
+	if (kmsg->receive_rights && port_valid(kmsg->remote) && !msg_transit_begin(kmsg))
 		kmsg_discard(kmsg);
 	else
 		mqueue_deliver(kmsg);
@@ -293,8 +292,10 @@ int64_t msg_send(struct thread *thread, bool again)
 	if (port == NULL)
 		return MACH_SEND_INVALID_DEST;
 	once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE;
+	/* A call is its thread's own; a blocked sender whose name has changed meanwhile may be settled by another. */
 	if (port->kobject_type != KOBJECT_NONE)
-		return krpc_call(thread, port, head.bytes, head.have);
+		return thread == thread_current() ? krpc_call(thread, port, head.bytes, head.have) :
+						    send_give_back(thread, MACH_SEND_INTERRUPTED);
 	if (once && send_beyond_bound(thread, port))
 		return send_refused(thread, &head.header);
 	if (MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) != MACH_MSG_TYPE_MAKE_SEND_ONCE && !once && mqueue_full(port))

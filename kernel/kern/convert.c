@@ -18,7 +18,10 @@ struct task *convert_port_to_task(struct port *port)
 
 struct thread *convert_port_to_thread(struct port *port)
 {
-	return convert(port, KOBJECT_THREAD);
+	struct thread *thread = convert(port, KOBJECT_THREAD);
+
+	/* Of a dead task: a call that allocates may reap it away. */
+	return thread != NULL && !thread->task->dead ? thread : NULL;
 }
 
 struct space *convert_port_to_space(struct port *port)

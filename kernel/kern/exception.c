@@ -97,7 +97,7 @@ static struct port *exception_handler(struct thread *thread)
 	return port_valid(port) && !port->dead ? port : NULL;
 }
 
-/* Asks the next handler; false: there is none and the task is killed. The thread waits already. */
+/* Asks the next handler; false: there is none, the task is to be killed. The thread waits already. */
 static bool exception_ask(struct thread *thread)
 {
 	struct port *port;
@@ -105,10 +105,8 @@ static bool exception_ask(struct thread *thread)
 	if (thread->task->dead)
 		return false;
 	port = exception_handler(thread);
-	if (port == NULL || port->kobject_type != KOBJECT_NONE) {
-		task_kill(thread->task);
+	if (port == NULL || port->kobject_type != KOBJECT_NONE)
 		return false;
-	}
 	mqueue_deliver(exception_message_make(thread, port));
 	return true;
 }
@@ -149,18 +147,19 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 	thread->exc.subcode = subcode;
 	thread->exc.task_level = false;
 	wait_begin(thread, "exception", thread->self, exception_continue, exception_cancel, -1);
-	exception_ask(thread);
+	if (!exception_ask(thread))
+		task_kill(thread->task);
 }
 
-/* The handler said that it did not help. */
+/* The handler said that it did not help, or its right to answer was lost: maybe in the reaping that some handler's
+   allocation did. So the task is not killed at once, it may be the one that the handler works on or for. */
 static void exception_unhandled(struct thread *thread)
 {
-	if (!thread->exc.task_level) {
-		thread->exc.task_level = true;
-		exception_ask(thread);
-	} else {
-		task_kill(thread->task);
-	}
+	bool was_last = thread->exc.task_level;
+
+	thread->exc.task_level = true;
+	if (was_last || !exception_ask(thread))
+		task_kill_later(thread->task);
 }
 
 void exception_reply_lost(struct thread *thread)

@@ -248,15 +248,19 @@ kern_return_t processor_set_tasks(struct processor_set *set, struct port_array *
 	if (set == NULL)
 		return KERN_INVALID_ARGUMENT;
 	LIST_FOREACH(task, &task_list, all)
-		n++;
+		if (++n % 64 == 0)
+			machine_window();
 	*list = port_array_make(n, MACH_MSG_TYPE_PORT_SEND, thread_current()->task->ledger);
 	if (*list == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	*count = n;
 	n = 0;
 	/* The allocation may have reaped, never made, tasks: what is left of the array stays null. */
-	LIST_FOREACH(task, &task_list, all)
+	LIST_FOREACH(task, &task_list, all) {
 		*port_array_slot(*list, n++) = right_make_send(task->self);
+		if (n % 64 == 0)
+			machine_window();
+	}
 	return KERN_SUCCESS;
 }
 

@@ -188,6 +188,8 @@ static bool preempts(const struct thread *thread, const struct thread *current)
 
 void sched_ready(struct thread *thread)
 {
+	/* Stopped in the middle of a hand-off, it may have a borrowed share still, even one that is gone. */
+	thread->share = thread->home;
 	if (!sched_runnable(thread)) {
 		thread->state = THREAD_STOPPED;
 		return;

@@ -42,9 +42,12 @@ struct task *task_by_id(uint32_t id)
 	return NULL;
 }
 
+/* Of a dead port there is nothing to inherit. */
 static struct port *copy_send_or_null(struct port *port)
 {
-	return port != NULL ? right_copy_send(port) : NULL;
+	struct port *copy = port != NULL ? right_copy_send(port) : NULL;
+
+	return port_valid(copy) ? copy : NULL;
 }
 
 static void task_inherit(struct task *task, struct task *parent)
@@ -134,6 +137,31 @@ void task_kill(struct task *task)
 	reap_defer(&task->reap, task_reap);
 }
 
+static void task_free(struct task *task)
+{
+	zone_free(&task_zone, task, task->ledger);
+}
+
+static bool task_end(struct reap *reap)
+{
+	struct task *task = (struct task *)((char *)reap - offsetof(struct task, end));
+
+	task->ending = false;
+	if (task->dismantled)
+		task_free(task);
+	else
+		task_kill(task);
+	return true;
+}
+
+void task_kill_later(struct task *task)
+{
+	if (task->dead || task->ending)
+		return;
+	task->ending = true;
+	reap_defer_live(&task->end, task_end);
+}
+
 /* One piece of taking a dead task apart. */
 static bool task_reap(struct reap *reap)
 {
@@ -149,6 +177,8 @@ static bool task_reap(struct reap *reap)
 	}
 	if (n > 0 || !space_dismantle(&task->space) || !vm_map_dismantle(&task->map))
 		return false;
-	zone_free(&task_zone, task, task->ledger);
+	task->dismantled = true;
+	if (!task->ending)
+		task_free(task);
 	return true;
 }

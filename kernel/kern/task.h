@@ -26,7 +26,8 @@ struct task {
 	bool dead;
 	LIST_ENTRY(task) all;
 	LIST_ENTRY(task) ledger_link;
-	struct reap reap;
+	struct reap reap, end;			/* end: of task_kill_later */
+	bool ending, dismantled;		/* end is on its list; what is left to free when it comes off */
 	uint64_t created_ns, dead_threads_cpu_ns;
 	uint64_t faults, zero_fills, cow_faults, messages_sent, messages_received;
 	uint32_t id;
@@ -38,6 +39,8 @@ extern LIST_HEAD(task_list, task) task_list;
 /* NULL: denied, nothing changed. parent NULL: empty, no special ports. */
 struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error);
 void task_kill(struct task *task);
+/* The same from reaping: where no handler is under way, which may be at work on this very task. */
+void task_kill_later(struct task *task);
 void task_init(void);		/* zones */
 /* The task with this id, NULL: none. */
 struct task *task_by_id(uint32_t id);

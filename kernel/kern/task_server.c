@@ -83,8 +83,11 @@ kern_return_t task_threads(struct task *task, struct port_array **list, mach_msg
 	*list = port_array_make(task->thread_count, MACH_MSG_TYPE_PORT_SEND, thread_current()->task->ledger);
 	if (*list == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	LIST_FOREACH(thread, &task->threads, task_link)
+	LIST_FOREACH(thread, &task->threads, task_link) {
 		*port_array_slot(*list, n++) = right_make_send(thread->self);
+		if (n % TASK_WINDOW == 0)
+			machine_window();
+	}
 	*count = n;
 	return KERN_SUCCESS;
 }

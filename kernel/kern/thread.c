@@ -129,6 +129,26 @@ void thread_kill(struct thread *thread)
 		thread_bury(thread);
 }
 
+/*
+ * A woken thread that has not run yet still has its continuation before it. Whoever looks at its
+ * registers or changes them wants the call to be over: the continuation runs here, for it works on
+ * the thread's own map whatever address space is active. It may make the thread wait again.
+ */
+void thread_settle(struct thread *thread)
+{
+	void (*continuation)(struct thread *, int) = thread->wait.continuation;
+	bool ready = thread->state == THREAD_READY;
+
+	if (continuation == NULL || (!ready && thread->state != THREAD_STOPPED))
+		return;
+	if (ready)
+		sched_unready(thread);
+	thread->wait.continuation = NULL;
+	continuation(thread, thread->wait.result);
+	if (ready && thread->state == THREAD_STOPPED)
+		sched_ready(thread);
+}
+
 void thread_suspend_one(struct thread *thread)
 {
 	if (thread->suspend_count++ > 0)

@@ -83,6 +83,8 @@ void thread_kill(struct thread *thread);
 /* The last of a dead thread that was current: called when another address space is active. */
 void thread_bury(struct thread *thread);
 void thread_init(void);		/* zones */
+/* Finishes the call of a thread that was woken but has not run since. */
+void thread_settle(struct thread *thread);
 void thread_suspend_one(struct thread *thread);
 /* KERN_FAILURE: it was not suspended. */
 kern_return_t thread_resume_one(struct thread *thread);

@@ -72,6 +72,7 @@ kern_return_t thread_abort(struct thread *thread)
 {
 	if (thread == NULL || thread == thread_current())
 		return KERN_INVALID_ARGUMENT;
+	thread_settle(thread);
 	wait_cancel(thread, WAIT_ABORTED);
 	return KERN_SUCCESS;
 }
@@ -80,6 +81,7 @@ kern_return_t thread_get_state(struct thread *thread, int flavor, natural_t *sta
 {
 	if (thread == NULL || thread == thread_current())
 		return KERN_INVALID_ARGUMENT;
+	thread_settle(thread);
 	return thread_state_get(thread, flavor, state, count);
 }
 
@@ -87,6 +89,7 @@ kern_return_t thread_set_state(struct thread *thread, int flavor, const natural_
 {
 	if (thread == NULL || thread == thread_current())
 		return KERN_INVALID_ARGUMENT;
+	thread_settle(thread);
 	return thread_state_set(thread, flavor, state, count);
 }
 

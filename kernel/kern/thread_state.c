@@ -131,10 +131,12 @@ static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, ui
 	if (thread->fpu == NULL)
 		return KERN_SUCCESS;
 	fpu_flush(thread);
-	if (state->initialized)
+	if (state->initialized) {
 		memcpy(thread->fpu, state->hw_state, FPU_STATE_SIZE);
-	else
+		fpu_state_sanitise(thread->fpu);
+	} else {
 		fpu_state_init(thread->fpu);
+	}
 	return KERN_SUCCESS;
 }
 

@@ -74,6 +74,7 @@ static void trap_page_fault(struct thread *thread, uint64_t error, uint64_t addr
 
 void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address)
 {
+	thread->fail_armed = 0;		/* fail-nth is about a call, and that is over */
 	if (vector == VECTOR_PAGE_FAULT)
 		trap_page_fault(thread, error, address);
 	else if (vector == VECTOR_FPU_UNAVAILABLE)

@@ -10,6 +10,7 @@
 #include "kern/wait.h"
 #include "kern/assert.h"
 #include "kern/sched.h"
+#include "kern/task.h"
 #include "kern/thread.h"
 #include "kern/timer.h"
 #include "x86_64/machine.h"
@@ -122,6 +123,11 @@ void wait_cancel(struct thread *thread, enum wait_reason reason)
 
 	if (thread->state != THREAD_WAITING)
 		return;
+	/* Of a dead task: reaping kills it soon, and might in the middle of its cancel, which may allocate. */
+	if (thread->task->dead && reason != WAIT_KILLED) {
+		timer_stop(thread);
+		return;
+	}
 	wait_end(thread);
 	thread->wait.continuation = NULL;
 	cancel(thread, reason);

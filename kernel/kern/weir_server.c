@@ -18,52 +18,10 @@
 #include "weir_server.h"
 #include "x86_64/machine.h"
 
-/* Tasks that weir_task_list tells of at most, the newest: it is for people, and built in one static buffer. */
-#define TASKS_MAX 512
-#define ZONES_MAX 32
-#define WINDOW 64		/* threads looked at before interrupts get a window */
+#define WINDOW 64		/* tasks or threads looked at before interrupts get a window */
 #define HALT_STATUS_MASK 0xff
 
 /* -- memory -- */
-
-static void zone_info(const struct zone *zone, struct weir_zone_info *info)
-{
-	*info = (struct weir_zone_info){
-		.elem_size = zone->elem_size, .count = zone->count, .free = zone_free_count(zone),
-		.slabs = zone->slabs, .max = zone->max, .reserve = zone_reserve(zone), .peak = zone->peak,
-		.allocs = zone->allocs, .frees = zone->allocs - zone->count, .failures = zone->failures,
-		.resource = zone->resource,
-	};
-	strlcpy(info->name, zone->name, sizeof(info->name));
-}
-
-kern_return_t weir_zone_info(struct host *host_priv, struct vm_copy **zones, mach_msg_type_number_t *count)
-{
-	static struct weir_zone_info infos[ZONES_MAX];
-	struct zone *zone;
-	uint32_t n = 0;
-
-	_Static_assert(LEDGER_KMEM <= ZONES_MAX, "one zone a resource");
-	if (host_priv == NULL)
-		return KERN_INVALID_HOST;
-	LIST_FOREACH(zone, &zone_list, all)
-		zone_info(zone, &infos[n++]);
-	*count = n;
-	return vm_copy_from_kernel(infos, n * sizeof(infos[0]), thread_current()->task->ledger, zones);
-}
-
-kern_return_t weir_zone_set_max(struct host *host_priv, const char *name, uint64_t max)
-{
-	struct zone *zone;
-
-	if (host_priv == NULL)
-		return KERN_INVALID_HOST;
-	zone = zone_find(name);
-	if (zone == NULL)
-		return KERN_INVALID_ARGUMENT;
-	zone_set_max(zone, max);
-	return KERN_SUCCESS;
-}
 
 kern_return_t weir_memory_info(struct host *host_priv, weir_memory_info_t *info)
 {
@@ -107,10 +65,11 @@ kern_return_t weir_debug_audit(struct host *host_priv, int *result, char *text)
 	return KERN_SUCCESS;
 }
 
-static void hang(void)
+/* Interrupts are off in the kernel, so nothing ends this but the machine's watchdog. */
+static _Noreturn void hang(void)
 {
 	for (;;)
-		__asm__ volatile("pause");
+		continue;
 }
 
 kern_return_t weir_debug(struct host *host_priv, int what, uint64_t arg)
@@ -124,7 +83,6 @@ kern_return_t weir_debug(struct host *host_priv, int what, uint64_t arg)
 		machine_triple_fault();
 	case WEIR_DEBUG_HANG:
 		hang();
-		return KERN_FAILURE;
 	case WEIR_DEBUG_KERNEL_FAULT:
 		(void)*(volatile const uint8_t *)arg;
 		return KERN_SUCCESS;
@@ -177,21 +135,55 @@ static void task_info_fill(const struct task *task, struct weir_task_info *info)
 	strlcpy(info->name, task->name, sizeof(info->name));
 }
 
+static uint32_t tasks_count(void)
+{
+	const struct task *task;
+	uint32_t n = 0;
+
+	LIST_FOREACH(task, &task_list, all) {
+		if (++n % WINDOW == 0)
+			machine_window();
+	}
+	return n;
+}
+
+/* Room for the descriptions of *count tasks; when so much is denied, for fewer, down to a page full. */
+static kern_return_t task_list_alloc(uint32_t *count, struct vm_copy **list)
+{
+	const uint32_t least = PAGE_SIZE / sizeof(struct weir_task_info);
+	kern_return_t result;
+
+	for (;; *count /= 2) {
+		result = vm_copy_alloc(*count * sizeof(struct weir_task_info), thread_current()->task->ledger, list);
+		if (result != KERN_RESOURCE_SHORTAGE || *count <= least)
+			return result;
+	}
+}
+
 kern_return_t weir_task_list(struct host *host_priv, struct vm_copy **tasks, mach_msg_type_number_t *count)
 {
-	static struct weir_task_info infos[TASKS_MAX];
-	struct task *task;
-	uint32_t n = 0;
+	struct weir_task_info info;
+	const struct task *task;
+	uint32_t n = 0, room = tasks_count();
+	kern_return_t result;
 
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
+	result = task_list_alloc(&room, tasks);
+	if (result != KERN_SUCCESS)
+		return result;
+	/* Reaping for memory has freed dead tasks at most: they are on this list no more. */
 	LIST_FOREACH(task, &task_list, all) {
-		if (n == TASKS_MAX)
+		if (n == room)
 			break;
-		task_info_fill(task, &infos[n++]);
+		task_info_fill(task, &info);
+		vm_copy_write(*tasks, n++ * sizeof(info), &info, sizeof(info));
+		if (n % WINDOW == 0)
+			machine_window();
 	}
+	assert(n == room);
 	*count = n;
-	return vm_copy_from_kernel(infos, n * sizeof(infos[0]), thread_current()->task->ledger, tasks);
+	return KERN_SUCCESS;
 }
 
 kern_return_t weir_task_by_id(struct host *host_priv, uint64_t id, struct port **task)

@@ -15,6 +15,9 @@
 #include "mem/ledger.h"
 #include "mem/page.h"
 #include "mem/zone.h"
+#include "x86_64/machine.h"
+
+#define FRAMES_PIECE 1024	/* looked at before interrupts get a window */
 
 struct audit_hooks audit_hooks;
 
@@ -109,6 +112,8 @@ static bool count_frames(char *text, size_t size, uint64_t slabs)
 	struct page_counts found = {0}, counted;
 
 	for (uint64_t frame = 0; frame < page_frames_all(); frame++) {
+		if (frame % FRAMES_PIECE == 0)
+			machine_window();
 		if (!count_frame(page_of_frame(frame), &found)) {
 			snprintf(text, size, "frame %llu: no payer for a page of kind %u", (unsigned long long)frame,
 				 page_of_frame(frame)->kind);

@@ -33,7 +33,8 @@
  * A charge that reaches the root first makes these true for the new figure (ledger_backed is what
  * may be reached without asking; backing_ensure grows the zone or weighs the pages); a covered one
  * does not reach it and finds its element or page free. Before a shortage becomes a denial, empty
- * slabs of all zones and what waits to be reaped are taken back.
+ * slabs of all zones and what waits to be reaped are taken back, piece by piece until it fits; a ledger's
+ * limit is met by reaping only.
  *
  * One exception: a charge that moves to another ledger is never refused (ledger_move). Leaving a
  * guarantee for a ledger without one adds a thing to the root, and there may be no memory for it.
@@ -58,9 +59,12 @@
 #include "mem/page.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
+#include "x86_64/machine.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define RECLAIM_PIECE 32	/* slabs given back before the charge is tried again */
 
 bool mem_fail_enabled;
 uint32_t ledger_thing_bytes[LEDGER_RESOURCES] = {[LEDGER_KPAGES] = PAGE_SIZE};
@@ -72,7 +76,9 @@ uint64_t ledger_backed[LEDGER_RESOURCES] = {
 };
 
 struct ledger root_ledger = {
-	.account = {[0 ... LEDGER_RESOURCES - 1] = {.limit = LEDGER_UNLIMITED, .watch = 1}},
+	.account = {[0 ... LEDGER_RESOURCES - 1] = {
+		.limit = LEDGER_UNLIMITED, .watch = 1, .covers = LEDGER_UNLIMITED,
+	}},
 	.children = TAILQ_HEAD_INITIALIZER(root_ledger.children),
 	.id = 1, .depth = 1, .weight = 1, .name = "root",
 };
@@ -237,11 +243,17 @@ static bool charge_ready(struct ledger *ledger, unsigned resource, uint64_t n, s
 	       backing_ensure(resource, things, false, shortage);
 }
 
-/* Takes memory back before something is denied; false: there is none. It refunds, and may move charges, so
-   that everything must be looked at again. */
-static bool memory_take_back(void)
+/* Takes a piece of what is free or dead back before something is denied; false: there is none. It refunds, and
+   may move charges, so that everything must be looked at again. The caller's caller is in the middle of something, but
+   nothing here is: interrupts get a window between the pieces, whose handlers touch per-CPU data only. */
+static bool memory_take_back(const struct ledger_shortage *shortage)
 {
-	return zone_reclaim() != 0 || reap_dead_one();
+	bool memory = shortage->resource >= LEDGER_RESOURCES;	/* RAM or the zone map, no ledger's limit */
+	bool some = (memory && zone_reclaim_some(RECLAIM_PIECE) != 0) || reap_dead_one();
+
+	if (some)
+		machine_window();
+	return some;
 }
 
 static __attribute__((noinline)) bool charge_prepare(struct ledger *ledger, unsigned resource, uint64_t n,
@@ -250,7 +262,7 @@ static __attribute__((noinline)) bool charge_prepare(struct ledger *ledger, unsi
 	struct ledger_shortage shortage;
 
 	while (!charge_ready(ledger, resource, n, &shortage)) {
-		if (!memory_take_back()) {
+		if (!memory_take_back(&shortage)) {
 			shortage_deny(&shortage, site);
 			return false;
 		}
@@ -279,14 +291,14 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 		n = amount > claimed ? amount - claimed : 0;
 		if (n == 0 || charge_ready(ledger->parent, resource, n, &shortage))
 			break;
-		if (!memory_take_back()) {
+		if (!memory_take_back(&shortage)) {
 			shortage_deny(&shortage, site);
 			return KERN_RESOURCE_SHORTAGE;
 		}
 	}
 	if (n != 0)
 		charge_commit(ledger->parent, resource, n);
-	account->guarantee = amount;
+	account->guarantee = account->covers = amount;
 	return KERN_SUCCESS;
 }
 
@@ -296,7 +308,7 @@ void ledger_guarantee_lower(struct ledger *ledger, unsigned resource, uint64_t a
 	uint64_t before = max_u64(account->used, account->guarantee);
 	uint64_t after = max_u64(account->used, amount);
 
-	account->guarantee = amount;
+	account->guarantee = account->covers = amount;
 	if (before != after)
 		charge_undo(ledger->parent, resource, before - after);
 	backing_trim(resource);
@@ -346,14 +358,14 @@ bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
 			return false;
 		account = ledger_account_at(level, offset);
 		level = level->parent;
-	} while (level != NULL && account->used >= account->guarantee);
+	} while (account->used >= account->covers);
 	level = ledger;
 	do {
 		account = ledger_account_at(level, offset);
 		used = account->used++;
 		level->account[LEDGER_KMEM].used += bytes;
 		level = level->parent;
-	} while (level != NULL && used >= account->guarantee);
+	} while (used >= account->covers);
 	return true;
 }
 

@@ -24,6 +24,7 @@ struct ledger_account {
 	uint64_t easy;		/* used may reach this without a look at limit, watch and memory: kept by ledger_ease */
 	uint64_t limit;		/* LEDGER_UNLIMITED: none */
 	uint64_t guarantee;
+	uint64_t covers;	/* used up to this is no concern of the parent: the guarantee; the root's, which has none: all */
 	uint64_t denials;
 };
 

@@ -30,10 +30,10 @@ static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t by
 /* The same for the ledgers above, in ledger.c. False: something is in the way, nothing has changed. */
 bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
 
-/* True: what this ledger counts is of no concern to its parent: it has none, or a guarantee covers it. */
-static inline bool ledger_alone(const struct ledger *ledger, const struct ledger_account *account)
+/* True: one thing more is of no concern to the ledger's parent: it has none, or a guarantee covers it. */
+static inline bool ledger_alone(const struct ledger_account *account)
 {
-	return ledger->parent == NULL || account->used < account->guarantee;
+	return account->used < account->covers;
 }
 
 /* Charges one thing of `bytes` kernel bytes that is easy for this ledger, and counts it here only. */

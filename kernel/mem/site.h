@@ -12,7 +12,6 @@ struct alloc_site {
 
 /* The identity of the place where this macro stands. */
 #define ALLOC_SITE() \
-	({ static struct alloc_site site_here = {__FILE__, NULL, __LINE__}; \
-	   site_here.function = __func__; (const struct alloc_site *)&site_here; })
+	({ static const struct alloc_site site_here = {__FILE__, __func__, __LINE__}; &site_here; })
 
 #endif

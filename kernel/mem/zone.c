@@ -32,11 +32,13 @@
 #include "mem/page.h"
 #include "mem/slab.h"
 #include "mem/upcalls.h"
+#include "x86_64/machine.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define EMPTY_SHARE 16			/* of the slabs may be empty, and one more */
+#define SLAB_PIECE 32			/* made or released before interrupts get a window */
 #define POISON_FREE 0xdf
 #define POISON_NEW 0xa5
 #define POISON_SLAB 0xdb
@@ -135,12 +137,12 @@ void zone_set_warning(struct zone *zone, uint64_t mark)
 
 uint64_t zone_free_count(const struct zone *zone)
 {
-	return zone_capacity(zone) - zone->count;
+	return zone_capacity(zone) - zone_count(zone);
 }
 
 uint64_t zone_reserve(const struct zone *zone)
 {
-	return root_ledger.account[zone->resource].used - zone->count;
+	return root_ledger.account[zone->resource].used - zone_count(zone);
 }
 
 /* -- debugging aids: all are nothing in release builds -- */
@@ -247,16 +249,23 @@ static void slab_release(struct zone *zone, struct slab *slab)
 	page_free_slab(page_of_address(slab));
 }
 
-/* Releases empty slabs above the mark. */
-static uint64_t zone_trim(struct zone *zone, uint64_t mark)
+/* Releases empty slabs above the mark, at most so many; returns how many. */
+static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 {
 	uint64_t pages = 0;
 
-	while (zone->empties > mark && slab_superfluous(zone)) {
+	while (pages < most && zone->empties > mark && slab_superfluous(zone)) {
 		slab_release(zone, TAILQ_FIRST(&zone->empty));
 		pages++;
 	}
 	return pages;
+}
+
+/* Releases all above the mark. */
+static void zone_trim(struct zone *zone, uint64_t mark)
+{
+	while (zone_trim_some(zone, mark, SLAB_PIECE) == SLAB_PIECE)
+		machine_window();
 }
 
 static inline uint64_t empty_mark(const struct zone *zone)
@@ -328,7 +337,7 @@ static inline bool quarantine_put(struct zone *zone, void *element)
 	return true;
 }
 
-uint64_t zone_reclaim(void)
+uint64_t zone_reclaim_some(uint64_t most)
 {
 	struct zone *zone;
 	uint64_t pages = 0;
@@ -336,9 +345,22 @@ uint64_t zone_reclaim(void)
 	LIST_FOREACH(zone, &zone_list, all) {
 		uint64_t before = zone->slabs;
 
+		/* Draining may trim by itself, so there may be a few pages more. */
 		quarantine_drain(zone);
-		zone_trim(zone, 0);
+		if (pages < most)
+			zone_trim_some(zone, 0, most - pages);
 		pages += before - zone->slabs;
+	}
+	return pages;
+}
+
+uint64_t zone_reclaim(void)
+{
+	uint64_t pages = 0, some;
+
+	while ((some = zone_reclaim_some(SLAB_PIECE)) != 0) {
+		pages += some;
+		machine_window();
 	}
 	return pages;
 }
@@ -363,6 +385,8 @@ static bool zone_grow(struct zone *zone, uint64_t things, bool last, struct ledg
 		for (; slabs > 0; slabs--) {
 			if (!slab_add(zone))
 				break;
+			if (slabs % SLAB_PIECE == 0)
+				machine_window();
 		}
 		if (slabs > 0) {
 			zone_trim(zone, 0);
@@ -432,6 +456,13 @@ static __attribute__((noinline)) void *slab_filled(struct zone *zone, struct sla
 	return element;
 }
 
+/* More elements live than ever before. */
+static inline void zone_peaked(struct zone *zone)
+{
+	zone->below_peak = 0;
+	zone->peak++;
+}
+
 /* Takes the first free element of a partial slab. */
 static inline void *slab_get(struct zone *zone, struct slab *slab, const struct alloc_site *site)
 {
@@ -439,8 +470,9 @@ static inline void *slab_get(struct zone *zone, struct slab *slab, const struct 
 
 	slab->free = *(void **)element;
 	zone->allocs++;
-	if (++zone->count > zone->peak)
-		zone->peak = zone->count;
+	zone->below_peak--;
+	if (unlikely(zone->below_peak < 0))
+		zone_peaked(zone);
 	element_give(zone, element, site);
 	if (unlikely(++slab->used == zone->per_slab))
 		return slab_filled(zone, slab, element);
@@ -497,7 +529,7 @@ void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_
 {
 	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
 		return zone_alloc_slow(zone, payer, site);
-	if (!ledger_alone(payer, ledger_account_at(payer, zone->account)))
+	if (!ledger_alone(ledger_account_at(payer, zone->account)))
 		return zone_alloc_above(zone, payer, site);
 	ledger_count_one(payer, zone->account, zone->stride);
 	return zone_take(zone, payer, site);
@@ -507,7 +539,7 @@ void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_
 static inline void zone_put(struct zone *zone, void *element)
 {
 	element_poison(zone, element);
-	zone->count--;
+	zone->below_peak++;
 	if (!quarantine_put(zone, element))
 		slab_put(zone, element);
 }
@@ -525,7 +557,8 @@ void zone_free(struct zone *zone, void *element, struct ledger *payer)
 	const struct ledger_account *account = ledger_account_at(payer, zone->account);
 
 	element_check_live(zone, element);
-	if (unlikely(payer->dead) || (payer->parent != NULL && account->used > account->guarantee)) {
+	/* The dead have no guarantees, so they go this way. */
+	if (account->used > account->covers) {
 		zone_free_above(zone, element, payer);
 		return;
 	}

@@ -29,9 +29,10 @@ struct zone {
 	uint8_t resource;		/* LEDGER_...: what each element is charged as */
 	uint64_t max;			/* elements at most; LEDGER_UNLIMITED */
 	uint64_t warn;			/* mark that prints one warning, 0: none */
-	uint64_t count, peak;		/* live elements */
+	uint64_t peak;			/* the most live elements ever */
+	int64_t below_peak;		/* how many fewer there are now (zone_count) */
 	uint64_t slabs, empties;	/* slabs held; those without a live element */
-	uint64_t allocs, failures;	/* frees: allocs - count */
+	uint64_t allocs, failures;	/* frees: allocs - zone_count */
 	TAILQ_HEAD(slab_list, slab) partial, full, empty;
 	void *quarantine[ZONE_QUARANTINE];	/* freed last: not given out again soon; a ring */
 	uint32_t quarantine_next, quarantined;
@@ -50,6 +51,16 @@ void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_
 #define zone_alloc(zone, payer) zone_alloc_at(zone, payer, ALLOC_SITE())
 /* Gives the element back and refunds payer, who must be the one it is charged to now. Cannot fail. */
 void zone_free(struct zone *zone, void *element, struct ledger *payer);
+/* Live elements. */
+static inline uint64_t zone_count(const struct zone *zone)
+{
+	return zone->peak - (uint64_t)zone->below_peak;
+}
+/* Each element begins at a multiple of this many bytes. */
+static inline uint32_t zone_align(const struct zone *zone)
+{
+	return zone->stride % 64 == 0 && zone->first % 64 == 0 ? 64 : 16;
+}
 /* Free elements in the slabs held; elements that guarantees keep back. */
 uint64_t zone_free_count(const struct zone *zone);
 uint64_t zone_reserve(const struct zone *zone);
@@ -63,8 +74,10 @@ void zone_set_warning(struct zone *zone, uint64_t mark);
 extern bool zone_reclaim_eager;
 /* Calls visit for each live element; stops at false. The audit's walk. */
 void zone_walk(struct zone *zone, bool (*visit)(void *element, void *context), void *context);
-/* Gives back empty slabs of all zones, except what guarantees hold back. Returns pages freed. */
+/* Gives back empty slabs of all zones, except what guarantees hold back. Returns pages freed. Opens windows. */
 uint64_t zone_reclaim(void);
+/* The same, at most so many pages and without windows. */
+uint64_t zone_reclaim_some(uint64_t most);
 /* Prints the table of zones (panic, debugging). */
 void zone_print(void);
 /* Prints who allocated the live elements, by site (debug builds). */

@@ -4,7 +4,9 @@
 #include "kern/assert.h"
 #include "kern/printf.h"
 #include "mem/slab.h"
+#include "x86_64/machine.h"
 
+#define SLABS_PIECE 16		/* looked at before interrupts get a window */
 #define SITES_MAX 24		/* of one zone that zone_print_sites tells apart */
 
 static void check(const struct zone *zone, bool condition, const char *what)
@@ -49,8 +51,11 @@ static bool walk_list(struct zone *zone, struct slab_list *list, bool (*visit)(v
 {
 	bool dead[SLAB_ELEMENTS_MAX];
 	struct slab *slab;
+	unsigned n = 0;
 
 	TAILQ_FOREACH(slab, list, link) {
+		if (++n % SLABS_PIECE == 0)
+			machine_window();
 		mark_dead(zone, slab, dead);
 		for (uint32_t i = 0; i < zone->per_slab; i++) {
 			if (!dead[i] && !visit(slab_element(slab, i), context))
@@ -85,6 +90,8 @@ static void check_list(struct zone *zone, struct slab_list *list, uint32_t least
 	TAILQ_FOREACH(slab, list, link) {
 		uint32_t length = mark_dead(zone, slab, dead);
 
+		if (tally->slabs % SLABS_PIECE == 0)
+			machine_window();
 		check(zone, slab->zone == zone && page_of_address(slab)->kind == PAGE_SLAB &&
 		      page_of_address(slab)->owner == zone, "a foreign slab");
 		check(zone, slab->used >= least && slab->used <= most, "a slab is on the wrong list");
@@ -106,7 +113,7 @@ void zone_check(struct zone *zone)
 	check_list(zone, &zone->partial, 1, zone->per_slab - 1, &tally);
 	check_list(zone, &zone->full, zone->per_slab, zone->per_slab, &tally);
 	check(zone, tally.slabs == zone->slabs, "slabs are miscounted");
-	check(zone, tally.live == zone->count, "elements are miscounted");
+	check(zone, tally.live == zone_count(zone), "elements are miscounted");
 	check(zone, tally.quarantined == zone->quarantined, "the quarantine is miscounted");
 }
 
@@ -119,7 +126,7 @@ void zone_print(void)
 	printf("%-16s %6s %8s %8s %8s %6s %8s %8s\n", "zone", "size", "used", "free", "reserve", "slabs", "peak", "failed");
 	LIST_FOREACH(zone, &zone_list, all) {
 		printf("%-16s %6u %8llu %8llu %8llu %6llu %8llu %8llu\n", zone->name, zone->elem_size,
-		       (unsigned long long)zone->count, (unsigned long long)zone_free_count(zone),
+		       (unsigned long long)zone_count(zone), (unsigned long long)zone_free_count(zone),
 		       (unsigned long long)zone_reserve(zone), (unsigned long long)zone->slabs,
 		       (unsigned long long)zone->peak, (unsigned long long)zone->failures);
 	}

@@ -126,7 +126,7 @@ kern_return_t vm_cache_statistics(struct vm_map *map, vm_cache_statistics_data_t
 		return KERN_INVALID_ARGUMENT;
 	page_count(&pages);
 	memset(stats, 0, sizeof(*stats));
-	stats->cache_object_count = (integer_t)vm_object_zone.count;
+	stats->cache_object_count = (integer_t)zone_count(&vm_object_zone);
 	stats->active_tmp_count = (integer_t)pages.user;
 	stats->slab_count = (integer_t)pages.slab;
 	return KERN_SUCCESS;

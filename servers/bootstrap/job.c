@@ -208,34 +208,51 @@ struct job *job_start(int argc, char *const argv[], const struct job_place *plac
 	return NULL;
 }
 
-/* In a ledger that it shares: its descendants are known by their name only. */
-static void kill_by_name(const struct job *job)
+/* One round; how many it killed. */
+static unsigned kill_some_by_name(const struct job *job)
 {
 	weir_task_info_array_t tasks;
 	mach_msg_type_number_t count;
+	unsigned killed = 0;
 
 	if (weir_task_list(host_priv, &tasks, &count) != KERN_SUCCESS)
-		return;
+		return 0;
 	for (unsigned i = 0; i < count; i++) {
 		task_t task;
 
 		if (strncmp(tasks[i].name, job->name, sizeof tasks[i].name) != 0 ||
 		    weir_task_by_id(host_priv, tasks[i].id, &task) != KERN_SUCCESS)
 			continue;
-		if (task == job->task || job_of_task(task) == NULL)
-			give_back_task(task);
+		if ((task == job->task || job_of_task(task) == NULL) &&
+		    give_back_task(task) == KERN_SUCCESS)
+			killed++;
 		give_back_right(task);
 	}
-	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+	if (count > 0)
+		give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+	return killed;
+}
+
+#define KILL_ROUNDS	64
+
+/*
+ * In a ledger that it shares: its descendants are known by their name only. A
+ * list may be cut short when there are many tasks, and some may have forked.
+ */
+static void kill_by_name(const struct job *job)
+{
+	for (unsigned round = 0; round < KILL_ROUNDS && kill_some_by_name(job) > 0; round++)
+		;
 }
 
 void job_kill(struct job *job)
 {
 	if (job->session != MACH_PORT_NULL)
 		ledger_terminate(job->session);
-	else
-		kill_by_name(job);
+	/* First itself: that gives back what the list of all tasks may need. */
 	give_back_task(job->task);
+	if (job->session == MACH_PORT_NULL)
+		kill_by_name(job);
 }
 
 void job_task_died(mach_port_name_t task)

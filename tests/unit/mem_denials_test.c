@@ -21,6 +21,13 @@ struct thread *thread_current(void)
 	return current;
 }
 
+static uint32_t events_copy(struct ledger_denial events[DENIALS_KEPT])
+{
+	for (uint32_t i = 0; i < denials_kept(); i++)
+		events[i] = *denial_kept(i);
+	return denials_kept();
+}
+
 static void records(void)
 {
 	static struct ledger_denial events[DENIALS_KEPT];

@@ -257,7 +257,7 @@ static void give_back(void)
 	claim(used_of_root() == 0, "the root still counts %lu", used_of_root());
 	LIST_FOREACH(zone, &zone_list, all) {
 		if (zone->resource != LEDGER_LEDGERS)
-			claim(zone->slabs == 0 && zone->count == 0, "zone %s keeps slabs", zone->name);
+			claim(zone->slabs == 0 && zone_count(zone) == 0, "zone %s keeps slabs", zone->name);
 	}
 	claim(page_frames_free() == free_at_first, "%lu pages are free", page_frames_free());
 	claim(host_audit(), "the audit");

@@ -3,7 +3,9 @@
  * Measures how a well-behaved program is served beside a flood. Each request
  * is a call to the null server, a page taken, written and given back, and every
  * 64th time a timed wait of 1 ms. A request's latency is its time without the
- * wait, so it counts what the CPU, the server and memory made it wait.
+ * wait, so it counts what the CPU, the server and memory made it wait. With
+ * `-s cpu` a request is half a millisecond of computing and a page, and it never
+ * waits: what share it gets of the CPU is then up to the kernel alone.
  */
 #include <device_user.h>
 #include <getopt.h>
@@ -14,9 +16,13 @@
 #include <mach/threads.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "flood.h"
 
-#define USAGE	"[-t MILLISECONDS] [-i INTERVAL]   for so long (else for ever), a line each INTERVAL ms"
+#define USAGE								\
+	"[-s serve|cpu] [-t MILLISECONDS] [-i INTERVAL]\n"		\
+	"  for so long (else for ever), a line each INTERVAL ms; cpu: computes, never waits"
+#define COMPUTE_STEPS	500000
 #define WAIT_EVERY	64
 
 struct tally {
@@ -24,6 +30,7 @@ struct tally {
 };
 
 static mach_port_t device;
+static bool computes;
 
 /* CPU time of this task's living threads, microseconds. */
 static uint64_t cpu_time_us(void)
@@ -59,6 +66,13 @@ static bool ask_null(void)
 	       written == 8;
 }
 
+static bool compute(void)
+{
+	for (unsigned i = 0; i < COMPUTE_STEPS; i++)
+		__asm__ volatile("");
+	return true;
+}
+
 static bool use_page(void)
 {
 	vm_address_t page = 0;
@@ -70,7 +84,7 @@ static bool use_page(void)
 static void request(struct tally *tally)
 {
 	uint64_t start = clock_uptime_us(), time;
-	bool null_served = ask_null(), page_served = use_page();
+	bool null_served = computes ? compute() : ask_null(), page_served = use_page();
 
 	time = clock_uptime_us() - start;
 	if (time > tally->worst_us)
@@ -78,7 +92,7 @@ static void request(struct tally *tally)
 	tally->requests++;
 	if (!null_served || !page_served)
 		tally->failures++;
-	if (tally->requests % WAIT_EVERY == 0)
+	if (!computes && tally->requests % WAIT_EVERY == 0)
 		thread_sleep(1);
 }
 
@@ -108,10 +122,15 @@ int main(int argc, char **argv)
 	struct tally all, part;
 	int option;
 
-	while ((option = getopt(argc, argv, "t:i:")) != -1) {
+	while ((option = getopt(argc, argv, "s:t:i:")) != -1) {
 		switch (option) {
 		case 't': limit_us = flood_number(argv[0], 't', optarg) * 1000; break;
 		case 'i': interval_us = flood_number(argv[0], 'i', optarg) * 1000; break;
+		case 's':
+			computes = strcmp(optarg, "cpu") == 0;
+			if (computes || strcmp(optarg, "serve") == 0)
+				break;
+			/* fallthrough */
 		default: flood_usage(argv[0], USAGE);
 		}
 	}

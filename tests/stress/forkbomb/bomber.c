@@ -66,10 +66,17 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 	send_done(done, forks, &end);
 }
 
-_Noreturn static void wait_for_the_end(void)
+#define LOOK_MS	2000	/* how often a forker looks whether its keeper still lives */
+
+static void wait_for_the_end(void)
 {
-	for (;;)
-		thread_sleep(60000);
+	mach_port_type_t type = MACH_PORT_TYPE_SEND;
+
+	while (type & MACH_PORT_TYPE_SEND) {
+		thread_sleep(LOOK_MS);
+		if (mach_port_type(mach_task_self(), REPORT_NAME, &type) == KERN_INVALID_NAME)
+			return;
+	}
 }
 
 void bomber_first(void *argument)

@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 	flood_reserve();
 	listen();
 	middle = clock_uptime_us();
-	printf("%s: %" PRIu64 " children in %" PRIu64 " ms, %" PRIu64 " had the means to say so\n",
+	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
 	       argv[0], forks > children ? forks : children, (last_heard_us - begin) / 1000,
 	       children);
 	if (keep)

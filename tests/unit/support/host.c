@@ -140,7 +140,7 @@ char *host_snapshot(void)
 		}
 	}
 	LIST_FOREACH(zone, &zone_list, all)
-		fprintf(out, "zone %s count %lu peak %lu allocs %lu\n", zone->name, (unsigned long)zone->count,
+		fprintf(out, "zone %s count %lu peak %lu allocs %lu\n", zone->name, (unsigned long)zone_count(zone),
 			(unsigned long)zone->peak, (unsigned long)zone->allocs);
 	page_count(&pages);
 	fprintf(out, "pages kernel %lu user %lu total %lu\n", (unsigned long)pages.kernel, (unsigned long)pages.user,

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of floods share: asking the console amid the noise, reading what it prints.
+
+Programs in the background print whenever they like, so a prompt says nothing: each command is
+followed by an echo of its own, and what the bystander prints is taken out of the answers.
+"""
+
+import contextlib
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import Timeout, boot  # noqa: E402
+
+DENIED = re.compile(r"denied: (\w+) in ledger (\S+): (\w+) of (\w+)")
+BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
+                       r"share (\d+)%")
+# What the console writes at the start of a line that a program then goes on with.
+CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =0-9]*(?=\[|[a-z]+: )")
+SETTLE_SECONDS = 30
+
+
+def amount(text):
+    """A number as the console prints it; "none" is no limit."""
+    if text == "none":
+        return float("inf")
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
+
+
+def read_zones(lines):
+    """{zone: elements in use}"""
+    zones = {}
+    for line in lines:
+        words = line.rsplit(None, 9)
+        if len(words) == 10 and all(word.isdigit() for word in words[1:]):
+            zones[words[0]] = int(words[2])
+    return zones
+
+
+def read_ledgers(lines):
+    """{(ledger, resource): {"used": n, "limit": n, ...}}; the sessions of programs are left out."""
+    ledgers, name = {}, None
+    for line in lines:
+        head = re.match(r" *(\S+) \(\d+\): \d+ tasks", line)
+        row = re.match(r" *(\w+) +used \S+ +limit ", line)
+        if head:
+            name = head[1]
+        elif row and name and not re.search(r"\.\d+$", name):
+            words = line.split()
+            ledgers[name, row[1]] = {key: amount(value) for key, value
+                                     in zip(words[1::2], words[2::2])}
+    return ledgers
+
+
+class Field:
+    """A machine with a quiet program to watch in the ledger `watch`, where floods are let loose."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.number = 0
+
+    # --- commands ---
+
+    def ask(self, command, timeout=60):
+        """The lines that a command prints, without those of the bystander."""
+        self.number += 1
+        mark = f"={self.number}="
+        start = len(self.machine.text)
+        self.machine.send(f"{command}; echo {mark}\n")
+        self.machine.expect(rf"(?m)^{mark}$", timeout)
+        lines = self.machine.text[start:].split("\n")
+        end = next(i for i, line in enumerate(lines) if line == mark)
+        return [line for line in lines[:end] if "bystander" not in line and "weir> " not in line
+                and mark not in line]
+
+    def audit(self):
+        return [line for line in self.ask("audit", 120) if line.startswith("audit")]
+
+    # --- what is used ---
+
+    def used(self, skip=()):
+        """{what: how much} of all zones and ledgers; skip: ledgers to leave out."""
+        found = {("zone", zone): n for zone, n in read_zones(self.ask("zones")).items()}
+        for (ledger, resource), row in read_ledgers(self.ask("ledgers")).items():
+            # The slabs that a zone keeps are no leak, and nothing that somebody uses.
+            if resource not in ("zone_map", "ram") and ledger not in skip:
+                found[ledger, resource] = row["used"]
+        return found
+
+    def floor(self, samples=8):
+        """The least of several looks: others take and give back meanwhile."""
+        least = {}
+        for _ in range(samples):
+            for what, n in self.used(("watch",)).items():
+                least[what] = min(n, least.get(what, n))
+        return least
+
+    def not_back(self, before):
+        """Waits until all is back; what is not: {what: (before, now)}."""
+        end = time.monotonic() + SETTLE_SECONDS
+        least = {}
+        while True:
+            for what, n in self.used(("watch",)).items():
+                least[what] = min(n, least.get(what, n))
+            left = {what: (before.get(what, 0), n) for what, n in least.items()
+                    if n > before.get(what, 0) + slack(what)}
+            if not left or time.monotonic() >= end:
+                return left
+
+    # --- the bystander ---
+
+    def watch(self):
+        """Starts the bystander, in a ledger with guarantees of what it uses and as much again."""
+        self.ask("ledger watch")
+        self.ask("in watch bystander -i 100 &")
+        self.machine.expect(BYSTANDER.pattern, 30)
+        rows = read_ledgers(self.ask("ledgers"))
+        words = [f"{resource}={int(row['peak']) * 2 + 4}" for (ledger, resource), row in rows.items()
+                 if ledger == "watch" and resource not in ("kmem", "ledgers", "tasks", "threads")]
+        return self.ask("guarantee watch " + " ".join(words))
+
+    def served(self, text):
+        """The bystander's lines in that part of the console: [(requests, failed, worst us)]"""
+        return [(int(m[2]), int(m[3]), int(m[4])) for m in BYSTANDER.finditer(text)]
+
+    # --- floods ---
+
+    def flood(self, command, timeout=120):
+        """Lets it loose in the background and asks the console for answers until it has ended."""
+        machine = self.machine
+        start = len(machine.text)
+        begun = time.monotonic()
+        waits = []
+        program = next(w for w in command.split() if w in ("forkbomb", "portflood", "memhog"))
+        ended = re.compile(rf"(?m)\[\d+\] {program}: (done|status -?\d+|ended without a status)$")
+        machine.send(command + " &\n")
+        while not ended.search(machine.text, start):
+            if time.monotonic() - begun > timeout:
+                raise Timeout(f"{command} has not ended in {timeout} s\n{machine.last_lines()}")
+            asked = time.monotonic()
+            self.ask("echo", timeout)
+            waits.append(time.monotonic() - asked)
+            machine.pump(0.05)
+        seconds = time.monotonic() - begun
+        # The interval of the bystander that the end fell into.
+        with contextlib.suppress(Timeout):
+            machine._mark = len(machine.text)
+            machine.expect(BYSTANDER.pattern, 10)
+        text = machine.text[start:]
+        lines = [CONSOLE_NOISE.sub("", line) for line in ended.split(text)[0].split("\n")]
+        lines = [line for line in lines
+                 if line.startswith((program + ":", "denied:", "opened ", "took "))]
+        return Flood(lines, ended.search(text)[1], self.served(text), waits, seconds)
+
+
+class Flood:
+    """What was seen of one."""
+
+    def __init__(self, lines, status, served, waits, seconds):
+        self.lines, self.status = lines, status
+        self.served, self.waits, self.seconds = served, waits, seconds
+
+    @property
+    def last(self):
+        return self.lines[-1] if self.lines else ""
+
+    def count(self):
+        """Children, ports or pages."""
+        match = re.search(r"(\d+) children|opened (\d+)|took (\d+)", "\n".join(self.lines))
+        return int(next(g for g in match.groups() if g)) if match else 0
+
+
+def slack(what):
+    """How much more than before is no leak. The console's own memory comes to be used by and by."""
+    if what[0] in ("zone", "console", "root"):
+        return 4096 if what[1] == "kmem" else 6
+    return 0
+
+
+def plausible(line, ledgers):
+    """Is the denial one that can be: all is used, of that ledger's limit? The reason if not."""
+    match = DENIED.fullmatch(line)
+    if not match:
+        return f"no denial: {line!r}"
+    resource, ledger, used, limit = match[1], match[2], amount(match[3]), amount(match[4])
+    row = ledgers.get((ledger, resource))
+    if row is None:
+        return f"there is no {resource} in a ledger {ledger}"
+    if row["limit"] != limit:
+        return f"the limit of {ledger} is {row['limit']}, not {limit}"
+    # What was wanted then is at most a stack, a table or a long message.
+    if not limit - 2 * 1024 * 1024 < used <= limit and resource in ("kmem", "zone_map", "ram"):
+        return f"{used} of {limit} is not full"
+    if resource not in ("kmem", "zone_map", "ram") and not limit - 64 < used <= limit:
+        return f"{used} of {limit} is not full"
+    return ""
+
+
+@contextlib.contextmanager
+def field(limit=300, **options):
+    """A booted machine as a Field."""
+    with boot(limit=limit, **options) as machine:
+        machine.prompt()
+        yield Field(machine)
