@@ -4,7 +4,8 @@
  *
  * A message to a kernel port is carried out in the caller's context and is never queued. A small request lies in one
  * static buffer, for the kernel is never entered twice, and what is left in it is destroyed before anything else
- * can run; a longer one is a message charged to the caller.
+ * can run; one of up to REQUEST_MAX bytes in another. A longer one is for no routine: it is read, into a message charged
+ * to the caller, destroyed and answered by MIG_BAD_ARGUMENTS.
  *
  * The common caller sends and receives in one call, with a reply port that only it uses (reply_is_direct). Then no
  * send-once right is made: the reply is written straight into the caller's buffer, nothing is charged and nothing can
@@ -57,6 +58,10 @@ static const struct krpc_subsystem *by_id[ID_SLOTS];
 static bool by_id_ready;
 
 static struct kmsg request_buffer = { .kind = KMSG_STATIC };
+/* The longest arrays in line are of 1024 integers (thread_set_state): 4 KiB, and other arguments. */
+#define REQUEST_MAX (2 * PAGE_SIZE)
+static uint8_t request_bytes[REQUEST_MAX] __attribute__((aligned(16)));
+static struct kmsg long_request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
 static uint8_t reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
 static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = reply_bytes };
 
@@ -309,11 +314,12 @@ static bool reply_reserve(struct thread *thread, const struct call *call, const 
 static struct kmsg *request_memory(struct thread *thread)
 {
 	uint32_t size = thread->msg.send_size;
+	struct kmsg *buffer = size <= KMSG_SMALL ? &request_buffer : &long_request_buffer;
 
-	if (size > KMSG_SMALL)
+	if (size > REQUEST_MAX)
 		return kmsg_alloc(size, thread->task->ledger);
-	request_buffer.size = size;
-	return &request_buffer;
+	buffer->size = size;
+	return buffer;
 }
 
 /* Reads the request; then the reply right, if one was taken, is in thread->msg. */
@@ -384,6 +390,29 @@ static int64_t request_failed(struct thread *thread, struct call *call, mach_msg
 	return error;
 }
 
+void krpc_created(struct port *port, void (*undo)(void *object))
+{
+	struct msg_state *msg = &thread_current()->msg;
+
+	assert(msg->created == NULL);
+	port_ref(port);
+	msg->created = port;
+	msg->uncreate = undo;
+}
+
+/* The reply is on its way or gone: has anybody the right to what was made? */
+static void created_settle(struct thread *thread)
+{
+	struct port *port = thread->msg.created;
+
+	if (port == NULL)
+		return;
+	thread->msg.created = NULL;
+	if (!port->dead && port->send_rights == 0)
+		thread->msg.uncreate(port->kobject);
+	port_unref(port);
+}
+
 static int64_t call_finish(struct thread *thread, struct call *call, kern_return_t code, struct krpc *krpc)
 {
 	bool good = code == KERN_SUCCESS;
@@ -411,6 +440,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 	struct krpc krpc = { .out_size = sizeof(mig_reply_header_t) };
 	mach_msg_return_t error = MACH_SEND_NO_BUFFER;
 	kern_return_t code;
+	int64_t result;
 
 	if (port->kobject_type == KOBJECT_THREAD && MACH_MSGH_BITS_REMOTE(header->msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE)
 		return exception_reply_message(thread, port, head, have);
@@ -429,5 +459,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 	code = request_run(thread, &call, port, &krpc);
 	request_done(&call);
 	port_unref(port);
-	return call_finish(thread, &call, code, &krpc);
+	result = call_finish(thread, &call, code, &krpc);
+	created_settle(thread);
+	return result;
 }

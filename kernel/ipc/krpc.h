@@ -45,6 +45,10 @@ void krpc_reply(struct thread *thread, kern_return_t code);
 /* The same with a whole reply body (48-byte head included; header and RetCode filled in here). */
 void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body, uint32_t size, bool complex);
 
+/* For routines that make an object: should its only right, in the reply, not reach the caller, undo(its kobject) is called, so that
+   a denied call has made nothing. Once in a call. */
+void krpc_created(struct port *port, void (*undo)(void *object));
+
 /* Converters for the stubs (kern/convert.c): NULL for a port of the wrong kind. */
 struct task *convert_port_to_task(struct port *port);
 struct thread *convert_port_to_thread(struct port *port);

@@ -159,8 +159,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	timeout_ms = receive_timeout(thread);
 	if (timeout_ms == 0)
 		return MACH_RCV_TIMED_OUT;
-	if (!TAILQ_EMPTY(&object->senders))
-		mqueue_offer_room(object);
+	mqueue_receiver_waits(object);
 	TAILQ_INSERT_HEAD(&object->receivers, thread, wait.link);
 	wait_begin(thread, "receive", object, receive_continue, receive_cancel, timeout_ms);
 	return KERN_BLOCKED;
@@ -238,6 +237,7 @@ void msg_abandon(struct thread *thread)
 	struct kmsg *kmsg = msg->kmsg;
 	struct port *reply = msg->reply_port;
 
+	mqueue_room_return(thread, false);
 	msg->kmsg = NULL;
 	msg->reply_port = NULL;
 	msg->reply_direct = false;

@@ -13,13 +13,17 @@
  * arrival, in a circle through two words of their wait records. Room that comes free goes to the leader in front,
  * whose ledger then goes to the end of the ring: a client's thousand threads get one client's turn. A woken sender tries
  * again from the start and may find the room taken by a newcomer: then its turn is the next one.
- * A sender that was woken and killed leaves its room unused until the next receive, which offers it again.
+ * Room is offered to senders that can run. One that is stopped or killed before it ran passes its room on
+ * (mqueue_room_return), so nobody waits for a thread that does not run. A thread that goes to sleep as a receiver lets one
+ * blocked sender try, of the port or of any member of the set: so senders get through a queue of no length too, when somebody
+ * listens.
  */
 #include "ipc/mqueue.h"
 #include "ipc/kmsg_copy.h"
 #include "ipc/portset.h"
 #include "ipc/right.h"
 #include "kern/assert.h"
+#include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "x86_64/machine.h"
@@ -68,7 +72,22 @@ static void sender_lead(struct port *port, struct thread *thread, struct thread 
 	thread->wait.word[SENDER_LEADER] = true;
 }
 
-void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
+/* Keeps the port in its set's list of members with blocked senders, or out of it. */
+static void blocked_update(struct port *port)
+{
+	struct port *set = port_set_of(port);
+	bool blocked = set != NULL && !TAILQ_EMPTY(&port->senders);
+
+	if (blocked == port->is_blocked)
+		return;
+	if (blocked)
+		TAILQ_INSERT_TAIL(&set->blocked, port, blocked_link);
+	else
+		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
+	port->is_blocked = blocked;
+}
+
+static void sender_add(struct port *port, struct thread *thread, bool again)
 {
 	struct thread *leader = sender_leader(port, thread->task->ledger);
 
@@ -91,7 +110,13 @@ void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
 	TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
 }
 
-void mqueue_sender_remove(struct port *port, struct thread *thread)
+void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
+{
+	sender_add(port, thread, again);
+	blocked_update(port);
+}
+
+static void sender_remove(struct port *port, struct thread *thread)
 {
 	struct thread *next = sender_next(thread);
 
@@ -104,6 +129,12 @@ void mqueue_sender_remove(struct port *port, struct thread *thread)
 	sender_join(sender_prev(thread), next);
 }
 
+void mqueue_sender_remove(struct port *port, struct thread *thread)
+{
+	sender_remove(port, thread);
+	blocked_update(port);
+}
+
 /* The leader in front leaves; its ledger goes to the end of the ring. */
 static struct thread *sender_take(struct port *port)
 {
@@ -113,21 +144,67 @@ static struct thread *sender_take(struct port *port)
 	if (thread == NULL)
 		return NULL;
 	next = sender_next(thread);
-	mqueue_sender_remove(port, thread);
+	sender_remove(port, thread);
 	if (next != thread) {
 		TAILQ_REMOVE(&port->senders, next, wait.link);
 		TAILQ_INSERT_TAIL(&port->senders, next, wait.link);
 	}
+	blocked_update(port);
 	return thread;
+}
+
+/* Wakes blocked senders until so many that can run were woken; returns how many were not found. Those that are stopped try
+   again when they are resumed. */
+static unsigned senders_wake(struct port *port, unsigned wanted)
+{
+	struct thread *thread;
+	unsigned n = 0;
+
+	while (wanted != 0 && (thread = sender_take(port)) != NULL) {
+		thread_wake(thread, 0);
+		if (sched_runnable(thread)) {
+			port_ref(port);
+			thread->msg.room = port;
+			wanted--;
+		}
+		if (++n % WAKE_BATCH == 0)
+			machine_window();
+	}
+	return wanted;
 }
 
 void mqueue_offer_room(struct port *port)
 {
-	unsigned room = port->queued < port->qlimit ? port->qlimit - port->queued : 0;
-	struct thread *thread;
+	senders_wake(port, port->queued < port->qlimit ? port->qlimit - port->queued : 0);
+}
 
-	while (room-- != 0 && (thread = sender_take(port)) != NULL)
-		thread_wake(thread, 0);
+void mqueue_receiver_waits(struct port *object)
+{
+	struct port *port;
+
+	if (object->kobject_type != KOBJECT_PORT_SET) {
+		senders_wake(object, 1);
+		return;
+	}
+	while ((port = TAILQ_FIRST(&object->blocked)) != NULL && senders_wake(port, 1) != 0)
+		continue;
+}
+
+void mqueue_room_return(struct thread *thread, bool used)
+{
+	struct port *port = thread->msg.room;
+
+	if (port == NULL)
+		return;
+	thread->msg.room = NULL;
+	if (!used && !port->dead) {
+		struct port *set = port_set_of(port);
+
+		mqueue_offer_room(port);
+		if (!TAILQ_EMPTY(&(set != NULL ? set : port)->receivers))
+			senders_wake(port, 1);
+	}
+	port_unref(port);
 }
 
 bool mqueue_full(struct port *port)
@@ -283,7 +360,7 @@ void mqueue_changed(struct port *port, int result)
 		if (++n % WAKE_BATCH == 0)
 			machine_window();
 	}
-	while ((thread = sender_take(port)) != NULL) {
+	while (port->kobject_type != KOBJECT_PORT_SET && (thread = sender_take(port)) != NULL) {
 		thread_wake(thread, 0);
 		if (++n % WAKE_BATCH == 0)
 			machine_window();
@@ -295,6 +372,9 @@ void mqueue_set_joined(struct port *port)
 	struct port *set = port->set;
 	struct kmsg *kmsg;
 
+	blocked_update(port);
+	if (!TAILQ_EMPTY(&set->receivers))
+		senders_wake(port, 1);
 	if (TAILQ_EMPTY(&port->messages) || port->is_ready)
 		return;
 	port->is_ready = true;
@@ -306,6 +386,9 @@ void mqueue_set_joined(struct port *port)
 
 void mqueue_set_left(struct port *port)
 {
+	if (port->is_blocked)
+		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
+	port->is_blocked = false;
 	if (!port->is_ready)
 		return;
 	port->is_ready = false;

@@ -41,6 +41,10 @@ void mqueue_put_back(struct kmsg *kmsg);
 void mqueue_recall(struct kmsg *kmsg);
 /* Room came free: lets as many blocked senders try as there is room. */
 void mqueue_offer_room(struct port *port);
+/* A thread is going to wait for a message of the empty port or set: one blocked sender may try, whatever the limit. */
+void mqueue_receiver_waits(struct port *object);
+/* The thread gives the room back that it was woken for, if it was; not used: others may have it. */
+void mqueue_room_return(struct thread *thread, bool used);
 /* Blocked senders: a ring of ledgers, each with its threads in order. again: it was woken in vain, its turn comes first. */
 void mqueue_sender_add(struct port *port, struct thread *thread, bool again);
 void mqueue_sender_remove(struct port *port, struct thread *thread);

@@ -217,6 +217,8 @@ static void send_continue(struct thread *thread, int result)
 	int64_t code = msg_send(thread, true);
 
 	(void)result;
+	/* A send that failed leaves its room to others. */
+	mqueue_room_return(thread, code == MACH_MSG_SUCCESS || code == KERN_BLOCKED);
 	if (code != KERN_BLOCKED)
 		thread_set_result(thread, code);
 }

@@ -7,7 +7,7 @@
 
    A port dies when its receive right does. It is dead at once: `dead` is set, its waiting threads are told, rights to it
    count as dead wherever they are looked at. What hangs from it goes in pieces: names become dead names (space_lookup does
-   it sooner for those that are used), messages prepaid for its send-once rights and queued messages are freed. The
+   it sooner for those that are used), messages prepaid for its send-once rights and queued messages are freed, replies that the kernel owes it are no longer due. The
    receive right's reference is kept until that is done. Nothing of this needs memory.
 
    Recursion: destroying a queued message may kill further ports. A port with messages in its queue is therefore always
@@ -15,6 +15,7 @@
 #include "ipc/port.h"
 #include <stddef.h>
 #include "ipc/kmsg.h"
+#include "ipc/krpc_later.h"
 #include "ipc/mqueue.h"
 #include "ipc/name.h"
 #include "ipc/notify.h"
@@ -47,12 +48,13 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	if (type == KOBJECT_PORT_SET) {
 		TAILQ_INIT(&port->members);
 		TAILQ_INIT(&port->ready);
+		TAILQ_INIT(&port->blocked);
 	} else {
 		TAILQ_INIT(&port->messages);
 		TAILQ_INIT(&port->prepaid);
+		TAILQ_INIT(&port->senders);
 	}
 	TAILQ_INIT(&port->receivers);
-	TAILQ_INIT(&port->senders);
 	RB_INIT(&port->names);
 	return port;
 }
@@ -107,6 +109,8 @@ static bool port_dismantle(struct reap *reap)
 		kmsg_free(kmsg);
 		left--;
 	}
+	while (left != 0 && krpc_later_lose(port))
+		left--;
 	if (left == 0 || !mqueue_flush(port))
 		return false;
 	port_unref(port);

@@ -37,6 +37,8 @@ struct port {
 	bool dead : 1;
 	bool has_payload : 1;
 	bool is_ready : 1;		/* in the set's ready */
+	bool is_blocked : 1;		/* in the set's blocked */
+	bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
 	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
 	union {
 		void *kobject;		/* kernel ports: the object, NULL when it died */
@@ -61,10 +63,14 @@ struct port {
 		};
 	};
 	struct thread_queue receivers;	/* threads waiting to receive (wait.link); LIFO wake order is the set's */
-	struct thread_queue senders;	/* blocked senders (wait.link); ordered by ring of waiting ledgers */
+	union {
+		struct thread_queue senders;	/* a port: blocked senders (wait.link); ordered by ring of waiting ledgers */
+		TAILQ_HEAD(, port) blocked;	/* a port set: members with blocked senders (mqueue.c) */
+	};
 	struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
 	TAILQ_ENTRY(port) set_link;
 	TAILQ_ENTRY(port) ready_link;	/* while is_ready */
+	TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
 	struct port *no_senders;	/* send-once right to notify, or NULL */
 	struct port *port_destroyed;	/* send-once right, or NULL */
 	struct name_tree names;		/* names that hold it, keyed by space (DESIGN 6) */

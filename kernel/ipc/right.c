@@ -15,6 +15,7 @@
 #include "ipc/notify.h"
 #include "ipc/portset.h"
 #include "kern/assert.h"
+#include "kern/device.h"
 #include "kern/exception.h"
 
 struct port *right_make_send(struct port *port)
@@ -64,7 +65,11 @@ void right_uncount_send(struct port *port)
 	struct port *once = port->no_senders;
 
 	assert(port->send_rights != 0);
-	if (--port->send_rights != 0 || once == NULL)
+	if (--port->send_rights != 0)
+		return;
+	if (port->kobject_type == KOBJECT_DEVICE && !port->dead)
+		device_no_senders(port->kobject);
+	if (once == NULL)
 		return;
 	port->no_senders = NULL;
 	notify_no_senders(once, port->make_send_count);

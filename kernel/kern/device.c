@@ -7,12 +7,19 @@
    rd0 ...   boot modules as disks: read and mapped, in records of 512 bytes; never written
 
    All of them, and their ports, are made at boot and stay, so nothing here allocates but the data of out-of-line
-   reads, paid by the caller's ledger. A device is alive while its open count is not 0. Opens and closes are counted and
-   no more: a client that dies without closing leaves the device open.
+   reads, paid by the caller's ledger. A device is alive while its open count is not 0. Opens and closes are counted;
+   when the last send right to a device goes, so do all opens that were not closed.
+
+   A read that must wait makes its thread wait only when that thread receives the reply in the same call. Else
+   (device_read_request) the caller goes on, and the read is kept in the memory of its reply (ipc/krpc_later.c), with
+   the page of its data when that goes out of line: so what is kept is bounded by the caller's ledger, and serving it
+   allocates nothing. It ends with input, with the last close, or when the reply port dies.
+   Both kinds are served in the order of their coming.
    Input is consumed only when it has been delivered: a read that is denied loses nothing. */
 #include "kern/device.h"
 #include <device/device_types.h>
 #include <device/tty_status.h>
+#include <mach/mig_errors.h>
 #include "device_server.h"
 #include "ipc/krpc.h"
 #include "ipc/port.h"
@@ -73,6 +80,7 @@ static struct device *device_make(const char *name)
 	struct device *device = &devices[device_count++];
 	strlcpy(device->name, name, sizeof(device->name));
 	TAILQ_INIT(&device->readers);
+	TAILQ_INIT(&device->requests);
 	device->port = port_make_kernel(KOBJECT_DEVICE, device, &root_ledger);
 	if (!device->port)
 		machine_cannot_boot("there is no memory for the devices");
@@ -147,9 +155,12 @@ kern_return_t device_open_new(struct port *port, struct port *reply_port, dev_mo
 	return device_open(port, reply_port, mode, name, opened);
 }
 
+static void request_reply(struct krpc_later *request, kern_return_t code);
+
 /* The last close: nobody is left who could read. */
 static void readers_dismiss(struct device *device)
 {
+	struct krpc_later *request;
 	struct thread *thread;
 	unsigned count = 0;
 
@@ -159,6 +170,20 @@ static void readers_dismiss(struct device *device)
 		if (++count % WAKE_BATCH == 0)
 			machine_window();
 	}
+	while ((request = TAILQ_FIRST(&device->requests)) != NULL) {
+		TAILQ_REMOVE(&device->requests, request, link);
+		request_reply(request, D_NO_SUCH_DEVICE);
+		if (++count % WAKE_BATCH == 0)
+			machine_window();
+	}
+}
+
+void device_no_senders(struct device *device)
+{
+	if (device->open_count == 0)
+		return;
+	device->open_count = 0;
+	readers_dismiss(device);
 }
 
 kern_return_t device_close(struct device *device)
@@ -231,7 +256,7 @@ kern_return_t device_write_inband(struct device *device, struct port *reply_port
 
 /* --- reading --- */
 
-enum { WORD_WANTED, WORD_INBAND };	/* of a reader's wait record */
+enum { WORD_WANTED, WORD_INBAND, WORD_TICKET, WORD_COPY };	/* of a reader's wait record, or of a request */
 
 /* Replies of reads that had to wait, as the stubs lay them out. */
 struct reply_inband {
@@ -244,6 +269,7 @@ struct reply_outofline {
 	mach_msg_type_t type;
 	struct vm_copy *data;
 };
+_Static_assert(sizeof(struct reply_inband) <= KRPC_LATER_BODY_MAX, "kept replies");
 _Static_assert(offsetof(struct reply_inband, data) == 56, "reply of device_read_inband");
 _Static_assert(offsetof(struct reply_outofline, data) == 56, "reply of device_read");
 
@@ -263,28 +289,27 @@ static void reader_wait(struct device *device, struct thread *thread, uint32_t w
 	wait_begin(thread, "device read", device, reader_woken, reader_cancel, -1);
 	thread->wait.word[WORD_WANTED] = wanted;
 	thread->wait.word[WORD_INBAND] = inband;
+	thread->wait.word[WORD_TICKET] = device->tickets++;
 	TAILQ_INSERT_TAIL(&device->readers, thread, wait.link);
 }
 
-static void reply_inband(struct thread *thread, const char *bytes, uint32_t count)
+/* Makes the reply of a read in line; returns its size. */
+static uint32_t reply_inband(struct reply_inband *reply, const char *bytes, uint32_t count)
 {
-	struct reply_inband reply = {
+	*reply = (struct reply_inband){
 		.type = {.msgt_name = MACH_MSG_TYPE_CHAR, .msgt_size = 8, .msgt_inline = 1, .msgt_number = count},
 	};
-
-	memcpy(reply.data, bytes, count);
-	krpc_reply_data(thread, KERN_SUCCESS, &reply, offsetof(struct reply_inband, data) + ((count + 7) & ~7u), false);
+	memcpy(reply->data, bytes, count);
+	return offsetof(struct reply_inband, data) + ((count + 7) & ~7u);
 }
 
-static void reply_outofline(struct thread *thread, struct vm_copy *copy, uint32_t count)
+static struct reply_outofline reply_outofline(struct vm_copy *copy, uint32_t count)
 {
-	struct reply_outofline reply = {
+	return (struct reply_outofline){
 		.type = {.msgt_name = MACH_MSG_TYPE_BYTE, .msgt_size = 8, .msgt_longform = 1, .msgt_deallocate = 1,
 			 .msgt_number = count},
 		.data = copy,
 	};
-
-	krpc_reply_data(thread, KERN_SUCCESS, &reply, sizeof(reply), true);
 }
 
 /* In the reader's context. Another may have been quicker: then it waits again. */
@@ -313,24 +338,79 @@ static void reader_woken(struct thread *thread, int result)
 		}
 	}
 	device->chars->drop(count);
-	if (inband)
-		reply_inband(thread, bytes, count);
-	else
-		reply_outofline(thread, copy, count);
+	if (inband) {
+		struct reply_inband reply;
+		uint32_t size = reply_inband(&reply, bytes, count);
+		krpc_reply_data(thread, KERN_SUCCESS, &reply, size, false);
+	} else {
+		struct reply_outofline reply = reply_outofline(copy, count);
+		krpc_reply_data(thread, KERN_SUCCESS, &reply, sizeof(reply), true);
+	}
+}
+
+/* Nobody gets the reply any more. */
+static void request_lost(struct krpc_later *request)
+{
+	struct device *device = request->object;
+
+	TAILQ_REMOVE(&device->requests, request, link);
+	vm_copy_discard((struct vm_copy *)request->word[WORD_COPY]);
+}
+
+/* An unlinked request gets no data. */
+static void request_reply(struct krpc_later *request, kern_return_t code)
+{
+	struct reply_inband reply = {0};
+
+	vm_copy_discard((struct vm_copy *)request->word[WORD_COPY]);
+	krpc_later_reply(request, code, &reply, sizeof(reply.head), false);
+}
+
+/* Input is there, for the first request. */
+static void request_serve(struct device *device, struct krpc_later *request)
+{
+	struct vm_copy *copy = (struct vm_copy *)request->word[WORD_COPY];
+	char bytes[READ_MAX];
+	uint32_t count = device->chars->peek(bytes, request->word[WORD_WANTED]);
+
+	TAILQ_REMOVE(&device->requests, request, link);
+	device->chars->drop(count);
+	if (copy) {
+		struct reply_outofline reply = reply_outofline(copy, count);
+		vm_copy_write(copy, 0, bytes, count);
+		krpc_later_reply(request, KERN_SUCCESS, &reply, sizeof(reply), true);
+	} else {
+		struct reply_inband reply;
+		uint32_t size = reply_inband(&reply, bytes, count);
+		krpc_later_reply(request, KERN_SUCCESS, &reply, size, false);
+	}
+}
+
+/* Serves requests that input is there for, or wakes the first reader, who then takes it. */
+static void device_input(struct device *device)
+{
+	struct krpc_later *request;
+	struct thread *reader;
+	char byte;
+
+	for (unsigned count = 0; count < WAKE_BATCH; count++) {
+		request = TAILQ_FIRST(&device->requests);
+		reader = TAILQ_FIRST(&device->readers);
+		if ((!request && !reader) || device->chars->peek(&byte, 1) == 0)
+			return;
+		if (!request || (reader && reader->wait.word[WORD_TICKET] < request->word[WORD_TICKET])) {
+			TAILQ_REMOVE(&device->readers, reader, wait.link);
+			thread_wake(reader, D_SUCCESS);
+			return;
+		}
+		request_serve(device, request);
+	}
 }
 
 void device_ast(void)
 {
-	char byte;
-
-	for (unsigned i = 0; i < device_count; i++) {
-		struct device *device = &devices[i];
-		struct thread *first = TAILQ_FIRST(&device->readers);
-		if (!first || device->chars->peek(&byte, 1) == 0)
-			continue;
-		TAILQ_REMOVE(&device->readers, first, wait.link);
-		thread_wake(first, D_SUCCESS);
-	}
+	for (unsigned i = 0; i < device_count; i++)
+		device_input(&devices[i]);
 }
 
 /* What a read of a RAM disk gives: *offset in bytes, and how many. D_INVALID_RECNUM beyond its
@@ -354,11 +434,38 @@ static kern_return_t read_check(const struct device *device, int wanted)
 	return wanted > 0 ? D_SUCCESS : D_INVALID_SIZE;
 }
 
+/* The caller goes on; what the read will need is taken now. */
+static kern_return_t read_request(struct device *device, struct thread *thread, uint32_t wanted, bool inband)
+{
+	struct krpc_later *request;
+	struct vm_copy *copy = NULL;
+	kern_return_t error = KERN_SUCCESS;
+
+	if (!inband)
+		error = vm_copy_alloc(wanted, thread->task->ledger, &copy);
+	if (error == KERN_SUCCESS)
+		error = krpc_keep(thread, request_lost, &request);
+	if (error != KERN_SUCCESS) {
+		vm_copy_discard(copy);
+		return error;
+	}
+	request->object = device;
+	request->word[WORD_WANTED] = wanted;
+	request->word[WORD_TICKET] = device->tickets++;
+	request->word[WORD_COPY] = (uint64_t)copy;
+	TAILQ_INSERT_TAIL(&device->requests, request, link);
+	return MIG_NO_REPLY;
+}
+
 static kern_return_t read_later(struct device *device, dev_mode_t mode, uint32_t wanted, bool inband)
 {
+	struct thread *thread = thread_current();
+
 	if (mode & D_NOWAIT)
 		return D_WOULD_BLOCK;
-	reader_wait(device, thread_current(), wanted, inband);
+	if (!krpc_is_direct(thread))
+		return read_request(device, thread, wanted, inband);
+	reader_wait(device, thread, wanted, inband);
 	return KRPC_BLOCKED;
 }
 

@@ -5,6 +5,7 @@
 #define KERN_DEVICE_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "ipc/krpc_later.h"
 #include "kern/wait.h"
 
 struct port;
@@ -25,6 +26,8 @@ struct device {
 	uint64_t open_count;			/* 0: calls on it fail */
 	const struct device_chars *chars;	/* NULL: not a character device */
 	struct thread_queue readers;		/* blocked in a read */
+	struct krpc_later_queue requests;	/* reads whose callers do not wait */
+	uint64_t tickets;			/* numbers of the reads that wait, in their order */
 	struct vm_object *object;		/* its bytes, held for ever; NULL: it cannot be mapped */
 	struct port *pager;			/* memory object port of object */
 	uint64_t size_bytes;			/* of a RAM disk; 0: none */
@@ -38,7 +41,9 @@ void device_init(void);
 unsigned device_add_ramdisk(uint64_t physical, uint64_t size);
 /* The port that device_open asks for; no right is made. */
 struct port *device_master_port(void);
-/* From ast_handle and the idle loop: wakes readers for whom input has come. */
+/* The last send right to the device's port is gone: nobody can close it any more, so it is closed. Any context. */
+void device_no_senders(struct device *device);
+/* From ast_handle and the idle loop: serves reads for which input has come. */
 void device_ast(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include "mach_server.h"
 #include "mem/page.h"
 #include "vm/copy.h"
+#include "vm/entry.h"
 #include "x86_64/machine.h"
 
 #define ELF_SEGMENTS_MAX 64
@@ -84,6 +85,13 @@ static const char *segment_load(struct task *task, const uint8_t *image, const E
 	return NULL;
 }
 
+static bool entry_is_code(struct vm_map *map, uint64_t address)
+{
+	const struct vm_entry *entry = vm_map_lookup(map, address);
+
+	return entry != NULL && (entry->protection & VM_PROT_EXECUTE) != 0;
+}
+
 const char *elf_load(struct task *task, const uint8_t *image, uint64_t size, uint64_t *entry, bool *stack_executable)
 {
 	Elf64_Ehdr header;
@@ -107,8 +115,8 @@ const char *elf_load(struct task *task, const uint8_t *image, uint64_t size, uin
 		if (error == NULL)
 			error = segment_load(task, image, &segment);
 	}
-	if (error == NULL && vm_map_lookup(&task->map, header.e_entry) == NULL)
-		error = "its entry point lies outside its segments";
+	if (error == NULL && !entry_is_code(&task->map, header.e_entry))
+		error = "its entry point lies outside its code";
 	*entry = header.e_entry;
 	return error;
 }

@@ -2,10 +2,14 @@
 /* The host, its processor and its processor set: one of each. */
 #ifndef KERN_HOST_H
 #define KERN_HOST_H
+#include <stdint.h>
 struct port;
 struct host { struct port *port, *priv_port; };
 struct processor { struct port *port; };
-struct processor_set { struct port *port, *name_port; };
+struct processor_set {
+	struct port *port, *name_port;
+	uint8_t max_priority;		/* the most urgent that new threads may have */
+};
 
 extern struct host the_host;
 extern struct processor the_processor;

@@ -17,6 +17,7 @@
 #include "kern/version.h"
 #include "mach_host_server.h"
 #include "mem/page.h"
+#include "x86_64/clock.h"
 #include "x86_64/machine.h"
 
 struct host the_host;
@@ -147,6 +148,47 @@ kern_return_t host_set_time64(struct host *host, time_value64_t time)
 	if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1000000000)
 		return KERN_INVALID_ARGUMENT;
 	time_set(&time);
+	return KERN_SUCCESS;
+}
+
+#define NS_PER_S 1000000000ll
+#define ADJUST_MAX_S 1000000000ll
+
+/* *change NULL: it is only asked what is left. */
+static int64_t adjust(const int64_t *change)
+{
+	return change == NULL ? clock_real_adjusting_ns() : clock_real_adjust_ns(*change);
+}
+
+/* A fraction of MACH_ADJTIME_NSECS_OMIT asks without changing. */
+kern_return_t host_adjust_time64(struct host *host, time_value64_t change, time_value64_t *old)
+{
+	bool omit = change.nanoseconds == MACH_ADJTIME_NSECS_OMIT;
+	int64_t change_ns, left;
+
+	if (host == NULL)
+		return KERN_INVALID_HOST;
+	if (!omit && (change.seconds < -ADJUST_MAX_S || change.seconds > ADJUST_MAX_S ||
+		      change.nanoseconds <= -NS_PER_S || change.nanoseconds >= NS_PER_S))
+		return KERN_INVALID_ARGUMENT;
+	change_ns = omit ? 0 : change.seconds * NS_PER_S + change.nanoseconds;
+	left = adjust(omit ? NULL : &change_ns);
+	old->seconds = left / NS_PER_S;
+	old->nanoseconds = left % NS_PER_S;
+	return KERN_SUCCESS;
+}
+
+kern_return_t host_adjust_time(struct host *host, time_value_t change, time_value_t *old)
+{
+	time_value64_t wide = { .seconds = change.seconds, .nanoseconds = (int64_t)change.microseconds * 1000 }, before;
+	kern_return_t error;
+
+	/* MACH_ADJTIME_USECS_OMIT becomes MACH_ADJTIME_NSECS_OMIT. */
+	error = host_adjust_time64(host, wide, &before);
+	if (error != KERN_SUCCESS)
+		return error;
+	old->seconds = before.seconds;
+	old->microseconds = (integer_t)(before.nanoseconds / 1000);
 	return KERN_SUCCESS;
 }
 

@@ -190,6 +190,11 @@ kern_return_t ledger_notify_at(struct ledger *ledger, int resource, uint64_t mar
 
 /* -- making and terminating -- */
 
+static void ledger_uncreate(void *object)
+{
+	ledger_end(object);
+}
+
 kern_return_t ledger_create(struct ledger *parent, const char *name, struct port **child)
 {
 	struct ledger *ledger;
@@ -204,6 +209,7 @@ kern_return_t ledger_create(struct ledger *parent, const char *name, struct port
 		goto out_ledger;
 	if (parent == &root_ledger && !sched_share_create(ledger))
 		goto out_ports;
+	krpc_created(ledger->port, ledger_uncreate);
 	return right_to(ledger->port, child);
 
 out_ports:
@@ -415,6 +421,11 @@ kern_return_t task_get_ledger_control(struct host *host_priv, struct task *task,
 	return right_to(task->ledger->port, ledger);
 }
 
+static void task_uncreate(void *object)
+{
+	task_kill(object);
+}
+
 kern_return_t task_create_in_ledger(struct task *parent, struct ledger *ledger, boolean_t inherit_memory,
 				    struct port **child)
 {
@@ -427,6 +438,7 @@ kern_return_t task_create_in_ledger(struct task *parent, struct ledger *ledger, 
 	if (task == NULL)
 		return error;
 	*child = right_make_send(task->self);
+	krpc_created(*child, task_uncreate);
 	return KERN_SUCCESS;
 }
 

@@ -22,6 +22,7 @@
  * hand-off; a share is in the tree exactly when ready > 0; no thread of a dead or suspended task runs.
  */
 #include "kern/sched.h"
+#include "ipc/mqueue.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
 #include "kern/string.h"
@@ -186,12 +187,19 @@ static bool preempts(const struct thread *thread, const struct thread *current)
 	return thread->share->virtual_ns < current->share->virtual_ns;
 }
 
+/* Off the queues; if it was woken to send, others may have the room. */
+static void stop(struct thread *thread)
+{
+	thread->state = THREAD_STOPPED;
+	mqueue_room_return(thread, false);
+}
+
 void sched_ready(struct thread *thread)
 {
 	/* Stopped in the middle of a hand-off, it may have a borrowed share still, even one that is gone. */
 	thread->share = thread->home;
 	if (!sched_runnable(thread)) {
-		thread->state = THREAD_STOPPED;
+		stop(thread);
 		return;
 	}
 	thread->state = THREAD_READY;
@@ -314,7 +322,7 @@ static struct thread *choose(void)
 		handoff = NULL;
 		if (sched_runnable(thread))
 			return thread;
-		thread->state = THREAD_STOPPED;
+		stop(thread);
 	}
 	while ((share = RB_MIN(share_tree, &ready_shares)) != NULL) {
 		thread = share->queue[__builtin_ctzll(share->ready_mask)];
@@ -323,7 +331,7 @@ static struct thread *choose(void)
 			quantum_ticks = 0;
 			return thread;
 		}
-		thread->state = THREAD_STOPPED;
+		stop(thread);
 	}
 	return NULL;
 }

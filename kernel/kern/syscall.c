@@ -19,8 +19,8 @@
 #include "kern/ast.h"
 #include "kern/exception.h"
 #include "kern/host.h"
-#include "kern/printf.h"
 #include "kern/sched.h"
+#include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread_state.h"
 #include "mach_port_server.h"
@@ -32,6 +32,7 @@
 #define ARG(thread, i) syscall_argument(thread, i)
 #define NAME(thread, i) ((mach_port_name_t)ARG(thread, i))
 #define PRINT_MAX 256
+#define PRINT_PIECE 16		/* bytes between windows: a serial line is slow */
 
 bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n)
 {
@@ -104,13 +105,18 @@ static int64_t trap_mach_host_self(struct thread *thread)
 static int64_t trap_mach_print(struct thread *thread)
 {
 	char text[PRINT_MAX];
+	size_t at, length, piece;
 	kern_return_t error = copyin_string(&thread->task->map, text, ARG(thread, 0), sizeof(text));
 
 	if (error == KERN_INVALID_ARGUMENT)	/* longer: what fits */
 		text[sizeof(text) - 1] = '\0';
 	else if (error != KERN_SUCCESS)
 		return error;
-	printf("%s", text);
+	for (at = 0, length = strlen(text); at < length; at += piece) {
+		piece = length - at < PRINT_PIECE ? length - at : PRINT_PIECE;
+		console_write(text + at, piece);
+		machine_window();
+	}
 	return KERN_SUCCESS;
 }
 

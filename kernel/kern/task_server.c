@@ -5,6 +5,7 @@
 #include <mach/task_special_ports.h>
 #include "gnumach_server.h"
 #include "ipc/kmsg.h"
+#include "ipc/krpc.h"
 #include "ipc/port.h"
 #include "kern/ast.h"
 #include "kern/sched.h"
@@ -19,6 +20,11 @@
 
 #define TASK_WINDOW 64		/* threads looked at before interrupts get a window */
 
+static void task_uncreate(void *object)
+{
+	task_kill(object);
+}
+
 kern_return_t task_create(struct task *parent, boolean_t inherit_memory, struct port **child)
 {
 	struct task *task;
@@ -30,6 +36,7 @@ kern_return_t task_create(struct task *parent, boolean_t inherit_memory, struct 
 	if (task == NULL)
 		return error;
 	*child = right_make_send(task->self);
+	krpc_created(*child, task_uncreate);
 	return KERN_SUCCESS;
 }
 
@@ -45,6 +52,8 @@ kern_return_t task_suspend(struct task *task)
 {
 	if (task == NULL)
 		return KERN_INVALID_ARGUMENT;
+	if (task->suspend_count == UINT32_MAX)
+		return KERN_FAILURE;
 	task->suspend_count++;		/* its threads stop when they are chosen to run */
 	ast_set();
 	return KERN_SUCCESS;

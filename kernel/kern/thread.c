@@ -13,9 +13,11 @@
 #include "kern/thread.h"
 #include "ipc/kmsg.h"
 #include "ipc/mach_msg.h"
+#include "ipc/mqueue.h"
 #include "ipc/port.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
+#include "kern/host.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -70,6 +72,10 @@ struct thread *thread_make(struct task *task)
 	thread->state = THREAD_STOPPED;
 	thread->priority = thread->base_priority = task->priority;
 	thread->max_priority = SCHED_PRIORITY_USER < task->priority ? SCHED_PRIORITY_USER : task->priority;
+	if (thread->max_priority < the_processor_set.max_priority)
+		thread->max_priority = the_processor_set.max_priority;
+	if (thread->priority < thread->max_priority)
+		thread->priority = thread->base_priority = thread->max_priority;
 	thread->created_ns = clock_uptime_ns();
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);
 	task->thread_count++;
@@ -155,6 +161,7 @@ void thread_suspend_one(struct thread *thread)
 		return;
 	if (thread->state == THREAD_READY)
 		sched_unready(thread);
+	mqueue_room_return(thread, false);
 	if (thread == thread_current())
 		ast_set();
 }

@@ -30,9 +30,12 @@ struct msg_state {
 	int64_t send_deadline_ns, receive_deadline_ns;
 	struct kmsg *kmsg;		/* message being built or a kernel call's request */
 	struct port *receive_object;	/* port or set waited on */
+	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
 	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
 	uint32_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
 	uint32_t reply_id;
+	struct port *created;		/* kernel call: of the object that it made (a reference), see krpc_created */
+	void (*uncreate)(void *object);
 	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
 };
 

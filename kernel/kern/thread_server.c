@@ -5,6 +5,7 @@
 #include <mach/thread_info.h>
 #include <mach/thread_special_ports.h>
 #include "gnumach_server.h"
+#include "ipc/krpc.h"
 #include "ipc/port.h"
 #include "kern/ast.h"
 #include "kern/sched.h"
@@ -18,6 +19,11 @@
 #include "mach_server.h"
 #include "x86_64/machine.h"
 
+static void thread_uncreate(void *object)
+{
+	thread_kill(object);
+}
+
 kern_return_t thread_create(struct task *parent, struct port **child)
 {
 	struct thread *thread;
@@ -28,6 +34,7 @@ kern_return_t thread_create(struct task *parent, struct port **child)
 	if (thread == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	*child = right_make_send(thread->self);
+	krpc_created(*child, thread_uncreate);
 	return KERN_SUCCESS;
 }
 
@@ -59,6 +66,8 @@ kern_return_t thread_suspend(struct thread *thread)
 {
 	if (thread == NULL)
 		return KERN_INVALID_ARGUMENT;
+	if (thread->suspend_count == UINT32_MAX)
+		return KERN_FAILURE;
 	thread_suspend_one(thread);
 	return KERN_SUCCESS;
 }

@@ -117,22 +117,60 @@ static void prune(struct radix *tree, struct radix_node *node)
 	}
 }
 
-/* Roots above the old one until the key fits. */
-static bool grow(struct radix *tree, uint64_t key, const struct alloc_site *site)
+/* How many nodes the path to key lacks. O(height). */
+static unsigned nodes_missing(const struct radix *tree, uint64_t key)
 {
-	struct radix_node *node, *old;
+	const struct radix_node *node = tree->root;
+	unsigned missing = 0, height = tree->height;
 
+	if (node == NULL) {
+		for (height = 1; !height_holds(height, key);)
+			height++;
+		return height;
+	}
+	for (; !height_holds(height, key); height++)
+		missing++;
+	/* A new root's slot 0 is the old tree: nothing of that is on the path. */
+	if (missing != 0)
+		return missing + height - 1;
+	while (node->level > 0) {
+		const struct radix_node *child = node->slot[slot_of(key, node->level)];
+
+		if (child == NULL)
+			return node->level;
+		node = child;
+	}
+	return 0;
+}
+
+static struct radix_node *spare_take(struct radix_node **spares, unsigned level)
+{
+	struct radix_node *node = *spares;
+
+	*spares = node->parent;
+	node->parent = NULL;
+	node->level = level;
+	return node;
+}
+
+static void spares_free(struct radix *tree, struct radix_node *spares)
+{
+	while (spares != NULL)
+		node_free(tree, spare_take(&spares, 0));
+}
+
+/* Roots above the old one until the key fits. */
+static void grow(struct radix *tree, uint64_t key, struct radix_node **spares)
+{
 	while (tree->root == NULL || !height_holds(tree->height, key)) {
+		struct radix_node *old = tree->root, *node;
 		unsigned level = tree->height;
 
-		if (tree->root == NULL) {
+		if (old == NULL) {
 			while (!height_holds(level + 1, key))
 				level++;
 		}
-		node = node_make(tree, level, site);
-		if (node == NULL)
-			return false;
-		old = tree->root;
+		node = spare_take(spares, level);
 		tree->root = node;
 		tree->height = level + 1;
 		if (old != NULL) {
@@ -140,33 +178,37 @@ static bool grow(struct radix *tree, uint64_t key, const struct alloc_site *site
 			node->full = old->full == FULL;
 		}
 	}
-	return true;
 }
 
+/* Allocating may work off what is dead, and that may take keys out of this very tree: so the tree is looked at
+   anew after each node, and nothing is linked before all are there. */
 bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site)
 {
-	struct radix_node *node, *child;
+	struct radix_node *spares = NULL, *node, *child;
 
-	if (!grow(tree, key, site)) {
-		prune(tree, NULL);
-		return false;
+	for (unsigned made = 0; made < nodes_missing(tree, key); made++) {
+		node = node_make(tree, 0, site);
+		if (node == NULL) {
+			spares_free(tree, spares);
+			return false;
+		}
+		node->parent = spares;
+		spares = node;
 	}
+	grow(tree, key, &spares);
 	node = tree->root;
 	while (node->level > 0) {
 		unsigned index = slot_of(key, node->level);
 
 		child = node->slot[index];
 		if (child == NULL) {
-			child = node_make(tree, node->level - 1, site);
-			if (child == NULL) {
-				prune(tree, node);
-				return false;
-			}
+			child = spare_take(&spares, node->level - 1);
 			node_link(node, index, child);
 		}
 		node = child;
 	}
 	node->reserved++;
+	spares_free(tree, spares);
 	return true;
 }
 

@@ -98,11 +98,16 @@ static void adopt(struct vm_object *object, uint64_t index, uint64_t frame)
 /* Makes nodes for all pages, so that adopt cannot fail. */
 static bool reserve_nodes(struct vm_object *object, uint64_t pages)
 {
+	uint64_t rounds = 0;
+
 	for (uint64_t i = 0; i < pages; i++) {
+		vm_breathe(&rounds);
 		if (vm_object_reserve(object, i))
 			continue;
-		while (i-- > 0)
+		while (i-- > 0) {
 			radix_unreserve(&object->pages, i);
+			vm_breathe(&rounds);
+		}
 		return false;
 	}
 	return true;
@@ -120,7 +125,7 @@ struct vm_object *vm_object_contiguous(struct ledger *payer, uint64_t size, uint
 		.align = palign > PAGE_SIZE ? palign >> PAGE_SHIFT : 1,
 	};
 	struct vm_object *object;
-	uint64_t start = 0;
+	uint64_t start = 0, rounds = 0;
 
 	if (search.pages == 0 || search.first >= search.last ||
 	    search.pages > search.last - search.first)
@@ -134,14 +139,18 @@ struct vm_object *vm_object_contiguous(struct ledger *payer, uint64_t size, uint
 	}
 	if (!find_run(&search, &start)) {
 		give_back(&search, 0);
-		for (uint64_t i = 0; i < search.pages; i++)
+		for (uint64_t i = 0; i < search.pages; i++) {
 			radix_unreserve(&object->pages, i);
+			vm_breathe(&rounds);
+		}
 		vm_object_release(object);
 		return NULL;
 	}
 	give_back(&search, start);
-	for (uint64_t i = 0; i < search.pages; i++)
+	for (uint64_t i = 0; i < search.pages; i++) {
 		adopt(object, i, start + i);
+		vm_breathe(&rounds);
+	}
 	*physical = start << PAGE_SHIFT;
 	return object;
 }

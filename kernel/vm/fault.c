@@ -47,6 +47,7 @@ static kern_return_t fault_map_seen(struct fault *fault)
 static void fault_unmap_others(struct fault *fault, struct vm_object *object, uint64_t index)
 {
 	struct vm_entry *other;
+	uint64_t rounds = 0;
 
 	LIST_FOREACH (other, &object->entries, object_link) {
 		uint64_t first = other->offset >> PAGE_SHIFT;
@@ -57,6 +58,7 @@ static void fault_unmap_others(struct fault *fault, struct vm_object *object, ui
 
 			pmap_remove(&other->map->pmap, at, at + PAGE_SIZE);
 		}
+		vm_breathe(&rounds);
 	}
 }
 

@@ -184,6 +184,12 @@ static void object_free(struct vm_object *object)
 	assert(LIST_EMPTY(&object->entries) && LIST_EMPTY(&object->shadows));
 	if (object->name_port != NULL)
 		vm_name_port_destroy(object->name_port);
+	object->name_port = NULL;
+	/* The reap list still leads here; all but the structure is gone. */
+	if (object->merge_due) {
+		object->gone = true;
+		return;
+	}
 	zone_free(&vm_object_zone, object, object->payer);
 }
 
@@ -211,14 +217,40 @@ struct vm_object *vm_object_leave_shadow(struct vm_object *object)
 	return below;
 }
 
+static bool object_merge_step(struct reap *item)
+{
+	struct vm_object *object =
+		(struct vm_object *)((char *)item - __builtin_offsetof(struct vm_object, merge));
+	struct vm_object *top = LIST_FIRST(&object->shadows);
+
+	object->merge_due = false;
+	if (object->gone)
+		object_free(object);
+	else if (object->refs == 1 && top != NULL)
+		vm_object_collapse(top, UINT32_MAX);
+	return true;
+}
+
+/* Its last user but a shadow has gone: what the shadow hides would be held for nobody. */
+static void object_merge_later(struct vm_object *object)
+{
+	if (object->refs != 1 || LIST_EMPTY(&object->shadows) || object->kernel_held ||
+	    object->merge_due)
+		return;
+	object->merge_due = true;
+	reap_defer_live(&object->merge, object_merge_step);
+}
+
 void vm_object_release(struct vm_object *object)
 {
 	while (object != NULL) {
 		struct vm_object *below;
 
 		assert(object->refs > 0);
-		if (--object->refs != 0)
+		if (--object->refs != 0) {
+			object_merge_later(object);
 			return;
+		}
 		assert(!object->kernel_held);
 		below = vm_object_leave_shadow(object);
 		if (object->resident <= VM_PIECE) {

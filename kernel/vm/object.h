@@ -19,6 +19,8 @@ struct vm_object {
 	uint64_t resident;
 	uint32_t refs;    /* entries, shadows, kernel holders */
 	bool kernel_held; /* ramdisk: never freed, may be mapped by its port, its payer stays */
+	bool merge_due;   /* its `merge` is on the reap list, to merge it with its only user */
+	bool gone;        /* has ended while merge_due */
 	uint8_t pinned;   /* an allocation for it is under way: the payer must not move now */
 	struct vm_object *shadow;       /* what it is a copy of, NULL: zero fill behind */
 	uint64_t shadow_offset;         /* bytes */
@@ -26,7 +28,7 @@ struct vm_object {
 	LIST_HEAD(, vm_object) shadows; /* objects whose shadow this is */
 	LIST_ENTRY(vm_object) shadow_link;
 	struct port *name_port; /* vm_region's object name; pager port of device_map; NULL: none */
-	struct reap reap;
+	struct reap reap, merge;
 };
 #define VM_SHADOW_DEPTH_MAX 16
 

@@ -136,14 +136,15 @@ kern_return_t vm_cache_statistics(struct vm_map *map, vm_cache_statistics_data_t
 kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_address_t address,
 			    vm_size_t size, struct vm_copy **pages, mach_msg_type_number_t *count)
 {
-	uint64_t start, end;
+	uint64_t start, end, rounds = 0;
 	kern_return_t result;
 
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
 	if (map == NULL)
 		return KERN_INVALID_TASK;
-	if ((address | size) & PAGE_MASK)
+	/* The reply counts pages in 32 bits. */
+	if (((address | size) & PAGE_MASK) || size >> PAGE_SHIFT > UINT32_MAX)
 		return KERN_INVALID_ARGUMENT;
 	result = vm_range(address, size, &start, &end);
 	if (result == KERN_SUCCESS)
@@ -162,6 +163,7 @@ kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_addre
 		rpc_phys_addr_t physical = page != NULL ? page_frame(page) << PAGE_SHIFT : ~0ull;
 
 		vm_copy_write(*pages, i * sizeof(physical), &physical, sizeof(physical));
+		vm_breathe(&rounds);
 	}
 	*count = (mach_msg_type_number_t)(size >> PAGE_SHIFT);
 	return KERN_SUCCESS;

@@ -19,6 +19,7 @@
 #define GATE_SPEAKER 0x02
 #define IRQ_TIMER 0
 #define NS_PER_S 1000000000ull
+#define ADJUST_PART 200u		/* a change of 5 ms a second */
 
 #define MEASURE_COUNTS 1800u		/* 1.5 ms */
 #define MEASURE_TRIES 6
@@ -26,6 +27,9 @@
 static uint64_t tsc_base, tsc_hz;
 static uint64_t ns_per_tsc;		/* times 2^32 */
 static int64_t real_offset_ns;		/* real time minus uptime */
+/* Of a gradual change: in all, since when (uptime). */
+static int64_t adjust_ns;
+static uint64_t adjust_start_ns;
 static uint64_t boot_time_s;
 /* Alone in its page: programs map it. */
 static union {
@@ -123,9 +127,41 @@ uint64_t clock_boot_time_s(void)
 	return boot_time_s;
 }
 
+/* How much of the gradual change has happened. */
+static int64_t adjusted_ns(uint64_t uptime_ns)
+{
+	uint64_t all = adjust_ns < 0 ? -(uint64_t)adjust_ns : (uint64_t)adjust_ns;
+	uint64_t done = (uptime_ns - adjust_start_ns) / ADJUST_PART;
+
+	if (done > all)
+		done = all;
+	return adjust_ns < 0 ? -(int64_t)done : (int64_t)done;
+}
+
+static uint64_t real_at(uint64_t uptime_ns)
+{
+	return uptime_ns + real_offset_ns + adjusted_ns(uptime_ns);
+}
+
 uint64_t clock_real_ns(void)
 {
-	return clock_uptime_ns() + real_offset_ns;
+	return real_at(clock_uptime_ns());
+}
+
+int64_t clock_real_adjusting_ns(void)
+{
+	return adjust_ns - adjusted_ns(clock_uptime_ns());
+}
+
+int64_t clock_real_adjust_ns(int64_t change_ns)
+{
+	uint64_t uptime = clock_uptime_ns();
+	int64_t done = adjusted_ns(uptime), left = adjust_ns - done;
+
+	real_offset_ns += done;
+	adjust_ns = change_ns;
+	adjust_start_ns = uptime;
+	return left;
 }
 
 /* A reader takes seconds, fraction, check: so written in the reverse order. One store each, in
@@ -139,7 +175,7 @@ static void map_write64(volatile int64_t *check, volatile struct time_value64 *v
 
 static void map_update(void)
 {
-	uint64_t uptime = clock_uptime_ns(), real = uptime + real_offset_ns;
+	uint64_t uptime = clock_uptime_ns(), real = real_at(uptime);
 
 	mapped.time.check_seconds = real / NS_PER_S;
 	mapped.time.microseconds = real % NS_PER_S / 1000;
@@ -150,6 +186,7 @@ static void map_update(void)
 
 void clock_real_set_ns(uint64_t now_ns)
 {
+	adjust_ns = 0;
 	real_offset_ns = now_ns - clock_uptime_ns();
 	map_update();
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * malloc over vm_allocate. Blocks of 2^k bytes (32 to 2048) come from chunks
- * of CHUNK bytes and return to a list of their size, never to the kernel;
- * larger ones are regions of their own and go back at free. Each block is
- * preceded by a header of 16 bytes that tells its size. Memory is present when
- * malloc returns it: what cannot be had is NULL here, never an exception later.
+ * malloc over vm_allocate. Blocks of 2^k bytes (32 to 1024) are cut from pages
+ * of one size each; the page begins with its head, and an empty page goes back to
+ * the kernel unless it is the only one of its size with room. Larger blocks are
+ * regions of their own and go back at free. Each block is preceded by a header
+ * of 16 bytes that tells its size. Memory is present when malloc returns it: what
+ * cannot be had is NULL here, never an exception later.
  */
 #include <stdlib.h>
 #include <mach.h>
 #include <mach/threads.h>
 #include <string.h>
+#include <bsd/sys/queue.h>
 
-#define CHUNK		(64 * 1024)
 #define SMALLEST_SHIFT	5
-#define SIZES		7	/* 32, 64 .. 2048 bytes, header included */
+#define SIZES		6	/* 32, 64 .. 1024 bytes, header included */
 #define LARGE_MARK	0xff
 #define SMALL_MARK	0x5a
 #define FREE_MARK	0xee
@@ -31,11 +32,18 @@ struct free_block {
 	struct free_block *next;
 };
 
+/* At the start of each page. */
+struct block_page {
+	LIST_ENTRY(block_page) link;	/* in partial[], while there is room */
+	struct free_block *free;	/* given back; blocks from `fresh` on were never given */
+	uint32_t fresh;			/* bytes */
+	uint32_t used;			/* blocks */
+};
+_Static_assert(sizeof(struct block_page) == 32, "blocks must stay aligned to 16 bytes");
+LIST_HEAD(block_pages, block_page);
+
 static struct mutex lock = MUTEX_INIT;
-static struct free_block *free_list[SIZES];
-static char *chunk_next;
-static size_t chunk_left;
-static vm_address_t chunk_touched;
+static struct block_pages partial[SIZES];
 
 static void *large_alloc(size_t size)
 {
@@ -52,41 +60,60 @@ static void *large_alloc(size_t size)
 	return header + 1;
 }
 
-/* Makes the pages up to here present; those of the chunk behind it wait until they are needed. */
-static bool touch_to(vm_address_t end)
+static bool has_room(const struct block_page *page, unsigned index)
 {
-	if (end > chunk_touched && memory_touch(chunk_touched, end - chunk_touched) != KERN_SUCCESS)
-		return false;
-	if (end > chunk_touched)
-		chunk_touched = round_page(end);
-	return true;
+	return page->free != NULL || page->fresh + (1U << (SMALLEST_SHIFT + index)) <= vm_page_size;
 }
 
-/* A new block of the size, cut from the chunk. The rest of a chunk that is too small for it is lost. */
-static struct free_block *cut(size_t bytes)
+static struct block_page *new_page(unsigned index)
 {
-	struct free_block *block;
+	vm_address_t address = 0;
+	struct block_page *page;
 
-	if (chunk_left < bytes) {
-		vm_address_t address = 0;
-
-		if (syscall_vm_allocate(mach_task_self(), &address, CHUNK, TRUE) != KERN_SUCCESS)
-			return NULL;
-		chunk_next = (char *)address;
-		chunk_left = CHUNK;
-		chunk_touched = address;
-	}
-	if (!touch_to((vm_address_t)chunk_next + bytes))
+	if (memory_allocate(&address, vm_page_size) != KERN_SUCCESS)
 		return NULL;
-	block = (struct free_block *)(void *)chunk_next;
-	chunk_next += bytes;
-	chunk_left -= bytes;
+	page = (struct block_page *)address;
+	page->fresh = sizeof *page;
+	LIST_INSERT_HEAD(&partial[index], page, link);
+	return page;
+}
+
+/* A block of a page that has room. */
+static struct free_block *take_block(struct block_page *page, unsigned index)
+{
+	struct free_block *block = page->free;
+
+	if (block != NULL) {
+		page->free = block->next;
+	} else {
+		block = (struct free_block *)(void *)((char *)page + page->fresh);
+		page->fresh += 1U << (SMALLEST_SHIFT + index);
+	}
+	page->used++;
+	if (!has_room(page, index))
+		LIST_REMOVE(page, link);
 	return block;
+}
+
+/* Returns the page if it has become empty and is to go, no longer on the list. */
+static struct block_page *put_block(struct block_page *page, struct free_block *block, unsigned index)
+{
+	if (!has_room(page, index))
+		LIST_INSERT_HEAD(&partial[index], page, link);
+	block->next = page->free;
+	page->free = block;
+	page->used--;
+	if (page->used > 0 ||
+	    (LIST_FIRST(&partial[index]) == page && LIST_NEXT(page, link) == NULL))
+		return NULL;
+	LIST_REMOVE(page, link);
+	return page;
 }
 
 void *malloc(size_t size)
 {
-	struct free_block *block;
+	struct free_block *block = NULL;
+	struct block_page *page;
 	unsigned index = 0;
 
 	if (size > (1UL << (SMALLEST_SHIFT + SIZES - 1)) - sizeof(struct header))
@@ -94,11 +121,11 @@ void *malloc(size_t size)
 	while ((1UL << (SMALLEST_SHIFT + index)) < size + sizeof(struct header))
 		index++;
 	mutex_lock(&lock);
-	block = free_list[index];
-	if (block != NULL)
-		free_list[index] = block->next;
-	else
-		block = cut(1UL << (SMALLEST_SHIFT + index));
+	page = LIST_FIRST(&partial[index]);
+	if (page == NULL)
+		page = new_page(index);
+	if (page != NULL)
+		block = take_block(page, index);
 	mutex_unlock(&lock);
 	if (block == NULL)
 		return NULL;
@@ -109,24 +136,25 @@ void *malloc(size_t size)
 
 void free(void *memory)
 {
-	struct free_block *block;
 	struct header *header;
+	struct block_page *page;
 
 	if (memory == NULL)
 		return;
 	header = (struct header *)memory - 1;
 	if (header->mark == LARGE_MARK && header->index == LARGE_MARK) {
-		vm_deallocate(mach_task_self(), (vm_address_t)header, header->bytes);
+		give_back_memory((vm_address_t)header, header->bytes);
 		return;
 	}
 	if (header->mark != SMALL_MARK || header->index >= SIZES)
 		abort();
-	block = (struct free_block *)(void *)header;
 	header->mark = FREE_MARK;
+	page = (struct block_page *)trunc_page((vm_address_t)header);
 	mutex_lock(&lock);
-	block->next = free_list[header->index];
-	free_list[header->index] = block;
+	page = put_block(page, (struct free_block *)(void *)header, header->index);
 	mutex_unlock(&lock);
+	if (page != NULL)
+		give_back_memory((vm_address_t)page, vm_page_size);
 }
 
 void *calloc(size_t count, size_t size)

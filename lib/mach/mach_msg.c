@@ -176,8 +176,10 @@ mach_msg_return_t mach_msg_server(mach_msg_demux_t demux, mach_msg_size_t max_si
 				MACH_PORT_NULL);
 		if (code == MACH_MSG_SUCCESS)
 			mach_msg_answer(demux, request, reply);
-		else if (code != MACH_RCV_TOO_LARGE && (code & ~MACH_MSG_MASK) != MACH_RCV_BODY_ERROR &&
-			 (code & ~MACH_MSG_MASK) != MACH_RCV_HEADER_ERROR)
+		else if ((code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+			/* Received all the same, without what this task cannot hold. */
+			mach_msg_destroy(request);
+		else if (code != MACH_RCV_TOO_LARGE && (code & ~MACH_MSG_MASK) != MACH_RCV_HEADER_ERROR)
 			break;
 	}
 	free(request);

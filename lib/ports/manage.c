@@ -8,6 +8,7 @@ struct pool {
 	struct port_bucket *bucket;
 	mach_msg_demux_t demuxer;
 	struct ports_manage_options options;
+	bool shared;			/* by several threads: the last to leave frees it */
 };
 
 /* A worker's memory, all made before it takes its first message. */
@@ -45,6 +46,12 @@ static bool is_about_one_message(mach_msg_return_t code)
 	code &= ~MACH_MSG_MASK;
 	return code == MACH_RCV_TOO_LARGE || code == MACH_RCV_BODY_ERROR ||
 	       code == MACH_RCV_HEADER_ERROR || code == MACH_RCV_INVALID_NOTIFY;
+}
+
+/* Was it received all the same, without what this task cannot hold? The rest of its rights and memory are ours. */
+static bool is_received_in_part(mach_msg_return_t code)
+{
+	return (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR;
 }
 
 static void serve(struct pool *pool, struct worker *worker)
@@ -121,19 +128,30 @@ static kern_return_t work(struct worker *worker, bool may_leave)
 			__atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
 		if (code == MACH_MSG_SUCCESS)
 			serve(pool, worker);
+		else if (is_received_in_part(code))
+			mach_msg_destroy(worker->request);
 		else if (code != MACH_RCV_TIMED_OUT && !is_about_one_message(code))
 			return code;
 	}
 }
 
+/* One thread fewer; the bucket and the pool may be gone afterwards. */
+static void pool_leave(struct pool *pool)
+{
+	bool shared = pool->shared;
+
+	if (__atomic_sub_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL) == 0 && shared)
+		free(pool);
+}
+
 static void worker_main(void *argument)
 {
 	struct worker *worker = argument;
-	struct port_bucket *bucket = worker->pool->bucket;
+	struct pool *pool = worker->pool;
 
 	work(worker, true);
 	worker_free(worker);
-	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
+	pool_leave(pool);
 }
 
 /* If there may be more and there is memory; otherwise those that are there go on. */
@@ -157,17 +175,18 @@ out_count:
 	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
 }
 
+/* The pool is given up, and freed when it is shared, with the last thread that leaves. */
 static kern_return_t manage(struct pool *pool)
 {
 	struct worker *worker = worker_new(pool);
-	kern_return_t code;
+	kern_return_t code = KERN_RESOURCE_SHORTAGE;
 
-	if (worker == NULL)
-		return KERN_RESOURCE_SHORTAGE;
 	__atomic_add_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL);
-	code = work(worker, false);
-	__atomic_sub_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL);
-	worker_free(worker);
+	if (worker != NULL) {
+		code = work(worker, false);
+		worker_free(worker);
+	}
+	pool_leave(pool);
 	return code;
 }
 
@@ -175,7 +194,8 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 						      mach_msg_demux_t demuxer,
 						      mach_msg_size_t max_size)
 {
-	struct pool pool = { bucket, demuxer, { .max_size = max_size, .max_workers = 1 } };
+	struct pool pool = { .bucket = bucket, .demuxer = demuxer,
+			     .options = { .max_size = max_size, .max_workers = 1 } };
 
 	return manage(&pool);
 }
@@ -184,7 +204,8 @@ kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucke
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options)
 {
-	/* Workers may outlive a failure of this thread's loop, so the record does too. */
+	/* Workers may outlive a failure of this thread's loop, so the record does too. Returns at once then: the
+	   bucket must stay until `workers` is 0. */
 	struct pool *pool = malloc(sizeof *pool);
 
 	if (pool == NULL)
@@ -192,5 +213,6 @@ kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucke
 	pool->bucket = bucket;
 	pool->demuxer = demuxer;
 	pool->options = *options;
+	pool->shared = true;
 	return manage(pool);
 }

@@ -43,10 +43,31 @@ static bool enter(struct port_bucket *bucket, struct port_info *port)
 		return false;
 	bucket->table[handle] = port;
 	bucket->free_hint = handle + 1;
+	if (bucket->top <= handle)
+		bucket->top = handle + 1;
 	bucket->count++;
 	port->class->count++;
 	port->handle = handle;
 	return true;
+}
+
+/* Halves the table as often as three quarters of it are at its end and unused. */
+static void shrink_table(struct port_bucket *bucket)
+{
+	uint32_t size = bucket->table_size;
+	struct port_info **table;
+
+	while (size > FIRST_TABLE && bucket->top <= size / 4)
+		size /= 2;
+	if (size == bucket->table_size)
+		return;
+	table = malloc(size * sizeof *table);
+	if (table == NULL)
+		return;
+	memcpy(table, bucket->table, size * sizeof *table);
+	free(bucket->table);
+	bucket->table = table;
+	bucket->table_size = size;
 }
 
 static void leave(struct port_bucket *bucket, struct port_info *port)
@@ -56,6 +77,9 @@ static void leave(struct port_bucket *bucket, struct port_info *port)
 		bucket->free_hint = port->handle;
 	bucket->count--;
 	port->class->count--;
+	while (bucket->top > 0 && bucket->table[bucket->top - 1] == NULL)
+		bucket->top--;
+	shrink_table(bucket);
 }
 
 /* The right with its place in the set and its payload. */

@@ -98,6 +98,9 @@ void event_wait(unsigned milliseconds)
 			MACH_PORT_NULL);
 	if (code == MACH_MSG_SUCCESS)
 		take_event();
+	else if ((code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+		/* Received all the same, without what we cannot hold: the reply right is ours. */
+		mach_msg_destroy(&request.head);
 	else if (code != MACH_RCV_TIMED_OUT && code != MACH_RCV_TOO_LARGE)
 		thread_sleep(1);
 }

@@ -45,7 +45,7 @@ def read_ledgers(lines):
     ledgers, name = {}, None
     for line in lines:
         head = re.match(r" *(\S+) \(\d+\): \d+ tasks", line)
-        row = re.match(r" *(\w+) +used \S+ +limit ", line)
+        row = re.fullmatch(r" *(\w+) +used \w+ +limit \w+ +peak \w+ *(?: \w+ \w+)*", line)
         if head:
             name = head[1]
         elif row and name and not re.search(r"\.\d+$", name):
@@ -73,8 +73,8 @@ class Field:
         self.machine.expect(rf"(?m)^{mark}$", timeout)
         lines = self.machine.text[start:].split("\n")
         end = next(i for i, line in enumerate(lines) if line == mark)
-        return [line for line in lines[:end] if "bystander" not in line and "weir> " not in line
-                and mark not in line]
+        return [line for line in lines[:end] if line and "bystander" not in line
+                and "weir> " not in line and mark not in line]
 
     def audit(self):
         return [line for line in self.ask("audit", 120) if line.startswith("audit")]
@@ -85,7 +85,7 @@ class Field:
         """{what: how much} of all zones and ledgers; skip: ledgers to leave out."""
         found = {("zone", zone): n for zone, n in read_zones(self.ask("zones")).items()}
         for (ledger, resource), row in read_ledgers(self.ask("ledgers")).items():
-            # The slabs that a zone keeps are no leak, and nothing that somebody uses.
+            # The slabs that a zone keeps are nothing that somebody uses.
             if resource not in ("zone_map", "ram") and ledger not in skip:
                 found[ledger, resource] = row["used"]
         return found
@@ -143,7 +143,7 @@ class Field:
             asked = time.monotonic()
             self.ask("echo", timeout)
             waits.append(time.monotonic() - asked)
-            machine.pump(0.05)
+            machine.pump(0.2)
         seconds = time.monotonic() - begun
         # The interval of the bystander that the end fell into.
         with contextlib.suppress(Timeout):

@@ -200,7 +200,7 @@ static void status(void)
 	count = DEV_STATUS_MAX;
 	is_code(device_get_status(console, 12345, values, &count), D_INVALID_OPERATION, "an unknown flavour is refused");
 	is_code(device_set_status(console, 12345, &nothing, 1), D_INVALID_OPERATION, "to be set too");
-	ok(device_set_filter(console, MACH_PORT_NULL, 0, NULL, 0) != KERN_SUCCESS, "the console takes no packet filter");
+	ok(device_set_filter(console, MACH_PORT_NULL, MACH_MSG_TYPE_COPY_SEND, 0, NULL, 0) != KERN_SUCCESS, "the console takes no packet filter");
 	is_code(device_get_status(test_thread(), DEV_GET_SIZE, values, &count), D_NO_SUCH_DEVICE, "a thread is no device");
 	close_device(console);
 }

@@ -377,7 +377,8 @@ static void undo_request(void *argument)
 	mach_port_t previous = MACH_PORT_NULL;
 
 	mach_port_request_notification(mach_task_self(), *(const mach_port_t *)argument,
-				       MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_NULL, &previous);
+				       MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_NULL,
+				       MACH_MSG_TYPE_MOVE_SEND_ONCE, &previous);
 	give_back_right(previous);
 	/* Given up, the right sends its notification. */
 	message_await(notified, 0);

@@ -171,7 +171,7 @@ static void test_name_port(void)
 	is_code(child_empty(&other, name), KERN_SUCCESS, "and tasks");
 	task_terminate(other);
 	give_back_right(other);
-	is_code(task_get_ledger_control(mach_host_self(), task, &made), KERN_INVALID_ARGUMENT,
+	is_code(task_get_ledger_control(mach_host_self(), task, &made), KERN_INVALID_HOST,
 		"the unprivileged do not get the control right");
 	is_code(task_get_ledger_control(test_host_priv(), task, &made), KERN_SUCCESS, "the privileged do");
 	is(made, ledger, "which is the one that its maker has");

@@ -544,8 +544,12 @@ static void fair_turns(void)
 	need(child_start(&child, sender_main, s,
 			 &(struct child_options){ .ledger = ledger, .before = give_send }), "a child");
 	ok(thread_await_waiting(child.thread, PATIENCE_MS), "a sender of another ledger waits behind four of ours");
-	for (int i = 0; i < 5; i++)
+	/* One turn at a time: who was woken sends before there is room for the next. */
+	for (int i = 0; i < 5; i++) {
 		msg_receive_plain(port);
+		for (unsigned n = 0; n < PATIENCE_MS && port_status(port).mps_msgcount < MACH_PORT_QLIMIT_DEFAULT; n++)
+			thread_sleep(1);
+	}
 	for (unsigned i = 0; i < 4; i++)
 		call_end(&calls[i]);
 	ok(word_await(&s->step, 1, PATIENCE_MS), "all have sent");

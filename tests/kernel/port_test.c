@@ -390,7 +390,7 @@ static void inserting(void)
 static mach_port_t request(mach_port_t name, int id, unsigned sync, mach_port_t notify, kern_return_t *code)
 {
 	mach_port_t previous = MACH_PORT_NULL, once = MACH_PORT_VALID(notify) ? port_new_once(notify) : notify;
-	kern_return_t result = mach_port_request_notification(self, name, id, sync, once, &previous);
+	kern_return_t result = mach_port_request_notification(self, name, id, sync, once, MOVE_ONCE, &previous);
 
 	if (result != KERN_SUCCESS && MACH_PORT_VALID(once))
 		is(message_await(notify, 0), MACH_NOTIFY_SEND_ONCE, "the right of a refused request is used up");
@@ -511,10 +511,11 @@ static void request_codes(void)
 	request(port, MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_DEAD, &code);
 	is_code(code, KERN_INVALID_CAPABILITY, "a dead right to notify is refused");
 	port_free(dead);
-	code = mach_port_request_notification(self, port, MACH_NOTIFY_DEAD_NAME, 0, once, &previous);
+	code = mach_port_request_notification(self, port, MACH_NOTIFY_DEAD_NAME, 0, once, MOVE_ONCE, &previous);
 	is_code(code, KERN_INVALID_CAPABILITY, "a right that has died is refused");
 	is(port_type(port), T(SEND_RECEIVE), "and nothing is registered");
-	code = mach_port_request_notification(no_task(), port, MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_NULL, &previous);
+	code = mach_port_request_notification(no_task(), port, MACH_NOTIFY_DEAD_NAME, 0, MACH_PORT_NULL, MOVE_ONCE,
+					      &previous);
 	is_code(code, KERN_INVALID_TASK, "in what is no task nothing is registered");
 	if (port_type(once) != 0)
 		port_free(once);
@@ -625,7 +626,8 @@ static void chain_of_deaths(void)
 		mach_port_t previous = 0;
 		mach_port_t once = port_new_once(i + 2 < LENGTH ? ports[i + 1] : last);
 
-		need(mach_port_request_notification(self, ports[i], MACH_NOTIFY_PORT_DESTROYED, 0, once, &previous),
+		need(mach_port_request_notification(self, ports[i], MACH_NOTIFY_PORT_DESTROYED, 0, once, MOVE_ONCE,
+						    &previous),
 		     "a chain of backups");
 	}
 	for (unsigned i = 0; i < LENGTH; i++)

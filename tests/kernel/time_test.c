@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time: the host's clocks, and how well the time-outs of waits keep theirs. RUN: in root time_test */
+/*
+ * Time: the host's clocks, and how well the time-outs of waits keep theirs.
+ * RUN: in root time_test
+ */
 #include <mach.h>
 #include <mach/threads.h>
 #include <mach/thread_switch.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mach_msg between tasks: queues, waiting, hand-over, sets, codes.
-   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/right.c kernel/ipc/name.c kernel/ipc/space.c kernel/ipc/notify.c kernel/ipc/kmsg.c kernel/ipc/port_array.c kernel/ipc/kmsg_copyin.c kernel/ipc/kmsg_copyout.c kernel/ipc/mqueue.c kernel/ipc/mach_msg.c kernel/ipc/msg_send.c kernel/ipc/krpc.c kernel/kern/exception.c */
+   SOURCES: kernel/mem/page.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/right.c kernel/ipc/name.c kernel/ipc/space.c kernel/ipc/notify.c kernel/ipc/kmsg.c kernel/ipc/port_array.c kernel/ipc/kmsg_copyin.c kernel/ipc/kmsg_copyout.c kernel/ipc/mqueue.c kernel/ipc/mach_msg.c kernel/ipc/msg_send.c kernel/ipc/krpc.c kernel/ipc/krpc_later.c kernel/kern/exception.c */
 #include "support/msg_test.h"
 
 #define COPY MACH_MSG_TYPE_COPY_SEND
@@ -246,6 +246,44 @@ static void cancelled_senders(void)
 	to_port = test_send_right(client, server, port);
 }
 
+/* Room that a woken sender does not take goes to the next, also when only a set listens. */
+static void room_passed_on(void)
+{
+	mach_port_name_t set = NONE, own = test_port(server), to_b;
+	struct port *p = test_port_of(server, own);
+	struct thread *b[4];
+
+	space_allocate(&server->task->space, MACH_PORT_RIGHT_PORT_SET, &set);
+	portset_add(test_port_of(server, set), p);
+	b[0] = test_thread(ledger_a);
+	to_b = test_send_right(b[0], server, own);
+	p->qlimit = 1;
+	for (unsigned i = 0; i < 4; i++) {
+		b[i] = i == 0 ? b[0] : test_thread_in(b[0]->task);
+		if (i < 3)
+			send_id(b[i], to_b, 40 + (int)i, 0);
+	}
+	ok(p->is_blocked && b[1]->state == THREAD_WAITING, "a full member of a set has blocked senders");
+	test_receive(server, &m, set, 0);
+	ok(m.h.msgh_id == 40 && b[1]->state == THREAD_READY && b[2]->state == THREAD_WAITING, "room for one wakes one");
+	ok(test_receive(server, &m, set, 0) == KERN_BLOCKED, "the set's receiver waits");
+	b[1]->wait.continuation = NULL;
+	b[1]->state = THREAD_DEAD;
+	msg_abandon(b[1]);
+	ok(b[2]->state == THREAD_READY, "the woken sender is killed: the next has its room");
+	ok(test_run(b[2]) == MACH_MSG_SUCCESS && test_run(server) == MACH_MSG_SUCCESS, "and is received");
+	p->qlimit = 0;
+	ok(send_id(b[3], to_b, 50, 0) == KERN_BLOCKED, "no queue at all, nobody listens: the sender waits");
+	b[3]->suspend_count = 1;
+	ok(test_receive(server, &m, set, 0) == KERN_BLOCKED && !p->is_blocked, "a suspended sender is let try");
+	b[3]->suspend_count = 0;
+	ok(test_run(b[3]) == MACH_MSG_SUCCESS && test_run(server) == MACH_MSG_SUCCESS, "and is received once resumed");
+	b[1]->state = b[2]->state = THREAD_RUNNING;
+	test_task_end(b[0]->task);
+	name_destroy(space_lookup(&server->task->space, own));
+	name_destroy(space_lookup(&server->task->space, set));
+}
+
 static void sets(void)
 {
 	mach_port_name_t set = NONE, p2 = test_port(server), to_p2 = test_send_right(client, server, p2);
@@ -311,6 +349,7 @@ int main(void)
 	rpc();
 	full_queue();
 	cancelled_senders();
+	room_passed_on();
 	sets();
 	space_check(&client->task->space);
 	space_check(&server->task->space);

@@ -8,12 +8,14 @@
 #include <string.h>
 #include "host.h"
 #include "ipc/kmsg.h"
+#include "ipc/krpc_later.h"
 #include "ipc/mqueue.h"
 #include "ipc/name.h"
 #include "ipc/notify.h"
 #include "ipc/portset.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
+#include "kern/device.h"
 #include "kern/exception.h"
 #include "kern/assert.h"
 #include "mem/upcalls.h"
@@ -138,6 +140,17 @@ void mqueue_offer_room(struct port *port)
 void exception_reply_lost(struct thread *thread)
 {
 	panic("no exceptions here: %p", (void *)thread);
+}
+
+void device_no_senders(struct device *device)
+{
+	panic("no devices here: %p", (void *)device);
+}
+
+bool krpc_later_lose(struct port *port)
+{
+	assert(!port->owes_later);
+	return false;
 }
 
 /* A region in transit: plain bytes, the fake's own. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "host.h"
 #include "mem/radix.h"
+#include "mem/reap.h"
 #include "mem/zone.h"
 #include "tap.h"
 
@@ -210,6 +211,65 @@ static void move(void)
 	ledger_kill(to);
 }
 
+/* -- memory that comes back in the middle of a reservation -- */
+
+static struct reap dying;
+static uint64_t dying_keys[4];
+
+static bool dying_step(struct reap *item)
+{
+	(void)item;
+	for (unsigned i = 0; i < 4; i++) {
+		if (dying_keys[i] != 0)
+			radix_remove(&tree, dying_keys[i]);
+	}
+	return true;
+}
+
+/* The tree holds `stays` and the keys, which a reap step takes out when a node for `wanted` is denied. */
+static void shrinks_meanwhile(uint64_t stays, const uint64_t *keys, uint64_t wanted, uint64_t room)
+{
+	uint64_t limit;
+
+	if (stays != 0 && radix_reserve(&tree, stays))
+		radix_insert(&tree, stays, &tree);
+	for (unsigned i = 0; i < 4; i++) {
+		dying_keys[i] = keys[i];
+		if (keys[i] != 0 && radix_reserve(&tree, keys[i]))
+			radix_insert(&tree, keys[i], &tree);
+	}
+	limit = payer->account[LEDGER_NODES].used + room;
+	ledger_limit(payer, LEDGER_NODES, limit);
+	reap_defer(&dying, dying_step);
+	ok(radix_reserve(&tree, wanted), "key %lx: a tree that shrank while the path was made", (long)wanted);
+	ok(!reap_pending(), "in the middle of it");
+	ledger_limit(payer, LEDGER_NODES, LEDGER_UNLIMITED);
+	radix_check(&tree);
+	radix_insert(&tree, wanted, &tree);
+	radix_check(&tree);
+	ok(radix_lookup(&tree, wanted) == &tree && (stays == 0 || radix_lookup(&tree, stays) == &tree),
+	   "holds what it should");
+	radix_remove(&tree, wanted);
+	if (stays != 0)
+		radix_remove(&tree, stays);
+	is_u64(tree.nodes, 0, "and nothing more");
+}
+
+static void shrinking(void)
+{
+	static const uint64_t far[4] = {0x300, 0x310, 0x320, 0x3ff}, near[4] = {1, 2, 3, 4};
+
+	for (uint64_t room = 0; room < 4; room++) {
+		if (room < 2)
+			shrinks_meanwhile(0, far, 0x500, room);
+		shrinks_meanwhile(5, far, 0x1000, room);
+		if (room < 1)
+			shrinks_meanwhile(0x20, far, 0x310 + 0x40, room);
+		if (room == 2)
+			shrinks_meanwhile(0, near, 0x700, room);
+	}
+}
+
 int main(void)
 {
 	int error;
@@ -224,6 +284,7 @@ int main(void)
 	is_u64(tree.nodes, 0, "an emptied tree has no nodes");
 	dense();
 	reservations();
+	shrinking();
 	move();
 	return tap_done();
 }

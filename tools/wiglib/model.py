@@ -54,6 +54,8 @@ IPC_TYPES = {
     "MACH_MSG_TYPE_POLYMORPHIC": (POLY, 64, "mach_port_t"),
     "polymorphic": (POLY, 64, "mach_port_t"),
 }
+BY_RECEIVER = {"MACH_MSG_TYPE_PORT_RECEIVE", "MACH_MSG_TYPE_PORT_SEND",
+               "MACH_MSG_TYPE_PORT_SEND_ONCE"}
 RECEIVED = {16: 16, 17: 17, 18: 18, 19: 17, 20: 17, 21: 18, POLY: POLY}
 INTEGER_OF_ALIGNMENT = {1: 8, 2: 1, 4: 2, 8: 11}
 BUILTIN = {
@@ -78,6 +80,7 @@ class Type:
         self.server_c_type = None
         self.intran = self.outtran = None  # (C type, function)
         self.destructor = None
+        self.by_receiver = False    # a right declared as MACH_MSG_TYPE_PORT_...
 
     def copy(self, **changes):
         new = Type.__new__(Type)
@@ -129,6 +132,9 @@ def primitive(user, server, bits, c_type):
 
 class Argument:
     def __init__(self, name, direction, type_, flags, place):
+        # Named by what the receiver gets: how the sender gives it is the caller's to say.
+        if direction in ("", "in") and type_.by_receiver:
+            type_ = type_.copy(user_name=POLY)
         self.name, self.direction, self.type, self.place = name, direction, type_, place
         self.flags = flags                    # lower case, of FLAGS
         self.dealloc_asked = False            # Dealloc[]
@@ -295,7 +301,9 @@ class Builder:
         if token in self.types:
             return self.types[token].copy()
         number, bits, c_type = ipc_type(str(token), self.place(token))
-        return primitive(number, number, bits, c_type)
+        new = primitive(number, number, bits, c_type)
+        new.by_receiver = token in BY_RECEIVER
+        return new
 
     def spec_two_ipc(self, node):
         tokens = [c.children[0] for c in node.children]

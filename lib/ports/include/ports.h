@@ -50,6 +50,7 @@ struct port_bucket {
 	struct port_info **table;		/* by handle; NULL: unused */
 	uint32_t table_size;
 	uint32_t free_hint;			/* no unused handle is smaller */
+	uint32_t top;				/* all used handles are smaller */
 	size_t count;				/* ports */
 	struct port_info *left, **left_end;	/* no-senders notifications still to be looked into */
 	/* The threads of ports_manage_port_operations_multithread. */

@@ -59,23 +59,40 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 	kern_return_t code = KERN_SUCCESS;
 	uint64_t forks = 0;
 
-	while (forks < count && (code = fork_child(bomber)) == KERN_SUCCESS)
+	while (forks < count && (code = fork_child(bomber)) == KERN_SUCCESS) {
 		forks++;
+		/* So that each child has taken all it takes before the next: the count says something. */
+		if (bomber->shape == SHAPE_WIDE)
+			thread_yield();
+	}
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
 	send_done(done, forks, &end);
 }
 
-#define LOOK_MS	2000	/* how often a forker looks whether its keeper still lives */
+#define LOOK_MS		2000		/* how often one looks whether the keeper still lives */
+#define LOOK_TURNS	20000000	/* the same for those that spin */
 
-static void wait_for_the_end(void)
+static bool keeper_lives(void)
 {
 	mach_port_type_t type = MACH_PORT_TYPE_SEND;
 
-	while (type & MACH_PORT_TYPE_SEND) {
+	if (mach_port_type(mach_task_self(), REPORT_NAME, &type) == KERN_INVALID_NAME)
+		return false;
+	return type & MACH_PORT_TYPE_SEND;
+}
+
+static void wait_for_the_end(void)
+{
+	while (keeper_lives())
 		thread_sleep(LOOK_MS);
-		if (mach_port_type(mach_task_self(), REPORT_NAME, &type) == KERN_INVALID_NAME)
-			return;
+}
+
+static void spin_until_the_end(void)
+{
+	while (keeper_lives()) {
+		for (unsigned i = 0; i < LOOK_TURNS; i++)
+			__asm__ volatile("pause");
 	}
 }
 
@@ -135,15 +152,24 @@ static void child_begin(void *argument)
 	struct bomber *bomber = argument;
 	mach_port_t done;
 
-	/* The code that a child runs writes to the stack and here; a denial ends it quietly. */
-	if (memory_touch((vm_address_t)work_page, sizeof work_page) != KERN_SUCCESS)
+	/*
+	 * The code that a child runs writes to the stack and here. One that is denied says
+	 * nothing and keeps what it has: room that it made would only be for the next one.
+	 */
+	if (memory_touch((vm_address_t)work_page, sizeof work_page) != KERN_SUCCESS) {
+		wait_for_the_end();
 		return;
+	}
 	memset(work_page, 1, sizeof work_page);
 	done = say_born(bomber->shape != SHAPE_SPIN);
-	if (done == MACH_PORT_NULL)
+	if (done == MACH_PORT_NULL) {
+		wait_for_the_end();
 		return;
-	while (bomber->shape == SHAPE_SPIN)
-		__asm__ volatile("pause");
+	}
+	if (bomber->shape == SHAPE_SPIN) {
+		spin_until_the_end();
+		return;
+	}
 	flood_reserve();
 	fork_and_tell(bomber, bomber->shape == SHAPE_TREE ? 2 : 1, done);
 	wait_for_the_end();

@@ -162,18 +162,69 @@ static void take_message(void)
 	}
 }
 
+#define PROBES	128
+
+/*
+ * Children that died without a word were denied something, and nobody can tell
+ * what. So the keeper, who needs nothing to speak, asks for tasks itself until
+ * it is denied too.
+ */
+static void ask_who_denies(void)
+{
+	struct flood_end other = { 0 };
+	task_t probes[PROBES];
+	kern_return_t code = KERN_SUCCESS;
+	unsigned count = 0;
+
+	while (count < PROBES && code == KERN_SUCCESS) {
+		code = syscall_task_create(mach_task_self(), FALSE, &probes[count]);
+		if (code == KERN_SUCCESS)
+			count++;
+	}
+	if (code != KERN_SUCCESS) {
+		flood_stopped(&other, code);
+		remember_end(&other);
+	}
+	while (count-- > 0) {
+		give_back_task(probes[count]);
+		give_back_right(probes[count]);
+	}
+}
+
+/* What a child has sent could not be received. */
+static void denied_to_keeper(mach_msg_return_t code)
+{
+	struct flood_end other = { 0 };
+
+	if (end.denied)
+		return;
+	flood_stopped(&other, code);
+	remember_end(&other);
+}
+
+static bool still_busy(void)
+{
+	/* Busy children leave each other little time to report. */
+	return forkers > 0 || (bomber.shape == SHAPE_SPIN && children < forks);
+}
+
 /* Until all forkers are done and the last children have come; those held up by a shortage may never come. */
 static void listen(void)
 {
-	for (;;) {
+	/* Of many brothers the first that is denied ends the flood: those that die make room for others. */
+	while (bomber.shape != SHAPE_WIDE || !end.denied) {
 		mach_msg_return_t code;
 
 		code = mach_msg(&request.head, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0, sizeof request,
-				bomber.report, forkers > 0 ? QUIET_MS : 200, MACH_PORT_NULL);
-		if (code == MACH_MSG_SUCCESS ||
-		    (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR ||
-		    (code & ~MACH_MSG_MASK) == MACH_RCV_HEADER_ERROR)
+				bomber.report, still_busy() ? QUIET_MS : 200, MACH_PORT_NULL);
+		if ((code & ~MACH_MSG_MASK) == MACH_RCV_HEADER_ERROR ||
+		    (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+			denied_to_keeper(code);
+		/* After a header error there is no body, and who sent it has been told. */
+		if (code == MACH_MSG_SUCCESS || (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
 			take_message();
+		else if ((code & ~MACH_MSG_MASK) == MACH_RCV_HEADER_ERROR)
+			last_heard_us = clock_uptime_us();
 		else if (code == MACH_RCV_TIMED_OUT)
 			return;
 		else if (code != MACH_RCV_TOO_LARGE) {
@@ -275,6 +326,8 @@ int main(int argc, char **argv)
 	}
 	flood_reserve();
 	listen();
+	if (!end.denied && (end.code != KERN_SUCCESS || forks > children))
+		ask_who_denies();
 	middle = clock_uptime_us();
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
 	       argv[0], forks > children ? forks : children, (last_heard_us - begin) / 1000,

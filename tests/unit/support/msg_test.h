@@ -16,7 +16,9 @@
 #include "ipc/portset.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
+#include "kern/device.h"
 #include "kern/exception.h"
+#include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 
@@ -42,6 +44,11 @@ void wait_begin(struct thread *thread, const char *what, void *object, void (*co
 	thread->wait.cancel = cancel;
 	thread->wait.deadline_ns = timeout_ms < 0 ? 0 : (uint64_t)timeout_ms;
 	thread->state = THREAD_WAITING;
+}
+
+bool sched_runnable(const struct thread *thread)
+{
+	return thread->state != THREAD_DEAD && thread->suspend_count == 0 && !thread->task->dead;
 }
 
 void thread_wake(struct thread *thread, int result)
@@ -78,6 +85,17 @@ void task_kill(struct task *task)
 		wait_cancel(thread, WAIT_KILLED);
 		thread->state = THREAD_DEAD;
 	}
+}
+
+/* Nothing runs between here and the end of a test's call. */
+void task_kill_later(struct task *task)
+{
+	task_kill(task);
+}
+
+void device_no_senders(struct device *device)
+{
+	panic("no devices here: %p", (void *)device);
 }
 
 /* Runs a woken thread; its result, or KERN_BLOCKED when it waits again. */

@@ -98,7 +98,8 @@ static kern_return_t call_mach_port_request_notification(void)
 {
 	mach_port_t previous = 0;
 	kern_return_t code = mach_port_request_notification(PORT, 0x222, MACH_NOTIFY_NO_SENDERS,
-							    1, 0x444, &previous);
+							    1, 0x444, MACH_MSG_TYPE_MOVE_SEND_ONCE,
+							    &previous);
 
 	printf("previous %#x\n", previous);
 	return code;
