@@ -148,9 +148,11 @@ $(foreach d,$(DEFS_KERNEL),$(eval $(call kernel_stub_rule,$d,$(basename $(notdir
 # <bsd/sys/queue.h> and tree.h come from libbsd-dev, <elf.h> from libc6-dev; the rest of the host's
 # headers must stay out of sight, so these get a folder of their own with what they ask for.
 HOST_HEADERS := $(GEN)/host/.made
+BSD_HEADERS = $(patsubst %/sys/tree.h,%,$(firstword \
+	$(wildcard /usr/include/bsd/sys/tree.h /usr/include/*-linux-gnu/bsd/sys/tree.h)))
 $(HOST_HEADERS): Makefile
 	$Qmkdir -p $(GEN)/host/sys $(GEN)/host/bits
-	$Qln -sfn /usr/include/bsd $(GEN)/host/bsd
+	$Qln -sfn $(BSD_HEADERS) $(GEN)/host/bsd
 	$Qln -sf /usr/include/elf.h $(GEN)/host/elf.h
 	$Qprintf '/* Empty: <bsd/sys/cdefs.h> has what is needed. */\n' > $(GEN)/host/sys/cdefs.h
 	$Qprintf '/* Empty: the auxiliary vector is not used. */\n' > $(GEN)/host/bits/auxv.h

@@ -154,25 +154,19 @@ kern_return_t host_set_time64(struct host *host, time_value64_t time)
 #define NS_PER_S 1000000000ll
 #define ADJUST_MAX_S 1000000000ll
 
-/* *change NULL: it is only asked what is left. */
-static int64_t adjust(const int64_t *change)
-{
-	return change == NULL ? clock_real_adjusting_ns() : clock_real_adjust_ns(*change);
-}
-
 /* A fraction of MACH_ADJTIME_NSECS_OMIT asks without changing. */
 kern_return_t host_adjust_time64(struct host *host, time_value64_t change, time_value64_t *old)
 {
 	bool omit = change.nanoseconds == MACH_ADJTIME_NSECS_OMIT;
-	int64_t change_ns, left;
+	int64_t left;
 
 	if (host == NULL)
 		return KERN_INVALID_HOST;
 	if (!omit && (change.seconds < -ADJUST_MAX_S || change.seconds > ADJUST_MAX_S ||
 		      change.nanoseconds <= -NS_PER_S || change.nanoseconds >= NS_PER_S))
 		return KERN_INVALID_ARGUMENT;
-	change_ns = omit ? 0 : change.seconds * NS_PER_S + change.nanoseconds;
-	left = adjust(omit ? NULL : &change_ns);
+	left = omit ? clock_real_adjusting_ns() :
+		      clock_real_adjust_ns(change.seconds * NS_PER_S + change.nanoseconds);
 	old->seconds = left / NS_PER_S;
 	old->nanoseconds = left % NS_PER_S;
 	return KERN_SUCCESS;

@@ -15,7 +15,7 @@
  *  - the root of a tree higher than 1 has more than slot 0, under the same exception;
  *  - tree->nodes is the number of nodes, each charged to tree->payer (LEDGER_NODES).
  *
- * Reserving makes the path and counts; a denial on the way takes away again what was made. All
+ * Reserving makes all nodes that the path lacks before it links the first, and counts. All
  * walks go by levels, at most RADIX_LEVELS_MAX of them; nothing recurses.
  */
 #include "mem/radix.h"

@@ -24,7 +24,7 @@
 #define DIVISOR_115200 1
 /* A byte takes 87 us at 115200 baud; a port that stays busy for longer than this many looks is
    given up. */
-#define BUSY_LOOKS 1000000
+#define BUSY_LOOKS 100000000
 
 struct serial serial_com1 = {.port = 0x3f8};
 struct serial serial_com2 = {.port = 0x2f8};
