@@ -23,6 +23,13 @@
  * the parent what is added, things and bytes, and may be denied; a charge that a guarantee covers
  * can only be denied by limits between its payer and the guaranteeing ledger, that one included.
  *
+ * A ledger's own byte limit counts what it has promised too: an uncovered charge must leave room for the
+ * unused part of its guarantees,
+ *
+ *	used[KMEM] + sum over r of max(0, guarantee[r] - used[r]) * ledger_thing_bytes[r] <= limit[KMEM],
+ *
+ * and a covered one is not weighed again: what is guaranteed is there, however full the ledger is.
+ *
  * Backing. The root's used[r] is then everything that exists or has been promised, and it is
  * compared with memory, not with hopes:
  *
@@ -127,6 +134,37 @@ static void shortage_deny(const struct ledger_shortage *shortage, const struct a
 	ledger_deny(shortage->ledger, shortage->resource, shortage->used, shortage->limit, shortage->wanted, site);
 }
 
+/* Kernel bytes that the ledger has guaranteed and not used yet. */
+static uint64_t kmem_promised(const struct ledger *ledger)
+{
+	uint64_t bytes = 0;
+
+	if (likely(ledger->guaranteed_bytes == 0))
+		return 0;
+	for (unsigned r = 0; r < LEDGER_KMEM; r++) {
+		const struct ledger_account *account = &ledger->account[r];
+
+		if (account->guarantee > account->used)
+			bytes += (account->guarantee - account->used) * ledger_thing_bytes[r];
+	}
+	return bytes;
+}
+
+/* Room for so many uncovered bytes in the ledger's own limit. */
+static bool kmem_fits(struct ledger *ledger, uint64_t bytes, struct ledger_shortage *shortage)
+{
+	const struct ledger_account *account = &ledger->account[LEDGER_KMEM];
+	uint64_t claimed;
+
+	if (bytes == 0)
+		return true;
+	claimed = account->used + kmem_promised(ledger);
+	if (likely(claimed <= account->limit && bytes <= account->limit - claimed))
+		return true;
+	*shortage = (struct ledger_shortage){ledger, LEDGER_KMEM, claimed, account->limit, bytes};
+	return false;
+}
+
 static void shortage_of_account(struct ledger_shortage *shortage, struct ledger *ledger, unsigned resource,
 				uint64_t wanted)
 {
@@ -139,7 +177,7 @@ static void shortage_of_account(struct ledger_shortage *shortage, struct ledger 
 static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, uint64_t *rooted,
 			struct ledger_shortage *shortage)
 {
-	uint64_t each = ledger_thing_bytes[resource];
+	uint64_t each = ledger_thing_bytes[resource], up;
 
 	*rooted = 0;
 	do {
@@ -147,15 +185,14 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 			shortage_of_account(shortage, ledger, resource, n);
 			return false;
 		}
-		if (each != 0 && unlikely(!account_fits(&ledger->account[LEDGER_KMEM], n * each))) {
-			shortage_of_account(shortage, ledger, LEDGER_KMEM, n * each);
+		up = account_passes_on(&ledger->account[resource], n);
+		if (unlikely(!kmem_fits(ledger, up * each, shortage)))
 			return false;
-		}
 		if (ledger->parent == NULL) {
 			*rooted = n;
 			return true;
 		}
-		n = account_passes_on(&ledger->account[resource], n);
+		n = up;
 		ledger = ledger->parent;
 	} while (n != 0);
 	return true;
@@ -165,7 +202,12 @@ void ledger_ease(struct ledger *ledger, unsigned resource)
 {
 	struct ledger_account *account = &ledger->account[resource];
 
-	account->easy = account->limit < account->watch ? account->limit : account->watch - 1;
+	uint64_t limit = account->limit;
+
+	/* Bytes that may be promised are looked at closely. */
+	if (resource == LEDGER_KMEM && limit != LEDGER_UNLIMITED)
+		limit = limit > ledger->guaranteed_bytes ? limit - ledger->guaranteed_bytes : 0;
+	account->easy = limit < account->watch ? limit : account->watch - 1;
 	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
 		account->easy = ledger_backed[resource];
 	/* Of tasks and threads the ancestors' death is looked at each time. */
@@ -278,6 +320,16 @@ static bool fail_nth(struct ledger *ledger, unsigned resource, uint64_t n, const
 	return true;
 }
 
+static void guarantee_set(struct ledger *ledger, unsigned resource, uint64_t amount)
+{
+	struct ledger_account *account = &ledger->account[resource];
+
+	ledger->guaranteed_bytes -= account->guarantee * ledger_thing_bytes[resource];
+	ledger->guaranteed_bytes += amount * ledger_thing_bytes[resource];
+	account->guarantee = account->covers = amount;
+	ledger_ease(ledger, LEDGER_KMEM);
+}
+
 int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t amount, const struct alloc_site *site)
 {
 	struct ledger_account *account = &ledger->account[resource];
@@ -289,7 +341,8 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 	for (;;) {
 		claimed = max_u64(account->used, account->guarantee);
 		n = amount > claimed ? amount - claimed : 0;
-		if (n == 0 || charge_ready(ledger->parent, resource, n, &shortage))
+		if (n == 0 || (kmem_fits(ledger, n * ledger_thing_bytes[resource], &shortage) &&
+			       charge_ready(ledger->parent, resource, n, &shortage)))
 			break;
 		if (!memory_take_back(&shortage)) {
 			shortage_deny(&shortage, site);
@@ -298,7 +351,7 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 	}
 	if (n != 0)
 		charge_commit(ledger->parent, resource, n);
-	account->guarantee = account->covers = amount;
+	guarantee_set(ledger, resource, amount);
 	return KERN_SUCCESS;
 }
 
@@ -308,7 +361,7 @@ void ledger_guarantee_lower(struct ledger *ledger, unsigned resource, uint64_t a
 	uint64_t before = max_u64(account->used, account->guarantee);
 	uint64_t after = max_u64(account->used, amount);
 
-	account->guarantee = account->covers = amount;
+	guarantee_set(ledger, resource, amount);
 	if (before != after)
 		charge_undo(ledger->parent, resource, before - after);
 	backing_trim(resource);

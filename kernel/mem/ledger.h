@@ -31,6 +31,7 @@ struct ledger_account {
 struct ledger {
 	struct ledger *parent;				/* NULL: the root */
 	struct ledger_account account[LEDGER_RESOURCES];
+	uint64_t guaranteed_bytes;			/* kernel bytes of all its guarantees */
 	uint64_t charges;				/* things charged to this very ledger, children (as ledgers) included */
 	TAILQ_HEAD(ledger_children, ledger) children;	/* those alive first, dead shells behind them */
 	uint32_t child_count;				/* those alive */

@@ -17,6 +17,7 @@ void console_drain(void);
 struct serial {
 	uint16_t port;
 	bool present;
+	bool stuck;		/* it took nothing for seconds */
 };
 extern struct serial serial_com1, serial_com2;
 void serial_init(struct serial *serial);

@@ -22,9 +22,10 @@
 #define LSR_ALL_EMPTY 0x40
 #define FIFO_SIZE 16
 #define DIVISOR_115200 1
-/* A byte takes 87 us at 115200 baud; a port that stays busy for longer than this many looks is
-   given up. */
-#define BUSY_LOOKS 100000000
+/* A byte takes 87 us at 115200 baud, and under QEMU as long as its reader leaves it waiting. A port
+   that stays busy for this many looks (seconds) is stuck: until it is ready again, what is written
+   is lost at once. */
+#define BUSY_LOOKS 10000000
 
 struct serial serial_com1 = {.port = 0x3f8};
 struct serial serial_com2 = {.port = 0x2f8};
@@ -54,9 +55,13 @@ void serial_enable_interrupt(struct serial *serial)
 
 static bool wait_for(struct serial *serial, uint8_t status)
 {
-	for (unsigned i = 0; i < BUSY_LOOKS; i++)
+	unsigned looks = serial->stuck ? 1 : BUSY_LOOKS;
+
+	serial->stuck = false;
+	for (unsigned i = 0; i < looks; i++)
 		if (inb(serial->port + LINE_STATUS) & status)
 			return true;
+	serial->stuck = true;
 	return false;
 }
 

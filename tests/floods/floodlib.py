@@ -18,8 +18,8 @@ DENIED = re.compile(r"denied: (\w+) in ledger (\S+): (\w+) of (\w+)")
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
                        r"share (\d+)%")
 # What the console writes at the start of a line that a program then goes on with.
-CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =0-9]*(?=\[|[a-z]+: )")
-SETTLE_SECONDS = 30
+CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =;0-9]*(?=\[|[a-z]+: )")
+SETTLE_SECONDS = 10
 
 
 def amount(text):
@@ -175,6 +175,8 @@ class Flood:
 
 def slack(what):
     """How much more than before is no leak. The console's own memory comes to be used by and by."""
+    if what[1] in ("task", "tasks", "thread", "threads", "ledgers"):
+        return 0
     if what[0] in ("zone", "console", "root"):
         return 4096 if what[1] == "kmem" else 6
     return 0

@@ -18,7 +18,7 @@ from harness import FULL, Tap, comment  # noqa: E402
 
 # Memory and zone map ("": as much as there is). With a small zone map a flood of small things is
 # over sooner; 48M has room enough for it to be the RAM that is used up.
-SIZES = (("128M", "16M"), ("256M", "16M"), ("48M", ""))
+SIZES = (("128M", ""), ("256M", "16M"), ("48M", ""))
 if FULL:
     SIZES = (("256M", ""), ("128M", ""), ("48M", ""), ("64M", ""), ("512M", ""), ("128M", "4M"))
 FLOODS = ("forkbomb -s wide", "forkbomb -s chain", "forkbomb -s tree", "portflood",
@@ -27,7 +27,7 @@ ROUNDS = 3 if FULL else 1
 WORST_US = 1000000         # of a bystander's request
 CONSOLE_SECONDS = 5        # of a word of the console
 # What the console and the servers do for the first time takes memory that stays.
-WARM_UP = ("forkbomb -n 20", "in root forkbomb -n 20", "portflood -n 20", "in root memhog -n 20",
+WARM_UP = ("forkbomb -n 20", "in root forkbomb -n 20", "portflood -n 300", "in root memhog -n 20",
            "memhog -n 20", "forkbomb -n 20", "in root portflood -n 20", "denials", "audit", "ps")
 
 tap = Tap(__file__)

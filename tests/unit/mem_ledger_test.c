@@ -50,15 +50,28 @@ static uint64_t model_bytes(const struct model *all, int index)
 	return bytes;
 }
 
-/* A change is right when no ledger that counts more than before counts more than its limit. */
+/* Bytes used or promised. */
+static uint64_t model_claimed(const struct model *all, int index)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned r = 0; r < LEDGER_KMEM; r++) {
+		uint64_t used = model_used(all, index, r), guarantee = all[index].guarantee[r];
+
+		bytes += (used > guarantee ? used : guarantee) * ledger_thing_bytes[r];
+	}
+	return bytes;
+}
+
+/* A change is right when no ledger that counts more, or claims more bytes, than before is beyond its limit. */
 static bool model_allows(const struct model *before, const struct model *after, unsigned r)
 {
 	for (int i = 0; i < model_count; i++) {
-		uint64_t used = model_used(after, i, r), bytes = model_bytes(after, i);
+		uint64_t used = model_used(after, i, r), bytes = model_claimed(after, i);
 
 		if (used > model_used(before, i, r) && used > after[i].limit[r])
 			return false;
-		if (bytes > model_bytes(before, i) && bytes > after[i].limit[LEDGER_KMEM])
+		if (bytes > model_claimed(before, i) && bytes > after[i].limit[LEDGER_KMEM])
 			return false;
 	}
 	return true;

@@ -160,11 +160,17 @@ static bool covered(const struct ledger *ledger, unsigned r)
 
 	for (; ledger != NULL; ledger = ledger->parent) {
 		const struct ledger_account *a = &ledger->account[r], *bytes = &ledger->account[LEDGER_KMEM];
+		uint64_t claimed = bytes->used;
 
-		if (a->used + 1 > a->limit || bytes->used + each > bytes->limit)
+		for (unsigned i = 0; i < LEDGER_KMEM; i++)
+			if (ledger->account[i].guarantee > ledger->account[i].used)
+				claimed += (ledger->account[i].guarantee - ledger->account[i].used) * ledger_thing_bytes[i];
+		if (a->used + 1 > a->limit)
 			return false;
-		if (a->used < a->guarantee)
+		if (a->used < a->guarantee)	/* its bytes too: prepaid */
 			return true;
+		if (claimed + each > bytes->limit)
+			return false;
 	}
 	return false;
 }

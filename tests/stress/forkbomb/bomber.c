@@ -70,13 +70,16 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 	send_done(done, forks, &end);
 }
 
-#define LOOK_MS		2000		/* how often one looks whether the keeper still lives */
+#define LOOK_MS		200		/* how often one looks whether the keeper still lives */
 #define LOOK_TURNS	20000000	/* the same for those that spin */
 
 static bool keeper_lives(void)
 {
 	mach_port_type_t type = MACH_PORT_TYPE_SEND;
 
+	/* Even the name of the task itself may have been denied. */
+	if (!MACH_PORT_VALID(mach_task_self()))
+		mach_task_self_ = mach_task_self_trap();
 	if (mach_port_type(mach_task_self(), REPORT_NAME, &type) == KERN_INVALID_NAME)
 		return false;
 	return type & MACH_PORT_TYPE_SEND;

@@ -116,8 +116,8 @@ static kern_return_t call_memory_object_create_proxy(void)
 	mach_port_t objects[] = { 0x777, 0x888 }, proxy = 0;
 	rpc_vm_offset_t offset[] = { 0x1000, 0x2000 }, start[] = { 0x3000 };
 	rpc_vm_size_t length[] = { 1, 2, 3 };
-	kern_return_t code = memory_object_create_proxy(PORT, 3, objects, 2, offset, 2, start, 1,
-							length, 3, &proxy);
+	kern_return_t code = memory_object_create_proxy(PORT, 3, objects, MACH_MSG_TYPE_MOVE_SEND, 2,
+							offset, 2, start, 1, length, 3, &proxy);
 
 	printf("proxy %#x\n", proxy);
 	return code;
@@ -129,7 +129,8 @@ static kern_return_t call_too_many_objects(void)
 	static rpc_vm_offset_t one[1];
 	mach_port_t proxy;
 
-	return memory_object_create_proxy(PORT, 3, objects, 1025, one, 1, one, 1, one, 1, &proxy);
+	return memory_object_create_proxy(PORT, 3, objects, MACH_MSG_TYPE_MOVE_SEND, 1025, one, 1,
+					  one, 1, one, 1, &proxy);
 }
 
 static kern_return_t call_vm_write(void)
@@ -215,7 +216,7 @@ static kern_return_t call_mach_notify_no_senders(void)
 
 static kern_return_t call_mach_notify_port_destroyed(void)
 {
-	return mach_notify_port_destroyed(PORT, 0x222);
+	return mach_notify_port_destroyed(PORT, 0x222, MACH_MSG_TYPE_MOVE_RECEIVE);
 }
 
 static kern_return_t call_mach_notify_dead_name(void)
