@@ -84,6 +84,7 @@ static void add_random(struct thread *of, uint32_t *size)
 		test_add_region(&m, size, address, (uint32_t)bytes, !is_buffer(of, address, bytes) && random_below(2));
 		break;
 	case 4:
+		has_region = true;	/* a flipped bit must not give the buffer away */
 		address = test_buffer(of) + 7000;
 		for (unsigned i = 0; i < 8; i++) {
 			name = some_name(of);
