@@ -14,8 +14,7 @@ from harness import Tap  # noqa: E402
 LEAST_PERCENT = 40
 tap = Tap(__file__)
 
-# Guest time is counted in instructions: what the host does besides does not change the shares.
-with field(mem="128M", icount=True, limit=200) as f:
+with field(mem="128M", limit=200) as f:
     machine = f.machine
     f.ask("ledger watch")
     f.ask("forkbomb -s spin -n 100 -k &")
