@@ -142,14 +142,15 @@ static void reply_once(struct kmsg *kmsg, struct port *port)
 	kmsg->bits |= MACH_MSG_TYPE_PORT_SEND_ONCE;
 }
 
-/* Queues what is in the reply buffer in the memory of kmsg (NULL: denied, the reply is lost); kmsg->remote and the remote bits
-   are set. */
+/* Queues what is in the reply buffer, remote and the remote bits included, in the memory of kmsg (NULL: denied, the reply is
+   lost). One that nobody gets is destroyed here at once: created_settle looks at the rights that are left. */
 static void reply_queue(struct kmsg *kmsg)
 {
 	uint32_t done = 0;
 
-	if (kmsg == NULL) {
+	if (kmsg == NULL || reply_buffer.remote->dead || reply_buffer.remote->kobject_type != KOBJECT_NONE) {
 		kmsg_discard(&reply_buffer);
+		kmsg_free(kmsg);
 		return;
 	}
 	kmsg->size = reply_buffer.size;

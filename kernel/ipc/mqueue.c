@@ -186,8 +186,17 @@ void mqueue_receiver_waits(struct port *object)
 		senders_wake(object, 1);
 		return;
 	}
-	while ((port = TAILQ_FIRST(&object->blocked)) != NULL && senders_wake(port, 1) != 0)
-		continue;
+	/* Members take turns; those whose senders are all stopped have left the list. */
+	while ((port = TAILQ_FIRST(&object->blocked)) != NULL) {
+		if (senders_wake(port, 1) == 0) {
+			if (port->is_blocked) {
+				TAILQ_REMOVE(&object->blocked, port, blocked_link);
+				TAILQ_INSERT_TAIL(&object->blocked, port, blocked_link);
+			}
+			return;
+		}
+		machine_window();
+	}
 }
 
 void mqueue_room_return(struct thread *thread, bool used)

@@ -217,8 +217,8 @@ static void send_continue(struct thread *thread, int result)
 	int64_t code = msg_send(thread, true);
 
 	(void)result;
-	/* A send that failed leaves its room to others. */
-	mqueue_room_return(thread, code == MACH_MSG_SUCCESS || code == KERN_BLOCKED);
+	/* A send that failed, or went elsewhere, leaves its room to others. */
+	mqueue_room_return(thread, false);
 	if (code != KERN_BLOCKED)
 		thread_set_result(thread, code);
 }
@@ -256,6 +256,8 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 		return send_no_notify(thread);
 	if (timeout_ms == 0)
 		return send_give_back(thread, MACH_SEND_TIMED_OUT);
+	/* The room it was woken for was taken by another. */
+	mqueue_room_return(thread, thread->msg.room == port);
 	mqueue_sender_add(port, thread, again);
 	wait_begin(thread, "send", port, send_continue, send_cancel, timeout_ms);
 	return KERN_BLOCKED;
@@ -286,13 +288,14 @@ int64_t msg_send(struct thread *thread, bool again)
 	struct message_head head;
 	int64_t code = head_read(thread, &head);
 	struct port *port;
-	bool once;
+	bool once, makes_once;
 
 	if (code != MACH_MSG_SUCCESS)
 		return code;
 	port = destination(thread, &head.header);
 	if (port == NULL)
 		return MACH_SEND_INVALID_DEST;
+	makes_once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE;
 	once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE;
 	/* A call is its thread's own; a blocked sender whose name has changed meanwhile may be settled by another. */
 	if (port->kobject_type != KOBJECT_NONE)
@@ -300,11 +303,13 @@ int64_t msg_send(struct thread *thread, bool again)
 						    send_give_back(thread, MACH_SEND_INTERRUPTED);
 	if (once && send_beyond_bound(thread, port))
 		return send_refused(thread, &head.header);
-	if (MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) != MACH_MSG_TYPE_MAKE_SEND_ONCE && !once && mqueue_full(port))
+	if (!makes_once && !once && mqueue_full(port))
 		return send_wait(thread, port, again);
 	/* Allocating may work off the reaper's list, and the port's death with it. */
 	port_ref(port);
 	code = send_now(thread, port, &head);
+	if (code == MACH_MSG_SUCCESS && !makes_once && !once && thread->msg.room == port)
+		mqueue_room_return(thread, true);
 	port_unref(port);
 	return code == MACH_MSG_SUCCESS ? msg_sent(thread, true) : code;
 }

@@ -321,6 +321,9 @@ static void reader_woken(struct thread *thread, int result)
 	struct vm_copy *copy = NULL;
 	char bytes[READ_MAX];
 
+	/* The last close may have come after the input that woke it. */
+	if (result == D_SUCCESS && !device_alive(device))
+		result = D_NO_SUCH_DEVICE;
 	if (result != D_SUCCESS) {
 		krpc_reply(thread, result);
 		return;

@@ -101,7 +101,7 @@ out_port:
 	port_destroy_kernel(task->self);
 out_map:
 	while (!vm_map_dismantle(&task->map))
-		continue;
+		machine_window();
 out_task:
 	zone_free(&task_zone, task, ledger);
 	return NULL;

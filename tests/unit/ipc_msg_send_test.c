@@ -284,6 +284,34 @@ static void room_passed_on(void)
 	name_destroy(space_lookup(&server->task->space, set));
 }
 
+/* A sender that was woken for room here and then sends elsewhere: the room is the next one's. */
+static void room_not_wanted(void)
+{
+	mach_port_name_t own = test_port(server), elsewhere = test_port(server), to_own, to_elsewhere;
+	struct port *p = test_port_of(server, own);
+	struct thread *b[3];
+	uint32_t size;
+
+	b[0] = test_thread(ledger_a);
+	b[1] = test_thread_in(b[0]->task);
+	b[2] = test_thread_in(b[0]->task);
+	to_own = test_send_right(b[0], server, own);
+	to_elsewhere = test_send_right(b[0], server, elsewhere);
+	p->qlimit = 1;
+	for (unsigned i = 0; i < 3; i++)
+		send_id(b[i], to_own, 60 + (int)i, 0);
+	size = test_header(&m, MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0), to_elsewhere, NONE, 70);
+	test_write(b[1], test_buffer(b[1]), &m, size);
+	test_receive(server, &m, own, 0);
+	ok(b[1]->state == THREAD_READY && b[2]->state == THREAD_WAITING, "room for one wakes one again");
+	ok(test_run(b[1]) == MACH_MSG_SUCCESS, "who sends to another port instead");
+	ok(b[2]->state == THREAD_READY, "the next has the room");
+	ok(test_run(b[2]) == MACH_MSG_SUCCESS && p->queued == 1, "and uses it");
+	test_task_end(b[0]->task);
+	name_destroy(space_lookup(&server->task->space, own));
+	name_destroy(space_lookup(&server->task->space, elsewhere));
+}
+
 static void sets(void)
 {
 	mach_port_name_t set = NONE, p2 = test_port(server), to_p2 = test_send_right(client, server, p2);
@@ -350,6 +378,7 @@ int main(void)
 	full_queue();
 	cancelled_senders();
 	room_passed_on();
+	room_not_wanted();
 	sets();
 	space_check(&client->task->space);
 	space_check(&server->task->space);

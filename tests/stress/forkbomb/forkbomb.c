@@ -17,6 +17,7 @@
 #define USAGE								\
 	"[-s wide|chain|tree|spin] [-n COUNT] [-k]\n"			\
 	"  forks until denied, or COUNT children; -k keeps them; spin: wide, busy"
+#define PATIENCE	50	/* times that nothing was heard of children who must come */
 #define QUIET_MS	3000	/* bombers that are not heard of for so long are dead or starved */
 
 struct child {
@@ -211,6 +212,8 @@ static bool still_busy(void)
 /* Until all forkers are done and the last children have come; those held up by a shortage may never come. */
 static void listen(void)
 {
+	unsigned patience = PATIENCE;
+
 	/* Of many brothers the first that is denied ends the flood: those that die make room for others. */
 	while (bomber.shape != SHAPE_WIDE || !end.denied) {
 		mach_msg_return_t code;
@@ -225,8 +228,13 @@ static void listen(void)
 			take_message();
 		else if ((code & ~MACH_MSG_MASK) == MACH_RCV_HEADER_ERROR)
 			last_heard_us = clock_uptime_us();
-		else if (code == MACH_RCV_TIMED_OUT)
-			return;
+		else if (code == MACH_RCV_TIMED_OUT) {
+			/* Silent children are dead of a denial, or only slow. */
+			if (!end.denied && forks > children)
+				ask_who_denies();
+			if (end.denied || forks <= children || patience-- == 0)
+				return;
+		}
 		else if (code != MACH_RCV_TOO_LARGE) {
 			printf("forkbomb: %s\n", mach_error_string(code));
 			return;
@@ -326,7 +334,7 @@ int main(int argc, char **argv)
 	}
 	flood_reserve();
 	listen();
-	if (!end.denied && (end.code != KERN_SUCCESS || forks > children))
+	if (!end.denied && end.code != KERN_SUCCESS)
 		ask_who_denies();
 	middle = clock_uptime_us();
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
