@@ -10,6 +10,7 @@
 #include <string.h>
 #include "command.h"
 #include "console.h"
+#include "edit.h"
 #include "job.h"
 #include "words.h"
 
@@ -115,7 +116,8 @@ void shell_printed(void)
 {
 	if (!prompted)
 		return;
-	printf(PROMPT "%s", console_typed());
+	printf(PROMPT);
+	edit_show();
 	fflush(stdout);
 }
 
