@@ -8,6 +8,8 @@
 #include "bootstrap.h"
 #include "command.h"
 #include "ledgers.h"
+#include "shell.h"
+#include "top.h"
 
 static void run_ps(int argc, char **argv)
 {
@@ -36,6 +38,16 @@ static void run_ps(int argc, char **argv)
 		       task->suspend_count > 0 ? " stopped" : "");
 	}
 	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+}
+
+static void run_top(int argc, char **argv)
+{
+	uint64_t times = UINT64_MAX;
+
+	if (argc > 1 && !command_number(argv[1], &times))
+		return;
+	top_begin();
+	shell_show_screen(top_draw, times);
 }
 
 static void run_mem(int argc, char **argv)
@@ -118,6 +130,8 @@ static void run_reboot(int argc, char **argv)
 
 const struct command system_commands[] = {
 	{ "ps", "", "tasks: ledger, names of ports, threads, memory of user and kernel", 0, 0, run_ps },
+	{ "top", "[N]", "zones, ledgers, tasks, denials, each second (N times); q leaves", 0, 1,
+	  run_top },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit },
 	{ "halt", "[STATUS]", "ends the run with this status (0)", 0, 1, run_halt },
