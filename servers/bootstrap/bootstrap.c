@@ -192,6 +192,7 @@ static bool make_ports(void)
 int main(int argc, char **argv)
 {
 	uint64_t host, device;
+	char *commands;
 
 	if (argc < 3 || !parse_number(argv[1], &host) || !parse_number(argv[2], &device)) {
 		printf("usage: bootstrap HOST-PORT DEVICE-PORT [KERNEL-COMMAND-LINE]\n");
@@ -210,7 +211,11 @@ int main(int argc, char **argv)
 	ledgers_make();
 	wait_for_null();
 	ledgers_divide();
-	shell_begin(find_script(argc, argv));
+	commands = find_script(argc, argv);
+	if (commands == NULL)
+		printf("`help` lists what there is, Ctrl-A X leaves, Ctrl-C stops what runs. "
+		       "Try: forkbomb\n");
+	shell_begin(commands);
 	for (;;) {
 		shell_continue();
 		event_wait(patience());

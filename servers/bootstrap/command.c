@@ -14,7 +14,7 @@
 #include "shell.h"
 
 static const struct command *const tables[] = {
-	program_commands, system_commands, ledger_commands,
+	program_commands, system_commands, zone_commands, ledger_commands,
 };
 #define TABLES	(sizeof tables / sizeof tables[0])
 
@@ -98,8 +98,11 @@ static void run_in(int argc, char **argv)
 
 static void run_echo(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		printf("%s%s", argv[i], i + 1 < argc ? " " : "");
+	for (int i = 1; i < argc; i++) {
+		/* Not by printf, which has a buffer's length at most for one call. */
+		fputs(argv[i], stdout);
+		fputs(i + 1 < argc ? " " : "", stdout);
+	}
 	printf("\n");
 }
 

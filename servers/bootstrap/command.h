@@ -21,6 +21,7 @@ bool command_number(const char *word, uint64_t *value);
 void command_failed(const char *what, int code);
 
 /* The tables, each ended by a command without a name. */
-extern const struct command system_commands[], ledger_commands[], program_commands[];
+extern const struct command system_commands[], zone_commands[], ledger_commands[],
+	program_commands[];
 
 #endif

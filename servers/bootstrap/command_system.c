@@ -8,6 +8,8 @@
 #include "bootstrap.h"
 #include "command.h"
 #include "ledgers.h"
+#include "shell.h"
+#include "top.h"
 
 static void run_ps(int argc, char **argv)
 {
@@ -20,47 +22,32 @@ static void run_ps(int argc, char **argv)
 		command_failed(argv[0], code);
 		return;
 	}
-	printf("%6s %-16s %-16s %7s %7s %7s %9s %9s %8s %9s\n", "ID", "NAME", "LEDGER", "THREADS",
-	       "NAMES", "ENTRIES", "VIRTUAL", "RESIDENT", "KMEM", "CPU ms");
+	printf("%6s %-16s %-16s %7s %7s %9s %9s %8s %7s %9s\n", "ID", "NAME", "LEDGER", "PORTS",
+	       "THREADS", "MEMORY", "VIRTUAL", "KERNEL", "ENTRIES", "CPU ms");
 	for (unsigned i = 0; i < count; i++) {
 		const struct weir_task_info *task = &tasks[i];
 		char ledger[LEDGER_NAME_MAX];
 
 		ledgers_name(task->ledger_id, ledger);
-		printf("%6" PRIu64 " %-16.32s %-16s %7" PRIu64 " %7" PRIu64 " %7" PRIu64 " %9" PRIu64
-		       " %9" PRIu64 " %7" PRIu64 "K %9" PRIu64 "%s\n",
-		       task->id, task->name, ledger, task->threads, task->names, task->entries,
-		       task->virtual_pages, task->resident_pages, task->kmem_bytes / 1024,
-		       task->cpu_ns / 1000000, task->suspend_count > 0 ? " stopped" : "");
+		printf("%6" PRIu64 " %-16.32s %-16s %7" PRIu64 " %7" PRIu64 " %8" PRIu64 "K %8" PRIu64
+		       "K %7" PRIu64 "K %7" PRIu64 " %9" PRIu64 "%s\n",
+		       task->id, task->name, ledger, task->names, task->threads,
+		       task->resident_pages * (PAGE_SIZE / 1024),
+		       task->virtual_pages * (PAGE_SIZE / 1024), task->kmem_bytes / 1024,
+		       task->entries, task->cpu_ns / 1000000,
+		       task->suspend_count > 0 ? " stopped" : "");
 	}
 	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
 }
 
-static void run_zones(int argc, char **argv)
+static void run_top(int argc, char **argv)
 {
-	weir_zone_info_array_t zones;
-	mach_msg_type_number_t count;
-	kern_return_t code = weir_zone_info(host_priv, &zones, &count);
-	uint64_t pages = 0;
+	uint64_t times = UINT64_MAX;
 
-	(void)argc;
-	if (code != KERN_SUCCESS) {
-		command_failed(argv[0], code);
+	if (argc > 1 && !command_number(argv[1], &times))
 		return;
-	}
-	printf("%-20s %6s %8s %8s %6s %8s %8s %9s %9s %8s\n", "ZONE", "SIZE", "USED", "FREE", "PAGES",
-	       "RESERVE", "PEAK", "ALLOCS", "FREES", "FAILURES");
-	for (unsigned i = 0; i < count; i++) {
-		const struct weir_zone_info *zone = &zones[i];
-
-		pages += zone->slabs;
-		printf("%-20.32s %6" PRIu64 " %8" PRIu64 " %8" PRIu64 " %6" PRIu64 " %8" PRIu64
-		       " %8" PRIu64 " %9" PRIu64 " %9" PRIu64 " %8" PRIu64 "\n",
-		       zone->name, zone->elem_size, zone->count, zone->free, zone->slabs,
-		       zone->reserve, zone->peak, zone->allocs, zone->frees, zone->failures);
-	}
-	printf("%u zones, %" PRIu64 " pages\n", count, pages);
-	give_back_memory((vm_address_t)zones, count * sizeof *zones);
+	top_begin();
+	shell_show_screen(top_draw, times);
 }
 
 static void run_mem(int argc, char **argv)
@@ -142,9 +129,10 @@ static void run_reboot(int argc, char **argv)
 }
 
 const struct command system_commands[] = {
-	{ "ps", "", "tasks, their ledgers and what they hold (pages)", 0, 0, run_ps },
+	{ "ps", "", "tasks: ledger, names of ports, threads, memory of user and kernel", 0, 0, run_ps },
+	{ "top", "[N]", "zones, ledgers, tasks, denials, each second (N times); q leaves", 0, 1,
+	  run_top },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem },
-	{ "zones", "", "the kernel's zones (elements)", 0, 0, run_zones },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit },
 	{ "halt", "[STATUS]", "ends the run with this status (0)", 0, 1, run_halt },
 	{ "reboot", "", "starts the machine anew", 0, 0, run_reboot },

@@ -5,7 +5,6 @@
  * they edited and echoed. Ctrl-C is looked for as they come.
  */
 #include "console.h"
-#include <ctype.h>
 #include <device/device_types.h>
 #include <device_user.h>
 #include <mach.h>
@@ -13,23 +12,18 @@
 #include <mach/threads.h>
 #include <stdio.h>
 #include "bootstrap.h"
+#include "edit.h"
 
-#define LINE_MAX	1024
 #define RING_SIZE	1024
 
 #define CTRL_C		3
-#define CTRL_U		21
-#define BACKSPACE	8
-#define DELETE		127
 
 mach_port_t console_device;
 
 static mach_port_t input_port;
 static char ring[RING_SIZE];
 static unsigned ring_first, ring_count;
-static char line[LINE_MAX];
-static unsigned line_length;
-static bool after_return, line_taken;
+static bool line_taken;
 
 #define INPUT_ID	5690
 
@@ -101,6 +95,17 @@ static void put_byte(char byte, bool *interrupted)
 	}
 }
 
+int console_key(void)
+{
+	unsigned char byte = (unsigned char)ring[ring_first];
+
+	if (ring_count == 0)
+		return -1;
+	ring_first = (ring_first + 1) % RING_SIZE;
+	ring_count--;
+	return byte;
+}
+
 void console_take_input(const mach_msg_header_t *message, bool *interrupted)
 {
 	const struct input_message *input = (const struct input_message *)message;
@@ -112,63 +117,21 @@ void console_take_input(const mach_msg_header_t *message, bool *interrupted)
 		put_byte(input->data[i], interrupted);
 }
 
-static void erase(unsigned characters)
-{
-	for (; characters > 0 && line_length > 0; characters--) {
-		line_length--;
-		printf("\b \b");
-	}
-}
-
-/* True: the line is complete. */
-static bool edit(char byte)
-{
-	bool was_return = after_return;
-
-	after_return = byte == '\r';
-	if (byte == '\n' && was_return)
-		return false;
-	if (byte == '\r' || byte == '\n')
-		return true;
-	if (byte == BACKSPACE || byte == DELETE) {
-		erase(1);
-	} else if (byte == CTRL_U) {
-		erase(line_length);
-	} else if (isprint(byte) && line_length < LINE_MAX - 1) {
-		line[line_length++] = byte;
-		putchar(byte);
-	}
-	return false;
-}
-
 char *console_line(void)
 {
 	if (line_taken)
-		line_length = 0;
+		edit_begin();
 	line_taken = false;
-	while (ring_count > 0 && !line_taken) {
-		char byte = ring[ring_first];
-
-		ring_first = (ring_first + 1) % RING_SIZE;
-		ring_count--;
-		line_taken = edit(byte);
-	}
-	if (line_taken) {
+	while (ring_count > 0 && !line_taken)
+		line_taken = edit_key((char)console_key());
+	if (line_taken)
 		putchar('\n');
-		line[line_length] = '\0';
-	}
 	fflush(stdout);
-	return line_taken ? line : NULL;
-}
-
-const char *console_typed(void)
-{
-	line[line_length] = '\0';
-	return line;
+	return line_taken ? edit_line() : NULL;
 }
 
 void console_flush(void)
 {
-	line_length = 0;
+	edit_begin();
 	line_taken = false;
 }

@@ -14,8 +14,8 @@ mach_port_t console_input_port(void);
 void console_take_input(const mach_msg_header_t *message, bool *interrupted);
 /* Edits and echoes what was typed; a whole line if there is one, until the next call. NULL: not yet. */
 char *console_line(void);
-/* What has been typed of the next line so far. */
-const char *console_typed(void);
+/* The next byte that was typed, for a command that listens to keys; -1: none. */
+int console_key(void);
 /* Forgets what was typed. */
 void console_flush(void);
 

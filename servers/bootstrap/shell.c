@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shell is busy while it waits for a job, a time or all background jobs;
+ * The shell is busy while it waits for a job, a time or all background jobs, or shows a screen;
  * otherwise it takes the next boot command, and when there is none a line.
  */
 #include "shell.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 #include "command.h"
 #include "console.h"
+#include "edit.h"
 #include "job.h"
 #include "words.h"
 
@@ -22,6 +23,11 @@ static bool prompted;
 static uint32_t awaited_job;	/* 0: none */
 static uint64_t awaited_us;	/* 0: none */
 static bool awaiting_background;
+
+static void (*screen)(void);	/* drawn each second; NULL: none */
+static uint64_t screen_left;	/* how often yet */
+static uint64_t screen_due_us;
+#define SCREEN_US	1000000
 
 void shell_begin(char *commands)
 {
@@ -43,25 +49,56 @@ void shell_wait_for_background(void)
 	awaiting_background = true;
 }
 
+void shell_show_screen(void (*draw)(void), uint64_t times)
+{
+	screen = draw;
+	screen_left = times;
+	screen_due_us = 0;
+}
+
+/* Looks whether `q` was typed, draws when it is time to. */
+static void watch_screen(void)
+{
+	int key;
+
+	while ((key = console_key()) >= 0) {
+		if (key == 'q' || key == 'Q')
+			screen_left = 0;
+	}
+	if (screen_left > 0 && clock_uptime_us() < screen_due_us)
+		return;
+	if (screen_left == 0) {
+		screen = NULL;
+		return;
+	}
+	screen();
+	if (--screen_left == 0)
+		screen = NULL;
+	/* From its end: what takes long to draw leaves time for other things too. */
+	screen_due_us = clock_uptime_us() + SCREEN_US;
+}
+
 static bool busy(void)
 {
+	if (screen != NULL)
+		watch_screen();
 	if (awaited_job != 0 && !job_is_alive(awaited_job))
 		awaited_job = 0;
 	if (awaited_us != 0 && clock_uptime_us() >= awaited_us)
 		awaited_us = 0;
 	if (awaiting_background && job_count_background() == 0)
 		awaiting_background = false;
-	return awaited_job != 0 || awaited_us != 0 || awaiting_background;
+	return awaited_job != 0 || awaited_us != 0 || awaiting_background || screen != NULL;
 }
 
 unsigned shell_patience(void)
 {
-	uint64_t now;
+	uint64_t until = screen != NULL ? screen_due_us : awaited_us, now;
 
-	if (awaited_us == 0)
+	if (until == 0)
 		return 0;
 	now = clock_uptime_us();
-	return now < awaited_us ? (unsigned)((awaited_us - now + 999) / 1000) : 1;
+	return now < until ? (unsigned)((until - now + 999) / 1000) : 1;
 }
 
 static void carry_out(char *command)
@@ -115,7 +152,8 @@ void shell_printed(void)
 {
 	if (!prompted)
 		return;
-	printf(PROMPT "%s", console_typed());
+	printf(PROMPT);
+	edit_show();
 	fflush(stdout);
 }
 
@@ -137,5 +175,6 @@ void shell_interrupt(void)
 	}
 	awaited_us = 0;
 	awaiting_background = false;
+	screen = NULL;
 	typed = NULL;
 }
