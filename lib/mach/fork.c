@@ -4,6 +4,7 @@
  * static: the child runs on its own copy of them, so one of each is enough for
  * any number of children.
  */
+#include <ledger_user.h>
 #include <mach.h>
 #include <mach/machine/thread_status.h>
 #include <mach/program.h>
@@ -27,10 +28,14 @@ _Noreturn static void child_begin(void (*function)(void *), void *argument)
 	}
 }
 
-static kern_return_t create_task(task_t *child)
+/* ledger: who pays for it; MACH_PORT_NULL: our own. */
+static kern_return_t create_task(mach_port_t ledger, task_t *child)
 {
-	kern_return_t code = syscall_task_create(mach_task_self(), TRUE, child);
+	kern_return_t code;
 
+	if (ledger != MACH_PORT_NULL)
+		return task_create_in_ledger(mach_task_self(), ledger, TRUE, child);
+	code = syscall_task_create(mach_task_self(), TRUE, child);
 	return code == MACH_SEND_INTERRUPTED ? task_create(mach_task_self(), TRUE, child) : code;
 }
 
@@ -51,6 +56,13 @@ static kern_return_t own_stack_again(void)
 kern_return_t program_fork(void (*function)(void *), void *argument,
 			   kern_return_t (*before)(task_t child, void *argument), task_t *child)
 {
+	return program_fork_in(MACH_PORT_NULL, function, argument, before, child);
+}
+
+kern_return_t program_fork_in(mach_port_t ledger, void (*function)(void *), void *argument,
+			      kern_return_t (*before)(task_t child, void *argument),
+			      task_t *child)
+{
 	struct i386_thread_state state = {
 		.rdi = (uint64_t)(uintptr_t)function,
 		.rsi = (uint64_t)(uintptr_t)argument,
@@ -58,7 +70,7 @@ kern_return_t program_fork(void (*function)(void *), void *argument,
 		.ursp = (uint64_t)(uintptr_t)(stack + sizeof stack) - 8,
 	};
 	thread_t thread = MACH_PORT_NULL;
-	kern_return_t code = create_task(child);
+	kern_return_t code = create_task(ledger, child);
 
 	if (code != KERN_SUCCESS)
 		return code;

@@ -7,6 +7,8 @@
 #include <mach/thread_switch.h>
 #include <stdlib.h>
 
+static mach_port_t host_self;
+
 void thread_adopt(struct thread *thread)
 {
 	struct i386_fsgs_base_state bases = { .fs_base = (uint64_t)(uintptr_t)thread };
@@ -15,6 +17,8 @@ void thread_adopt(struct thread *thread)
 	thread->reply_port = MACH_PORT_NULL;
 	thread->port = MACH_PORT_NULL;
 	thread->replacing_port = false;
+	/* In a forked task this is still its parent's name. */
+	host_self = MACH_PORT_NULL;
 	if (thread_set_self_state(i386_FSGS_BASE_STATE, (natural_t *)&bases,
 				  i386_FSGS_BASE_STATE_COUNT) != KERN_SUCCESS) {
 		mach_print("cannot set the fs base of the first thread\n");
@@ -136,8 +140,6 @@ void thread_sleep(unsigned milliseconds)
 	else
 		thread_switch(MACH_PORT_NULL, SWITCH_OPTION_WAIT, milliseconds);
 }
-
-static mach_port_t host_self;
 
 uint64_t clock_uptime_ns(void)
 {

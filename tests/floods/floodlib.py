@@ -20,6 +20,7 @@ BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, wo
 # What the console writes at the start of a line that a program then goes on with.
 CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 10
+PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
 
 
 def amount(text):
@@ -135,7 +136,7 @@ class Field:
         start = len(machine.text)
         begun = time.monotonic()
         waits = []
-        program = next(w for w in command.split() if w in ("forkbomb", "portflood", "memhog"))
+        program = next(w for w in command.split() if w in PROGRAMS)
         ended = re.compile(rf"(?m)\[\d+\] {program}: (done|status -?\d+|ended without a status)$")
         machine.send(command + " &\n")
         while not ended.search(machine.text, start):
@@ -169,8 +170,8 @@ class Flood:
         return self.lines[-1] if self.lines else ""
 
     def count(self):
-        """Children, ports or pages."""
-        match = re.search(r"(\d+) children|opened (\d+)|took (\d+)", "\n".join(self.lines))
+        """Children, ports, pages, threads, messages, rights or things."""
+        match = re.search(r"(\d+) children|opened (\d+)|took (\d+)|: (\d+) \w+ in \d+ ms", "\n".join(self.lines))
         return int(next(g for g in match.groups() if g)) if match else 0
 
 

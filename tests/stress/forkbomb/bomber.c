@@ -6,6 +6,7 @@
 #include <mach/threads.h>
 #include <string.h>
 #include "forkbomb.h"
+#include "options.h"
 
 static char work_page[4096] __attribute__((aligned(4096)));
 
@@ -99,6 +100,12 @@ static void spin_until_the_end(void)
 	}
 }
 
+void bomber_idle(void *unused)
+{
+	(void)unused;
+	wait_for_the_end();
+}
+
 void bomber_first(void *argument)
 {
 	struct bomber *bomber = argument;
@@ -164,6 +171,11 @@ static void child_begin(void *argument)
 		return;
 	}
 	memset(work_page, 1, sizeof work_page);
+	/* A child without all its ports is none; it keeps those it has. */
+	if (flood_hold_ports(bomber->ports) != KERN_SUCCESS) {
+		wait_for_the_end();
+		return;
+	}
 	done = say_born(bomber->shape != SHAPE_SPIN);
 	if (done == MACH_PORT_NULL) {
 		wait_for_the_end();

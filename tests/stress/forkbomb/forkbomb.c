@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keeper: starts the first bomber, counts, and gives all back. */
 #include "forkbomb.h"
+#include "options.h"
 #include <exc_server.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <ledger_user.h>
 #include <mach.h>
@@ -12,11 +12,7 @@
 #include <mach/threads.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define USAGE								\
-	"[-s wide|chain|tree|spin] [-n COUNT] [-k]\n"			\
-	"  forks until denied, or COUNT children; -k keeps them; spin: wide, busy"
 #define PATIENCE	50	/* times that nothing was heard of children who must come */
 #define QUIET_MS	3000	/* bombers that are not heard of for so long are dead or starved */
 
@@ -28,13 +24,17 @@ struct child {
 #define PIECES_MAX	4096
 static struct child *pieces[PIECES_MAX];
 
-static struct bomber bomber = { SHAPE_WIDE, UINT64_MAX, MACH_PORT_NULL };
+#define CHURN_CHILDREN	5	/* -t tells another number */
+#define CHURN_MAX	256
+#define CHURN_ROUNDS	1000	/* -n tells another number */
+
+static struct bomber bomber = { .shape = SHAPE_WIDE, .count = UINT64_MAX };
 static uint64_t children;	/* heard of and kept */
 static uint64_t forks;		/* that their forkers told of */
 static uint64_t last_heard_us;
 static uint64_t forkers;	/* whose `done` is still to come */
 static struct flood_end end;
-static bool keep;
+static struct flood_options options;
 
 union message {
 	mach_msg_header_t head;
@@ -290,31 +290,69 @@ static void give_all_back(task_t first)
 	mach_port_mod_refs(mach_task_self(), bomber.report, MACH_PORT_RIGHT_RECEIVE, -1);
 }
 
-static enum shape parse_shape(const char *program, const char *text)
-{
-	static const char *const names[] = { "wide", "chain", "tree", "spin" };
-
-	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(text, names[i]) == 0)
-			return (enum shape)i;
-	}
-	flood_usage(program, USAGE);
-}
-
 static void parse_options(int argc, char **argv)
 {
-	int option;
+	static const char *const shapes[] = {
+		"wide", "chain", "tree", "spin", "churn", NULL
+	};
+	static const struct flood_syntax syntax = {
+		"snptk", shapes,
+		"forks until denied; spin: busy children; churn: -t children are started and\n"
+		"  killed, -n times over"
+	};
 
-	while ((option = getopt(argc, argv, "s:n:k")) != -1) {
-		switch (option) {
-		case 's': bomber.shape = parse_shape(argv[0], optarg); break;
-		case 'n': bomber.count = flood_number(argv[0], 'n', optarg); break;
-		case 'k': keep = true; break;
-		default: flood_usage(argv[0], USAGE);
-		}
+	flood_parse(argc, argv, &syntax, &options);
+	bomber.shape = (enum shape)options.shape;
+	bomber.count = options.count;
+	bomber.ports = options.ports;
+}
+
+static kern_return_t equip_idle(task_t child, void *argument)
+{
+	(void)argument;
+	return mach_port_insert_right(child, REPORT_NAME, bomber.report, MACH_MSG_TYPE_MAKE_SEND);
+}
+
+/* So many children are started and killed again; how many were started. */
+static uint64_t churn_round(uint64_t width, kern_return_t *code)
+{
+	task_t tasks[CHURN_MAX];
+	uint64_t started = 0;
+
+	while (started < width &&
+	       (*code = program_fork(bomber_idle, NULL, equip_idle, &tasks[started])) ==
+		       KERN_SUCCESS)
+		started++;
+	if (*code != KERN_SUCCESS)
+		flood_stopped(&end, *code);
+	for (uint64_t i = started; i-- > 0;) {
+		give_back_task(tasks[i]);
+		give_back_right(tasks[i]);
 	}
-	if (optind < argc)
-		flood_usage(argv[0], USAGE);
+	return started;
+}
+
+/* Nothing is held between two rounds, so it ends by itself unless one round is too much. */
+static int churn(const char *program)
+{
+	uint64_t width = options.tasks > 0 ? options.tasks : CHURN_CHILDREN;
+	uint64_t rounds = options.count < UINT64_MAX ? options.count : CHURN_ROUNDS;
+	uint64_t begin = clock_uptime_us(), started = 0, done = 0;
+	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE,
+						&bomber.report);
+
+	if (code == KERN_SUCCESS)
+		code = flood_hold_ports(options.ports);
+	if (code != KERN_SUCCESS)
+		flood_stopped(&end, code);
+	else
+		flood_reserve();
+	for (; code == KERN_SUCCESS && done < rounds; done++)
+		started += churn_round(width < CHURN_MAX ? width : CHURN_MAX, &code);
+	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " rounds)\n", program,
+	       started, (clock_uptime_us() - begin) / 1000, done);
+	flood_print_end(program, &end);
+	return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -324,6 +362,8 @@ int main(int argc, char **argv)
 	kern_return_t code;
 
 	parse_options(argc, argv);
+	if (bomber.shape == SHAPE_CHURN)
+		return churn(argv[0]);
 	begin = clock_uptime_us();
 	code = start(&first);
 	if (code != KERN_SUCCESS) {
@@ -340,9 +380,9 @@ int main(int argc, char **argv)
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
 	       argv[0], forks > children ? forks : children, (last_heard_us - begin) / 1000,
 	       children);
-	if (keep)
+	if (options.keep)
 		flood_print_end(argv[0], &end);
-	while (keep)
+	while (options.keep)
 		thread_sleep(1000);
 	give_all_back(first);
 	printf("%s: gave all back in %" PRIu64 " ms\n", argv[0],

@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include "flood.h"
 
-enum shape { SHAPE_WIDE, SHAPE_CHAIN, SHAPE_TREE, SHAPE_SPIN };
+enum shape { SHAPE_WIDE, SHAPE_CHAIN, SHAPE_TREE, SHAPE_SPIN, SHAPE_CHURN };
 
 /* Names in the space of each bomber, given by whoever makes it. */
 #define REPORT_NAME	((mach_port_name_t)0x20)
@@ -57,8 +57,11 @@ _Static_assert(sizeof(struct done_message) % 8 == 0, "messages are made of words
 struct bomber {
 	enum shape shape;
 	uint64_t count;
+	uint64_t ports;			/* that each child holds besides */
 	mach_port_t report;		/* in the keeper: its receive right */
 };
 void bomber_first(void *bomber);
+/* A child that does nothing and goes with its killer. */
+void bomber_idle(void *unused);
 
 #endif

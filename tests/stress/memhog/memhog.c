@@ -6,7 +6,6 @@
  *   entries  makes regions of one page, every other one protected, never touched
  */
 #include <exc_server.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <mach.h>
 #include <mach/exception.h>
@@ -16,10 +15,9 @@
 #include <mach/threads.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include "flood.h"
+#include "options.h"
 
-#define USAGE	"[-n PAGES] [-s touch|entries] [-k]   PAGES pages (else until denied); -k keeps them"
 #define REGION_PAGES	((uint64_t)1 << 20)
 #define HANDLER_SIZE	512
 
@@ -174,27 +172,20 @@ static void give_back_entries(uint64_t taken)
 
 int main(int argc, char **argv)
 {
-	uint64_t wanted = REGION_PAGES, taken, start, middle;
+	static const char *const shapes[] = { "touch", "entries", NULL };
+	static const struct flood_syntax syntax = { "snpk", shapes, "pages until denied" };
+	uint64_t wanted, taken, start, middle;
+	struct flood_options options;
 	struct flood_end end = { 0 };
-	bool keep = false, entries = false;
 	kern_return_t code;
-	int option;
+	bool entries;
 
-	while ((option = getopt(argc, argv, "n:s:k")) != -1) {
-		switch (option) {
-		case 'n': wanted = flood_number(argv[0], 'n', optarg); break;
-		case 'k': keep = true; break;
-		case 's':
-			entries = strcmp(optarg, "entries") == 0;
-			if (entries || strcmp(optarg, "touch") == 0)
-				break;
-			/* fallthrough */
-		default: flood_usage(argv[0], USAGE);
-		}
-	}
-	if (optind < argc)
-		flood_usage(argv[0], USAGE);
+	flood_parse(argc, argv, &syntax, &options);
+	entries = options.shape == 1;
+	wanted = options.count < UINT64_MAX ? options.count : REGION_PAGES;
 	code = start_handler();
+	if (code == KERN_SUCCESS)
+		code = flood_hold_ports(options.ports);
 	if (code != KERN_SUCCESS) {
 		printf("%s: cannot begin: %s\n", argv[0], mach_error_string(code));
 		return EXIT_FAILURE;
@@ -205,7 +196,7 @@ int main(int argc, char **argv)
 	middle = clock_uptime_us();
 	printf("%s: took %" PRIu64 " pages in %" PRIu64 " ms\n", argv[0], taken,
 	       (middle - start) / 1000);
-	while (keep)
+	while (options.keep)
 		thread_sleep(1000);
 	if (entries)
 		give_back_entries(taken);

@@ -5,7 +5,6 @@
  * may be its own; then it tells whose.
  */
 #include <device_user.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <mach.h>
 #include <mach/program.h>
@@ -14,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "flood.h"
+#include "options.h"
 
-#define USAGE		"[-n COUNT] [-k]   COUNT ports (else until denied); -k keeps them"
 /* The names are in an array of pages made as we go: what holds them must not stop the flood early. */
 #define PIECE		1024
 #define PIECES_MAX	16384
@@ -43,21 +42,22 @@ static kern_return_t make_room(uint64_t index)
 }
 
 /* How many were opened; *end tells what stopped it. */
-static uint64_t open_all(mach_port_t server, uint64_t count, struct flood_end *end)
+static uint64_t open_all(mach_port_t server, const struct flood_options *options,
+			 struct flood_end *end)
 {
 	uint64_t opened = 0;
 	ledger_denial_t before, after;
-	uint64_t denials = 0, now = 0;
-	kern_return_t code = KERN_SUCCESS;
+	uint64_t denials = 0, now = 0, start = clock_uptime_us();
+	kern_return_t code = flood_hold_ports(options->ports);
 
 	if (null_last_denial(server, &before, &denials) != KERN_SUCCESS)
 		denials = 0;
-	while (opened < count && code == KERN_SUCCESS) {
+	while (opened < options->count && code == KERN_SUCCESS) {
 		code = make_room(opened);
 		if (code == KERN_SUCCESS)
 			code = device_open(server, D_READ | D_WRITE, "null", place_of(opened));
 		if (code == KERN_SUCCESS)
-			opened++;
+			flood_pace(options, ++opened, start);
 	}
 	if (code == KERN_SUCCESS)
 		return opened;
@@ -85,22 +85,18 @@ static uint64_t close_all(uint64_t opened)
 
 int main(int argc, char **argv)
 {
-	uint64_t count = (uint64_t)PIECE * PIECES_MAX, opened, closed, start, middle;
+	static const struct flood_syntax syntax = {
+		"nprk", NULL, "opens ports to the null server until denied"
+	};
+	uint64_t opened, closed, start, middle;
+	struct flood_options options;
 	struct flood_end end = { 0 };
 	mach_port_t server;
-	bool keep = false;
 	kern_return_t code;
-	int option;
 
-	while ((option = getopt(argc, argv, "n:k")) != -1) {
-		switch (option) {
-		case 'n': count = flood_number(argv[0], 'n', optarg); break;
-		case 'k': keep = true; break;
-		default: flood_usage(argv[0], USAGE);
-		}
-	}
-	if (optind < argc)
-		flood_usage(argv[0], USAGE);
+	flood_parse(argc, argv, &syntax, &options);
+	if (options.count > (uint64_t)PIECE * PIECES_MAX)
+		options.count = (uint64_t)PIECE * PIECES_MAX;
 	code = program_lookup("null", &server);
 	if (code != KERN_SUCCESS) {
 		printf("%s: no null server: %s\n", argv[0], mach_error_string(code));
@@ -108,11 +104,11 @@ int main(int argc, char **argv)
 	}
 	flood_reserve();
 	start = clock_uptime_us();
-	opened = open_all(server, count, &end);
+	opened = open_all(server, &options, &end);
 	middle = clock_uptime_us();
 	printf("%s: opened %" PRIu64 " in %" PRIu64 " ms\n", argv[0], opened,
 	       (middle - start) / 1000);
-	while (keep)
+	while (options.keep)
 		thread_sleep(1000);
 	closed = close_all(opened);
 	printf("%s: closed %" PRIu64 " in %" PRIu64 " ms\n", argv[0], closed,

@@ -41,5 +41,9 @@ bool program_last_denial(struct ledger_denial *denial);
  */
 kern_return_t program_fork(void (*function)(void *), void *argument,
 			   kern_return_t (*before)(task_t child, void *argument), task_t *child);
+/* The same, and the copy is paid for by this ledger (a right to its name or control port). */
+kern_return_t program_fork_in(mach_port_t ledger, void (*function)(void *), void *argument,
+			      kern_return_t (*before)(task_t child, void *argument),
+			      task_t *child);
 
 #endif
