@@ -76,10 +76,10 @@ class Field:
         lines = self.machine.text[start:].split("\n")
         end = next(i for i, line in enumerate(lines) if line == mark)
         return [line for line in lines[:end] if line and "bystander" not in line
-                and "weir> " not in line and mark not in line]
+                and "weir> " not in line and mark not in line and "; echo " not in line]
 
     def audit(self):
-        return [line for line in self.ask("audit", 120) if line.startswith("audit")]
+        return [line for line in self.ask("audit", 120) if line.startswith("audit: ")]
 
     # --- what is used ---
 
