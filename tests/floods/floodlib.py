@@ -19,7 +19,7 @@ BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, wo
                        r"share (\d+)%")
 # What the console writes at the start of a line that a program then goes on with.
 CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
-SETTLE_SECONDS = 10
+SETTLE_SECONDS = 30
 PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
 
 
