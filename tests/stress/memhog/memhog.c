@@ -173,7 +173,7 @@ static void give_back_entries(uint64_t taken)
 int main(int argc, char **argv)
 {
 	static const char *const shapes[] = { "touch", "entries", NULL };
-	static const struct flood_syntax syntax = { "snpk", shapes, "pages until denied" };
+	static const struct flood_syntax syntax = { "snpk", shapes, "pages until denied", NULL, 0 };
 	uint64_t wanted, taken, start, middle;
 	struct flood_options options;
 	struct flood_end end = { 0 };
