@@ -17,6 +17,7 @@
 #include <weir_user.h>
 #include "archive.h"
 #include "bootstrap.h"
+#include "command.h"
 #include "ledgers.h"
 #include "shell.h"
 
@@ -163,12 +164,10 @@ static kern_return_t fill_and_run(struct job *job, const struct loader_plan *pla
 
 static void say_why(const char *name, kern_return_t code)
 {
-	struct ledger_denial denial;
-	char text[LEDGER_DENIAL_MAX];
+	char what[JOB_NAME_MAX + 16];
 
-	printf("%s: cannot start: %s\n", name, mach_error_string(code));
-	if (code == KERN_RESOURCE_SHORTAGE && program_last_denial(&denial))
-		printf("%s\n", ledger_denial_string(&denial, text));
+	snprintf(what, sizeof what, "%s: cannot start", name);
+	command_failed(what, code);
 }
 
 struct job *job_start(int argc, char *const argv[], const struct job_place *place, bool background)
