@@ -246,6 +246,7 @@ static void kill_by_name(const struct job *job)
 
 void job_kill(struct job *job)
 {
+	job->killed = true;
 	if (job->session != MACH_PORT_NULL)
 		ledger_terminate(job->session);
 	/* First itself: that gives back what the list of all tasks may need. */
@@ -265,7 +266,9 @@ void job_task_died(mach_port_name_t task)
 		return;
 	if (job->background)
 		snprintf(background, sizeof background, "[%u] ", job->id);
-	if (!job->reported)
+	if (job->killed)
+		printf("%s%s: killed\n", background, job->name);
+	else if (!job->reported)
 		printf("%s%s: ended without a status\n", background, job->name);
 	else if (job->status != 0)
 		printf("%s%s: status %d\n", background, job->name, job->status);

@@ -108,6 +108,8 @@ int main(int argc, char **argv)
 	middle = clock_uptime_us();
 	printf("%s: opened %" PRIu64 " in %" PRIu64 " ms\n", argv[0], opened,
 	       (middle - start) / 1000);
+	if (options.keep)
+		flood_print_end(argv[0], &end);
 	while (options.keep)
 		thread_sleep(1000);
 	closed = close_all(opened);
