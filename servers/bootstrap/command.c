@@ -283,7 +283,7 @@ const struct command program_commands[] = {
 	  "  `in root`: in the root itself, with no limits but the machine's and all rights\n" },
 	{ "kill", "TASKID|LEDGER|%N", "ends a task, all tasks of a ledger, program [N]", 1, 1,
 	  run_kill,
-	  "  a ledger is ended with all below it; `ps` tells the tasks, `ledgers` the ledgers\n" },
+	  "  a ledger ends with all below it; `ps` tells the tasks, `ledgers` the ledgers\n" },
 	{ "wait", "", "waits until no background program is left", 0, 0, run_wait, NULL },
 	{ "sleep", "MS", "waits so many milliseconds", 1, 1, run_sleep,
 	  "  Ctrl-C ends it, as any wait\n" },
