@@ -35,9 +35,11 @@ def read_zones(lines):
     """{zone: elements in use}"""
     zones = {}
     for line in lines:
-        words = line.rsplit(None, 9)
-        if len(words) == 10 and all(word.isdigit() for word in words[1:]):
+        words = line.split()
+        if len(words) == 11 and all(word.isdigit() for word in words[1:10]):
             zones[words[0]] = int(words[2])
+    if not zones:
+        raise ValueError(f"no zones in {lines!r}")
     return zones
 
 

@@ -70,10 +70,18 @@ kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_p
 	return result;
 }
 
+/* Not mach_msg_server, which asks for its buffers when the thread first runs. */
 static void handle_exceptions(void *unused)
 {
+	static union {
+		mach_msg_header_t head;
+		char room[HANDLER_SIZE];
+	} request, reply;
+
 	(void)unused;
-	mach_msg_server(exc_server, HANDLER_SIZE, exception_port);
+	while (mach_msg(&request.head, MACH_RCV_MSG, 0, sizeof request, exception_port,
+			MACH_MSG_TIMEOUT_NONE, MACH_PORT_NULL) == MACH_MSG_SUCCESS)
+		mach_msg_answer(exc_server, &request.head, &reply.head);
 }
 
 /* All that handling needs is made now: when memory is short it is too late. */
