@@ -159,12 +159,14 @@ static void flood_in_task(void *unused)
 		thread_sleep(LOOK_MS);
 }
 
+/* It begins when all are there and what we write to is ours: until then nothing may run short. */
 static kern_return_t equip_task(task_t child, void *unused)
 {
-	kern_return_t code = mach_port_insert_right(child, KEEPER_NAME, report,
-						    MACH_MSG_TYPE_MAKE_SEND);
+	kern_return_t code = task_suspend(child);
 
 	(void)unused;
+	if (code == KERN_SUCCESS)
+		code = mach_port_insert_right(child, KEEPER_NAME, report, MACH_MSG_TYPE_MAKE_SEND);
 	if (code == KERN_SUCCESS)
 		code = mach_port_insert_right(child, DONE_NAME, report,
 					      MACH_MSG_TYPE_MAKE_SEND_ONCE);
@@ -207,7 +209,7 @@ static uint64_t hear_all(uint64_t started, uint64_t *died)
 
 static uint64_t take_in_tasks(uint64_t *started)
 {
-	uint64_t taken, died;
+	uint64_t taken, died, begun = 0;
 	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &report);
 
 	*started = 0;
@@ -220,7 +222,9 @@ static uint64_t take_in_tasks(uint64_t *started)
 		code = program_touch_static();
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
-	taken = hear_all(*started, &died);
+	for (uint64_t i = 0; i < *started; i++)
+		begun += task_resume(tasks[i]) == KERN_SUCCESS;
+	taken = hear_all(begun, &died);
 	/* Whoever died was denied a page and could not say so: we find out what is short. */
 	if (!end.denied && died > 0)
 		taken += take_all();
@@ -232,7 +236,10 @@ static uint64_t give_back_tasks(uint64_t started)
 	uint64_t failed = 0;
 
 	while (started-- > 0) {
-		if (give_back_task(tasks[started]) != KERN_SUCCESS)
+		kern_return_t code = give_back_task(tasks[started]);
+
+		/* One that was denied a page is dead already. */
+		if (code != KERN_SUCCESS && code != MACH_SEND_INVALID_DEST)
 			failed++;
 		give_back_right(tasks[started]);
 	}
