@@ -14,7 +14,7 @@
 #include "shell.h"
 
 static const struct command *const tables[] = {
-	program_commands, system_commands, zone_commands, ledger_commands,
+	program_commands, system_commands, zone_commands, ledger_commands, server_commands,
 };
 #define TABLES	(sizeof tables / sizeof tables[0])
 

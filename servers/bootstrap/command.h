@@ -22,6 +22,6 @@ void command_failed(const char *what, int code);
 
 /* The tables, each ended by a command without a name. */
 extern const struct command system_commands[], zone_commands[], ledger_commands[],
-	program_commands[];
+	program_commands[], server_commands[];
 
 #endif
