@@ -9,6 +9,8 @@
 ##                      `halt` or `reboot` among them the watchdog ends the run
 ##make test             unit tests, host tests and booted tests; T=name picks those that match
 ##make test-full        the same with the long matrices
+##make seeds            repeats what reports about other kernels have seen, and prints the table
+##                      (T='a j' picks rows, WRITE=1 puts it into docs/seeds.md)
 ##make unit             only the unit tests, on this machine, with ASan and UBSan
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
@@ -326,13 +328,15 @@ $(BUILD)/unit/obj/%.o: % $(BUILD)/flags | $(KERNEL_STUB_HEADERS)
 	$Qmkdir -p $(@D)
 	$Q$(HOSTCC) $(UNIT_FLAGS) -c $< -o $@
 
-.PHONY: test test-full unit
+.PHONY: test test-full unit seeds
 test: $(IMAGE) $(UNIT_TESTS)
 	@exec tests/run
 test-full: $(IMAGE) $(UNIT_TESTS)
 	@WEIR_FULL=1 exec tests/run
 unit: $(UNIT_TESTS)
 	@exec tests/run --unit
+seeds: $(IMAGE)
+	@exec tools/seeds $(if $(filter 1,$(WRITE)),--write)
 
 # --- the rest -------------------------------------------------------------------------------
 

@@ -23,6 +23,6 @@ void command_failed(const char *what, int code);
 
 /* The tables, each ended by a command without a name. */
 extern const struct command program_commands[], ledger_commands[], zone_commands[],
-	system_commands[];
+	system_commands[], server_commands[];
 
 #endif

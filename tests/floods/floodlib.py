@@ -13,49 +13,14 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Timeout, boot  # noqa: E402
+from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 
-DENIED = re.compile(r"denied: (\w+) in ledger (\S+): (\w+) of (\w+)")
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
                        r"share (\d+)%")
 # What the console writes at the start of a line that a program then goes on with.
 CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 30
 PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
-
-
-def amount(text):
-    """A number as the console prints it; "none" is no limit."""
-    if text == "none":
-        return float("inf")
-    match = re.fullmatch(r"(\d+)([KMG]?)", text)
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
-
-
-def read_zones(lines):
-    """{zone: elements in use}"""
-    zones = {}
-    for line in lines:
-        words = line.split()
-        if len(words) == 11 and all(word.isdigit() for word in words[1:10]):
-            zones[words[0]] = int(words[2])
-    if not zones:
-        raise ValueError(f"no zones in {lines!r}")
-    return zones
-
-
-def read_ledgers(lines):
-    """{(ledger, resource): {"used": n, "limit": n, ...}}; the sessions of programs are left out."""
-    ledgers, name = {}, None
-    for line in lines:
-        head = re.match(r" *(\S+) \(\d+\): \d+ tasks", line)
-        row = re.fullmatch(r" *(\w+) +used \w+ +limit \w+ +peak \w+ *(?: \w+ \w+)*", line)
-        if head:
-            name = head[1]
-        elif row and name and not re.search(r"\.\d+$", name):
-            words = line.split()
-            ledgers[name, row[1]] = {key: amount(value) for key, value
-                                     in zip(words[1::2], words[2::2])}
-    return ledgers
 
 
 class Field:

@@ -142,14 +142,18 @@ static void flood_in_task(void *unused)
 		 MACH_PORT_NULL);
 	while (keeper_lives())
 		thread_sleep(LOOK_MS);
+	if (flood->outlives)
+		give_back_all(message.taken);
 }
 
+/* It begins when all are there and what we write to is ours: until then nothing may run short. */
 static kern_return_t equip_task(task_t child, void *unused)
 {
-	kern_return_t code = mach_port_insert_right(child, KEEPER_NAME, report,
-						    MACH_MSG_TYPE_MAKE_SEND);
+	kern_return_t code = task_suspend(child);
 
 	(void)unused;
+	if (code == KERN_SUCCESS)
+		code = mach_port_insert_right(child, KEEPER_NAME, report, MACH_MSG_TYPE_MAKE_SEND);
 	if (code == KERN_SUCCESS)
 		code = mach_port_insert_right(child, DONE_NAME, report,
 					      MACH_MSG_TYPE_MAKE_SEND_ONCE);
@@ -194,7 +198,7 @@ static uint64_t hear_all(uint64_t started, uint64_t *died)
 
 static uint64_t take_in_tasks(uint64_t *started)
 {
-	uint64_t taken, died;
+	uint64_t taken, died, begun = 0;
 	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &report);
 
 	*started = 0;
@@ -207,19 +211,40 @@ static uint64_t take_in_tasks(uint64_t *started)
 		code = program_touch_static();
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
-	taken = hear_all(*started, &died);
+	for (uint64_t i = 0; i < *started; i++)
+		begun += task_resume(tasks[i]) == KERN_SUCCESS;
+	taken = hear_all(begun, &died);
 	/* Whoever died was denied a page and could not say so: we find out what is short. */
 	if (!end.denied && died > 0)
 		taken += take_all();
 	return taken;
 }
 
+/* They go when they see that their keeper's port has gone. */
+static void await_end_of(task_t task)
+{
+	mach_port_type_t type;
+
+	while (mach_port_type(mach_task_self(), task, &type) == KERN_SUCCESS &&
+	       type & MACH_PORT_TYPE_SEND)
+		thread_sleep(LOOK_MS / 4);
+}
+
 static uint64_t give_back_tasks(uint64_t started)
 {
 	uint64_t failed = 0;
 
+	if (started > 0 && flood->outlives)
+		mach_port_mod_refs(mach_task_self(), report, MACH_PORT_RIGHT_RECEIVE, -1);
 	while (started-- > 0) {
-		if (give_back_task(tasks[started]) != KERN_SUCCESS)
+		kern_return_t code = KERN_SUCCESS;
+
+		if (flood->outlives)
+			await_end_of(tasks[started]);
+		else
+			code = give_back_task(tasks[started]);
+		/* One that was denied a page is dead already. */
+		if (code != KERN_SUCCESS && code != MACH_SEND_INVALID_DEST)
 			failed++;
 		give_back_right(tasks[started]);
 	}

@@ -34,6 +34,7 @@ struct flood {
 	kern_return_t (*give_back)(struct flood_record *record);
 	/* Prints what there is to tell "before", "at the peak" and "after"; may be NULL. */
 	void (*look)(const char *program, const char *when);
+	bool outlives;			/* what is taken stays when its task dies */
 	/* After the last was given back; may be NULL. */
 	void (*finish)(void);
 };
