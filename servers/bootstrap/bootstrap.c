@@ -215,7 +215,7 @@ int main(int argc, char **argv)
 	ledgers_divide();
 	commands = find_script(argc, argv);
 	if (commands == NULL)
-		printf("`help` lists what there is, Ctrl-A X leaves, Ctrl-C stops what runs. "
+		printf("`help` lists commands, Ctrl-A X leaves, Ctrl-C stops what runs. "
 		       "Try: forkbomb\n");
 	shell_begin(commands);
 	for (;;) {

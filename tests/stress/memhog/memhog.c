@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Pages until denied.
- *   touch    writes to pages of regions of 4 MiB; a page that is denied comes as an
+ *   touch    writes to pages of regions of 1024 (-z); a page that is denied comes as an
  *            exception, which a second thread turns into a return from touch_page
- *   entries  regions of one page, every other one protected, never touched
+ *   entries  regions of one page (-z), every other one protected, never touched
  */
 #include <exc_server.h>
 #include <mach.h>
@@ -15,6 +15,7 @@
 #include "engine.h"
 
 #define REGION_PAGES	1024
+#define REGION_MAX	(1024 * 1024)
 #define HANDLER_SIZE	512
 
 /* The only instruction that may fault, and where to go on when it does. */
@@ -35,6 +36,7 @@ __asm__(".text\n"
 
 static const char *const shapes[] = { "touch", "entries", NULL };
 static bool entries;
+static unsigned region_pages;
 static mach_port_t exception_port;
 static kern_return_t denied_code;
 static vm_address_t next_page;		/* of the region that is being touched */
@@ -107,6 +109,7 @@ static kern_return_t start_handler(void)
 static kern_return_t begin(const struct flood_options *options)
 {
 	entries = options->shape == 1;
+	region_pages = options->size > 0 ? (unsigned)options->size : entries ? 1 : REGION_PAGES;
 	/* A forked task has its maker's variables. */
 	pages_left = 0;
 	return entries ? KERN_SUCCESS : start_handler();
@@ -117,7 +120,7 @@ static kern_return_t take_region(struct flood_record *record)
 {
 	kern_return_t code = KERN_RESOURCE_SHORTAGE;
 
-	for (record->kind = REGION_PAGES; record->kind > 0; record->kind /= 2) {
+	for (record->kind = region_pages; record->kind > 0; record->kind /= 2) {
 		record->address = 0;
 		code = syscall_vm_allocate(mach_task_self(), &record->address,
 					   record->kind * vm_page_size, TRUE);
@@ -145,14 +148,14 @@ static kern_return_t take_touched(struct flood_record *record)
 
 static kern_return_t take_entry(struct flood_record *record, uint64_t index)
 {
-	kern_return_t code = syscall_vm_allocate(mach_task_self(), &record->address, vm_page_size,
-						 TRUE);
+	vm_size_t size = region_pages * vm_page_size;
+	kern_return_t code = syscall_vm_allocate(mach_task_self(), &record->address, size, TRUE);
 
 	if (code != KERN_SUCCESS)
 		return code;
-	record->kind = 1;
+	record->kind = region_pages;
 	return index % 2 != 0 ? KERN_SUCCESS :
-	       vm_protect(mach_task_self(), record->address, vm_page_size, FALSE, VM_PROT_READ);
+	       vm_protect(mach_task_self(), record->address, size, FALSE, VM_PROT_READ);
 }
 
 static kern_return_t take(struct flood_record *record, uint64_t index)
@@ -173,7 +176,7 @@ int main(int argc, char **argv)
 {
 	static const struct flood flood = {
 		.noun = "pages",
-		.syntax = { "snptrSk", shapes, "pages until denied" },
+		.syntax = { "snptrSkz", shapes, "pages until denied", "pages of each region", REGION_MAX },
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,

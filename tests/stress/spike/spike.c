@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	static const struct flood flood = {
 		.noun = "things",
 		/* No -t: tasks that a killed one has made stay until its ledger ends. */
-		.syntax = { "nprSk", NULL, "ports, threads, tasks, map entries and messages" },
+		.syntax = { "nprSk", NULL, "ports, threads, tasks, map entries and messages", NULL, 0 },
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,

@@ -71,41 +71,26 @@ static uint64_t take_all(void)
 		if (code == KERN_SUCCESS)
 			flood_pace(&options, ++taken, start);
 	}
-	if (code != KERN_SUCCESS)
-		flood_stopped(&end, code);
+	if (code == KERN_SUCCESS)
+		return taken;
+	flood_stopped(&end, code);
+	if (flood->stopped != NULL)
+		flood->stopped(&end);
 	return taken;
-}
-
-/* The first step from the seed on that meets each of count things once. */
-static uint64_t step_of(uint64_t seed, uint64_t count)
-{
-	for (uint64_t step = seed % count; ; step++) {
-		uint64_t a = step, b = count;
-
-		while (b != 0) {
-			uint64_t rest = a % b;
-
-			a = b;
-			b = rest;
-		}
-		if (a == 1)
-			return step;
-	}
 }
 
 /* How many could not be given back. */
 static uint64_t give_back_all(uint64_t taken)
 {
-	uint64_t failed = 0, count = taken, step, place;
+	uint64_t failed = 0, count = taken;
+	struct flood_order order;
 
 	/* The one that failed has a record as well, if there was room for it. */
-	if (pieces[taken / PIECE] != NULL && taken / PIECE < PIECES_MAX)
+	if (taken / PIECE < PIECES_MAX && pieces[taken / PIECE] != NULL)
 		count++;
-	step = count > 1 && options.seed != 0 ? step_of(options.seed, count) : 1;
-	place = count;
+	order = flood_order(count, options.seed);
 	for (uint64_t i = 0; i < count; i++) {
-		place = options.seed != 0 ? (place + step) % count : count - 1 - i;
-		if (flood->give_back(record_of(place)) != KERN_SUCCESS)
+		if (flood->give_back(record_of(flood_order_next(&order))) != KERN_SUCCESS)
 			failed++;
 	}
 	if (flood->finish != NULL)
@@ -170,6 +155,8 @@ static kern_return_t equip_task(task_t child, void *unused)
 	if (code == KERN_SUCCESS)
 		code = mach_port_insert_right(child, DONE_NAME, report,
 					      MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	if (code == KERN_SUCCESS && flood->equip != NULL)
+		code = flood->equip(child);
 	return code;
 }
 
@@ -265,6 +252,12 @@ int flood_main(int argc, char **argv, const struct flood *of)
 	}
 	flood_reserve();
 	look(argv[0], "before");
+	if (flood->prepare != NULL)
+		code = flood->prepare(&options);
+	if (code != KERN_SUCCESS) {
+		printf("%s: cannot begin: %s\n", argv[0], mach_error_string(code));
+		return EXIT_FAILURE;
+	}
 	start = clock_uptime_us();
 	taken = options.tasks > 0 ? take_in_tasks(&started) : take_all();
 	middle = clock_uptime_us();
