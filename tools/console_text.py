@@ -34,6 +34,8 @@ def read_zone_rows(lines):
         if match:
             numbers = map(int, match[2].split())
             zones[match[1]] = dict(zip(("size", "used", "free", "pages"), numbers))
+    if not zones:
+        raise ValueError(f"no zones in {lines!r}")
     return zones
 
 

@@ -19,7 +19,6 @@ static const struct {
 	const struct command *commands;
 } tables[] = {
 	{ "Programs: NAME [WORD...] runs one; with & at its end, in the background", program_commands },
-	{ "Servers: programs that others find by their name", server_commands },
 	{ "Ledgers: who pays for what the kernel holds", ledger_commands },
 	{ "Kernel objects", zone_commands },
 	{ "The machine", system_commands },

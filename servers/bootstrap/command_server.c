@@ -22,7 +22,7 @@ static uint64_t find_task(task_t task, const weir_task_info_t *tasks, unsigned c
 	return 0;
 }
 
-static void run_servers(int argc, char **argv)
+void command_servers(int argc, char **argv)
 {
 	const struct job *job = job_server(null_name);
 	weir_task_info_array_t tasks;
@@ -39,9 +39,3 @@ static void run_servers(int argc, char **argv)
 	if (count > 0)
 		give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
 }
-
-const struct command server_commands[] = {
-	{ .name = "servers", .arguments = "", .help = "the task of each server, how often it was started",
-	  .run = run_servers },
-	{ 0 },
-};

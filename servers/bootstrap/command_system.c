@@ -146,6 +146,7 @@ const struct command system_commands[] = {
 	{ "top", "[N]", "zones, ledgers, tasks, denials, live; q leaves", 0, 1, run_top,
 	  "  each second, N times or until q: the largest zones, of each the ledger that\n"
 	  "  holds most; ledgers and tasks with most kernel memory; the newest denials\n" },
+	{ "servers", "", "the task of each server, how often it was started", 0, 0, command_servers, NULL },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem, NULL },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit, NULL },
 	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },

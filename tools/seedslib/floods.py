@@ -43,7 +43,7 @@ def row_h(small):
 
 def row_i(small):
     """More ports to one server than 15 and 16 bits count."""
-    first, second, pause = (33000, 2000, 4000) if small else (33000, 70000, 30000)
+    first, second, pause = (33000, 2000, 4000) if small else (33000, 70000, 45000)
     # The second flood is task 4: console and server are 1 and 2.
     boot = Boot(f"servers; in root portflood -n {first}; servers; in root portflood -n {second} -k &; "
                 f"sleep {pause}; servers; kill 4; sleep 2000; servers; in root portflood -n 100; ps; audit; halt",
@@ -101,9 +101,9 @@ def row_j(small):
 
 def row_k(small):
     """A spike of all kinds of objects, then memory for pages."""
-    each = 2000 if small else 200000
-    boot = Boot(f"in root spike -n {5 * each}; in root memhog; audit; halt", mem="64M" if small else "2G",
-                zone_map="48M" if small else "1600M", limit=300)
+    each = 6000 if small else 200000
+    boot = Boot(f"in root spike -n {5 * each}; in root memhog; audit; halt", mem="96M" if small else "2G",
+                zone_map="64M" if small else "1600M", limit=300)
 
     def judge(row, seen):
         zones = seen.numbers(r"spike: [a-z ]+: \d+ objects in (\d+) zone pages")

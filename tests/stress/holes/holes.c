@@ -163,8 +163,8 @@ static void own_size(uint64_t *virtual, uint64_t *resident)
 int main(int argc, char **argv)
 {
 	static const struct flood_syntax syntax = {
-		.accepts = "snp", .shapes = shapes,
-		.about = "maps single pages (range: one region), unmaps every second one, then all",
+		"snp", shapes, "maps single pages (range: one region), unmaps every second one, then all",
+		NULL, 0
 	};
 	uint64_t virtual, resident, virtual_after, resident_after, failed;
 	struct flood_options options;

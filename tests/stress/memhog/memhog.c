@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Pages until denied.
- *   touch    writes to pages of regions of 4 MiB (or -z); a page that is denied comes as an
+ *   touch    writes to pages of regions of 1024 (-z); a page that is denied comes as an
  *            exception, which a second thread turns into a return from touch_page
- *   entries  regions of one page (or -z), every other one protected, never touched
+ *   entries  regions of one page (-z), every other one protected, never touched
  */
 #include <exc_server.h>
 #include <mach.h>
@@ -15,7 +15,7 @@
 #include "engine.h"
 
 #define REGION_PAGES	1024
-#define REGION_MAX	((uint64_t)1 << 30)
+#define REGION_MAX	(1024 * 1024)
 #define HANDLER_SIZE	512
 
 /* The only instruction that may fault, and where to go on when it does. */
@@ -36,11 +36,11 @@ __asm__(".text\n"
 
 static const char *const shapes[] = { "touch", "entries", NULL };
 static bool entries;
+static unsigned region_pages;
 static mach_port_t exception_port;
 static kern_return_t denied_code;
 static vm_address_t next_page;		/* of the region that is being touched */
 static uint64_t pages_left;
-static unsigned region_pages;
 
 kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_port_t task,
 				    integer_t exception, integer_t code, rpc_long_integer_t subcode)
@@ -109,9 +109,7 @@ static kern_return_t start_handler(void)
 static kern_return_t begin(const struct flood_options *options)
 {
 	entries = options->shape == 1;
-	region_pages = entries ? 1 : REGION_PAGES;
-	if (options->size > 0)
-		region_pages = (unsigned)(round_page(options->size) / vm_page_size);
+	region_pages = options->size > 0 ? (unsigned)options->size : entries ? 1 : REGION_PAGES;
 	/* A forked task has its maker's variables. */
 	pages_left = 0;
 	return entries ? KERN_SUCCESS : start_handler();
@@ -178,8 +176,7 @@ int main(int argc, char **argv)
 {
 	static const struct flood flood = {
 		.noun = "pages",
-		.syntax = { "snptrSkz", shapes, "pages until denied",
-			    "bytes of a region that pages are taken of", REGION_MAX },
+		.syntax = { "snptrSkz", shapes, "pages until denied", "pages of each region", REGION_MAX },
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,
