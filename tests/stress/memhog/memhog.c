@@ -204,6 +204,8 @@ int main(int argc, char **argv)
 	middle = clock_uptime_us();
 	printf("%s: took %" PRIu64 " pages in %" PRIu64 " ms\n", argv[0], taken,
 	       (middle - start) / 1000);
+	if (options.keep)
+		flood_print_end(argv[0], &end);
 	while (options.keep)
 		thread_sleep(1000);
 	if (entries)
