@@ -104,6 +104,10 @@ static void run_in(int argc, char **argv)
 {
 	struct job_place place = { 0 };
 
+	if (find(argv[2]) != NULL) {
+		printf("%s: a command of the console, no program\n", argv[2]);
+		return;
+	}
 	if (!ledgers_find(argv[1], &place.ledger))
 		return;
 	place.privileged = place.ledger == ledger_of_root;

@@ -36,6 +36,7 @@ WRONG = (
     ("in small", "usage: in LEDGER NAME [WORD...]"),
     ("in nosuch forkbomb", "nosuch: no such ledger; `ledgers` lists them"),
     ("in small nosuch", "nosuch: no such command or program; try `help`"),
+    ("in small ps", "ps: a command of the console, no program"),
     ("ledger", "usage: ledger [PARENT/]NAME [RES=N...]"),
     ("ledger new foo=3", f"foo: no such resource; they are: {RESOURCES}"),
     ("ledger new tasks", "tasks: not RESOURCE=NUMBER"),
