@@ -22,6 +22,7 @@
 ##  ISO=1          boot the CD, not the kernel   DISPLAY_VGA=1 open a window with the screen
 ##Options of the build:
 ##  V=1 show commands   RELEASE=1 no asserts   WERROR=1   CROSS_COMPILE=x86_64-elf-
+##  POLICY=1 with the boot option policy=mach (0: without it, as RELEASE=1 unless told)
 
 .DEFAULT_GOAL := all
 SHELL := /bin/sh
@@ -49,7 +50,8 @@ export WEIR_T = $(value T)
 export WEIR_GDB = $(value GDB)
 export WEIR_BUILD = $(abspath $(BUILD))
 # For the makes that tests start: without these they would build everything anew.
-export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) WERROR=$(WERROR) CROSS_COMPILE=$(CROSS_COMPILE)
+export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) POLICY=$(POLICY) WERROR=$(WERROR) \
+	CROSS_COMPILE=$(CROSS_COMPILE)
 
 comma := ,
 Q := $(if $(filter 1,$(V)),,@)
@@ -161,10 +163,13 @@ $(HOST_HEADERS): Makefile
 # --- the kernel -----------------------------------------------------------------------------
 
 KERNEL_FLAGS = $(COMMON_FLAGS) -Wframe-larger-than=1024 -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
+	-mgeneral-regs-only -DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel \
+	-I $(GEN)/host
 KERNEL_DIRS := x86_64 mem vm ipc kern
-KERNEL_SOURCES := $(wildcard $(KERNEL_DIRS:%=kernel/%/*.c) $(KERNEL_DIRS:%=kernel/%/*.S)) \
-	$(KERNEL_STUBS)
+# policy=mach takes the kernel's protection away, for make duel. A release does without.
+POLICY ?= $(if $(filter 1,$(RELEASE)),0,1)
+KERNEL_SOURCES := $(filter-out $(if $(filter 1,$(POLICY)),,kernel/mem/policy.c),\
+	$(wildcard $(KERNEL_DIRS:%=kernel/%/*.c) $(KERNEL_DIRS:%=kernel/%/*.S))) $(KERNEL_STUBS)
 KERNEL_OBJECTS := $(patsubst %,$(OBJ)/%.o,$(patsubst $(BUILD)/%,%,$(KERNEL_SOURCES)))
 KERNEL_LINK := -nostdlib -static -no-pie -Wl,-T,boot/kernel.lds -Wl,-z,max-page-size=0x1000 \
 	-Wl,-z,noexecstack -Wl,--build-id=none $(NO_RWX_WARNING)
