@@ -10,6 +10,8 @@
 ##make test             unit tests, host tests and booted tests; T=name picks those that match
 ##make test-full        the same with the long matrices
 ##make unit             only the unit tests, on this machine, with ASan and UBSan
+##make duel             the same flood in two machines at once, Weir and Weir without its protection;
+##                      FLOOD='msgflood -s ool' another flood than a fork bomb, FLOOD=all each of them
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
 ##make compile_commands.json   for editors and clang tools
@@ -36,7 +38,7 @@ OBJ := $(BUILD)/obj
 
 # What the user says is data: the bytes travel to tools/run and tests/run as they are, never
 # expanded by make (hence `value`, and no export of the originals) and never seen by a shell.
-unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB
+unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD
 export WEIR_RUN = $(value RUN)
 export WEIR_MEM = $(value MEM)
 export WEIR_ZONE_MAP = $(value ZONE_MAP)
@@ -48,6 +50,7 @@ export WEIR_ISO = $(value ISO)
 export WEIR_DISPLAY_VGA = $(value DISPLAY_VGA)
 export WEIR_T = $(value T)
 export WEIR_GDB = $(value GDB)
+export WEIR_FLOOD = $(value FLOOD)
 export WEIR_BUILD = $(abspath $(BUILD))
 # For the makes that tests start: without these they would build everything anew.
 export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) POLICY=$(POLICY) WERROR=$(WERROR) \
@@ -62,9 +65,10 @@ say = $(if $(filter 1,$(V))$(SILENT),,@printf '  %-6s %s\n' '$(1)' '$(patsubst $
 # --- the tools ------------------------------------------------------------------------------
 
 # $(BUILD)/setup.mk names the compiler found; making it installs what is missing. It is remade
-# when the quick check finds that something went away.
+# when the quick check finds that something went away. Some goals draw pictures.
+SETUP_FOR := $(if $(filter duel test test-full,$(MAKECMDGOALS)),--pictures)
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --quick && echo found),found)
+ifneq ($(shell CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --quick $(SETUP_FOR) && echo found),found)
 $(shell rm -f $(BUILD)/setup.mk)
 endif
 include $(BUILD)/setup.mk
@@ -72,7 +76,7 @@ endif
 
 $(BUILD)/setup.mk: tools/setup
 	@mkdir -p $(@D)
-	@CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --for-make $@
+	@CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup $(SETUP_FOR) --for-make $@
 
 PREFIX := $(or $(CROSS_COMPILE),$(SETUP_PREFIX))
 CC := $(PREFIX)gcc
@@ -338,6 +342,10 @@ test-full: $(IMAGE) $(UNIT_TESTS)
 	@WEIR_FULL=1 exec tests/run
 unit: $(UNIT_TESTS)
 	@exec tests/run --unit
+
+.PHONY: duel
+duel: $(IMAGE)
+	@exec tools/duel
 
 # --- the rest -------------------------------------------------------------------------------
 
