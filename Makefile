@@ -12,6 +12,8 @@
 ##make seeds            repeats what reports about other kernels have seen, and prints the table
 ##                      (T='a j' picks rows, WRITE=1 puts it into docs/seeds.md)
 ##make unit             only the unit tests, on this machine, with ASan and UBSan
+##make duel             the same flood in two machines at once, Weir and Weir without its protection;
+##                      FLOOD='msgflood -s ool' another flood than a fork bomb, FLOOD=all each of them
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
 ##make compile_commands.json   for editors and clang tools
@@ -24,6 +26,7 @@
 ##  ISO=1          boot the CD, not the kernel   DISPLAY_VGA=1 open a window with the screen
 ##Options of the build:
 ##  V=1 show commands   RELEASE=1 no asserts   WERROR=1   CROSS_COMPILE=x86_64-elf-
+##  POLICY=1 with the boot option policy=mach (0: without it, as RELEASE=1 unless told)
 
 .DEFAULT_GOAL := all
 SHELL := /bin/sh
@@ -37,7 +40,7 @@ OBJ := $(BUILD)/obj
 
 # What the user says is data: the bytes travel to tools/run and tests/run as they are, never
 # expanded by make (hence `value`, and no export of the originals) and never seen by a shell.
-unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB
+unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD
 export WEIR_RUN = $(value RUN)
 export WEIR_MEM = $(value MEM)
 export WEIR_ZONE_MAP = $(value ZONE_MAP)
@@ -49,9 +52,11 @@ export WEIR_ISO = $(value ISO)
 export WEIR_DISPLAY_VGA = $(value DISPLAY_VGA)
 export WEIR_T = $(value T)
 export WEIR_GDB = $(value GDB)
+export WEIR_FLOOD = $(value FLOOD)
 export WEIR_BUILD = $(abspath $(BUILD))
 # For the makes that tests start: without these they would build everything anew.
-export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) WERROR=$(WERROR) CROSS_COMPILE=$(CROSS_COMPILE)
+export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) POLICY=$(POLICY) WERROR=$(WERROR) \
+	CROSS_COMPILE=$(CROSS_COMPILE)
 
 comma := ,
 Q := $(if $(filter 1,$(V)),,@)
@@ -62,9 +67,10 @@ say = $(if $(filter 1,$(V))$(SILENT),,@printf '  %-6s %s\n' '$(1)' '$(patsubst $
 # --- the tools ------------------------------------------------------------------------------
 
 # $(BUILD)/setup.mk names the compiler found; making it installs what is missing. It is remade
-# when the quick check finds that something went away.
+# when the quick check finds that something went away. Some goals draw pictures.
+SETUP_FOR := $(if $(filter duel test test-full,$(MAKECMDGOALS)),--pictures)
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(shell CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --quick && echo found),found)
+ifneq ($(shell CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --quick $(SETUP_FOR) && echo found),found)
 $(shell rm -f $(BUILD)/setup.mk)
 endif
 include $(BUILD)/setup.mk
@@ -72,7 +78,7 @@ endif
 
 $(BUILD)/setup.mk: tools/setup
 	@mkdir -p $(@D)
-	@CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup --for-make $@
+	@CROSS_COMPILE='$(CROSS_COMPILE)' ./tools/setup $(SETUP_FOR) --for-make $@
 
 PREFIX := $(or $(CROSS_COMPILE),$(SETUP_PREFIX))
 CC := $(PREFIX)gcc
@@ -163,10 +169,13 @@ $(HOST_HEADERS): Makefile
 # --- the kernel -----------------------------------------------------------------------------
 
 KERNEL_FLAGS = $(COMMON_FLAGS) -Wframe-larger-than=1024 -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
+	-mgeneral-regs-only -DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel \
+	-I $(GEN)/host
 KERNEL_DIRS := x86_64 mem vm ipc kern
-KERNEL_SOURCES := $(wildcard $(KERNEL_DIRS:%=kernel/%/*.c) $(KERNEL_DIRS:%=kernel/%/*.S)) \
-	$(KERNEL_STUBS)
+# policy=mach takes the kernel's protection away, for make duel. A release does without.
+POLICY ?= $(if $(filter 1,$(RELEASE)),0,1)
+KERNEL_SOURCES := $(filter-out $(if $(filter 1,$(POLICY)),,kernel/mem/policy.c),\
+	$(wildcard $(KERNEL_DIRS:%=kernel/%/*.c) $(KERNEL_DIRS:%=kernel/%/*.S))) $(KERNEL_STUBS)
 KERNEL_OBJECTS := $(patsubst %,$(OBJ)/%.o,$(patsubst $(BUILD)/%,%,$(KERNEL_SOURCES)))
 KERNEL_LINK := -nostdlib -static -no-pie -Wl,-T,boot/kernel.lds -Wl,-z,max-page-size=0x1000 \
 	-Wl,-z,noexecstack -Wl,--build-id=none $(NO_RWX_WARNING)
@@ -337,6 +346,10 @@ unit: $(UNIT_TESTS)
 	@exec tests/run --unit
 seeds: $(IMAGE)
 	@exec tools/seeds $(if $(filter 1,$(WRITE)),--write)
+
+.PHONY: duel
+duel: $(IMAGE)
+	@exec tools/duel
 
 # --- the rest -------------------------------------------------------------------------------
 

@@ -5,12 +5,14 @@
  *   zone_map=SIZE   bound of all kernel memory taken for users; default half of RAM
  *   console=WHICH   com, vga or both
  *   reclaim=eager   a slab goes back the moment it is empty (debugging)
+ *   policy=mach     ledgers refuse nothing, and a failed zalloc panics (mem/policy.c)
  *   run=COMMANDS    the last one: takes the rest of the line; the bootstrap server carries it out
  *   NAME=VALUE      a variable for the boot script
  */
 #include "kern/options.h"
 #include "kern/printf.h"
 #include "kern/string.h"
+#include "mem/policy.h"
 #include "mem/zone.h"
 #include "x86_64/machine.h"
 
@@ -111,6 +113,11 @@ static void option_apply(const struct word *word)
 		zone_reclaim_eager = word_is(&value, "eager");
 		if (!zone_reclaim_eager)
 			printf("reclaim=%.*s is not eager: ignored\n", (int)value.length, value.text);
+	} else if (word_value(word, "policy", &value)) {
+		if (policy_choose(value.text, value.length))
+			printf("policy=mach: ledgers refuse nothing, a failed zalloc panics\n");
+		else
+			printf("policy=%.*s is none that this kernel has: ignored\n", (int)value.length, value.text);
 	} else if (!word_has_equals(word)) {
 		printf("unknown option: %.*s\n", (int)word->length, word->text);
 	}

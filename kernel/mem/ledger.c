@@ -64,6 +64,7 @@
 #include "kern/string.h"
 #include "mem/ledger_fast.h"
 #include "mem/page.h"
+#include "mem/policy.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "x86_64/machine.h"
@@ -129,8 +130,10 @@ void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64
 	mem_denied(&denial);
 }
 
-static void shortage_deny(const struct ledger_shortage *shortage, const struct alloc_site *site)
+void ledger_deny_shortage(unsigned resource, const struct ledger_shortage *shortage, const struct alloc_site *site)
 {
+	if (policy_zalloc_panics)
+		policy_zalloc_panic(resource, shortage);
 	ledger_deny(shortage->ledger, shortage->resource, shortage->used, shortage->limit, shortage->wanted, site);
 }
 
@@ -159,7 +162,7 @@ static bool kmem_fits(struct ledger *ledger, uint64_t bytes, struct ledger_short
 	if (bytes == 0)
 		return true;
 	claimed = account->used + kmem_promised(ledger);
-	if (likely(claimed <= account->limit && bytes <= account->limit - claimed))
+	if (likely(claimed <= account->limit && bytes <= account->limit - claimed) || policy_ledgers_count_only)
 		return true;
 	*shortage = (struct ledger_shortage){ledger, LEDGER_KMEM, claimed, account->limit, bytes};
 	return false;
@@ -181,7 +184,7 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 
 	*rooted = 0;
 	do {
-		if (unlikely(!account_fits(&ledger->account[resource], n))) {
+		if (unlikely(!account_fits(&ledger->account[resource], n)) && !policy_ledgers_count_only) {
 			shortage_of_account(shortage, ledger, resource, n);
 			return false;
 		}
@@ -305,7 +308,7 @@ static __attribute__((noinline)) bool charge_prepare(struct ledger *ledger, unsi
 
 	while (!charge_ready(ledger, resource, n, &shortage)) {
 		if (!memory_take_back(&shortage)) {
-			shortage_deny(&shortage, site);
+			ledger_deny_shortage(resource, &shortage, site);
 			return false;
 		}
 	}
@@ -345,7 +348,8 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 			       charge_ready(ledger->parent, resource, n, &shortage)))
 			break;
 		if (!memory_take_back(&shortage)) {
-			shortage_deny(&shortage, site);
+			ledger_deny(shortage.ledger, shortage.resource, shortage.used, shortage.limit,
+				    shortage.wanted, site);
 			return KERN_RESOURCE_SHORTAGE;
 		}
 	}

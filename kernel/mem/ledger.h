@@ -99,6 +99,9 @@ extern uint32_t ledger_thing_bytes[LEDGER_RESOURCES];
 /* Fills in and reports a denial (also for things that ledgers do not count, as RAM and the zone map). */
 void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64_t limit, uint64_t wanted,
 		 const struct alloc_site *site);
+struct ledger_shortage;
+/* The same of what is missing for things of the resource (policy.c: Mach would panic). */
+void ledger_deny_shortage(unsigned resource, const struct ledger_shortage *shortage, const struct alloc_site *site);
 /* Denials of the root's pseudo resources LEDGER_ZONE_MAP and LEDGER_RAM. */
 uint64_t ledger_machine_denials(unsigned resource);
 

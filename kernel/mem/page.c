@@ -259,12 +259,12 @@ void page_shortage(struct ledger_shortage *shortage)
 }
 
 /* A charged page is not there: only after unrefused moves beyond the reserve. */
-static void deny_ram(const struct alloc_site *site)
+static void deny_ram(unsigned resource, const struct alloc_site *site)
 {
 	struct ledger_shortage shortage;
 
 	page_shortage(&shortage);
-	ledger_deny(shortage.ledger, shortage.resource, shortage.used, shortage.limit, shortage.wanted, site);
+	ledger_deny_shortage(resource, &shortage, site);
 }
 
 struct page *kpage_alloc_at(struct ledger *payer, const struct alloc_site *site)
@@ -276,7 +276,7 @@ struct page *kpage_alloc_at(struct ledger *payer, const struct alloc_site *site)
 	page = free_pop(PAGE_KERNEL, payer);
 	if (page == NULL) {
 		ledger_refund(payer, LEDGER_KPAGES, 1);
-		deny_ram(site);
+		deny_ram(LEDGER_KPAGES, site);
 		return NULL;
 	}
 	counts.kernel++;
@@ -304,7 +304,7 @@ struct page *frame_alloc_at(struct ledger *payer, const struct alloc_site *site)
 	page = free_pop(PAGE_USER, NULL);
 	if (page == NULL) {
 		ledger_refund(payer, LEDGER_RESIDENT_PAGES, 1);
-		deny_ram(site);
+		deny_ram(LEDGER_RESIDENT_PAGES, site);
 		return NULL;
 	}
 	counts.user++;

@@ -491,7 +491,7 @@ static __attribute__((noinline)) void *zone_alloc_charged(struct zone *zone, str
 	zone->failures++;
 	ledger_refund(payer, zone->resource, 1);
 	page_shortage(&shortage);
-	ledger_deny(shortage.ledger, shortage.resource, shortage.used, shortage.limit, shortage.wanted, site);
+	ledger_deny_shortage(zone->resource, &shortage, site);
 	return NULL;
 }
 

@@ -12,15 +12,26 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Timeout, boot  # noqa: E402
+from harness import BUILD, Ended, Timeout, boot  # noqa: E402
 from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
-                       r"share (\d+)%")
+                       r"share (\d+)%(?:, kernel (\d+)K, free (\d+)K)?")
 # What the console writes at the start of a line that a program then goes on with.
 CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 30
 PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
+
+
+def samples(text):
+    """What `bystander -z` told of memory in that part of the console: [(ms, kernel KiB, free KiB)]"""
+    return [(int(m[1]), int(m[6]), int(m[7])) for m in BYSTANDER.finditer(text) if m[6]]
+
+
+def kernel_has_policy():
+    """Was this kernel built with policy=mach?"""
+    with open(os.path.join(BUILD, "flags"), encoding="utf-8") as flags:
+        return "-DWEIR_POLICY=1" in flags.read()
 
 
 class Field:
@@ -81,10 +92,10 @@ class Field:
 
     # --- the bystander ---
 
-    def watch(self):
+    def watch(self, options="-i 100"):
         """Starts the bystander, in a ledger with guarantees of what it uses and as much again."""
         self.ask("ledger watch")
-        self.ask("in watch bystander -i 100 &")
+        self.ask(f"in watch bystander {options} &")
         self.machine.expect(BYSTANDER.pattern, 30)
         rows = read_ledgers(self.ask("ledgers"))
         words = [f"{resource}={int(row['peak']) * 2 + 4}" for (ledger, resource), row in rows.items()
@@ -97,8 +108,11 @@ class Field:
 
     # --- floods ---
 
-    def flood(self, command, timeout=120):
-        """Lets it loose in the background and asks the console for answers until it has ended."""
+    def flood(self, command, timeout=120, ask=True):
+        """Lets it loose in the background and asks the console for answers until it has ended.
+
+        ask=False: leaves the console alone. Ended when the machine does not survive it.
+        """
         machine = self.machine
         start = len(machine.text)
         begun = time.monotonic()
@@ -109,10 +123,12 @@ class Field:
         while not ended.search(machine.text, start):
             if time.monotonic() - begun > timeout:
                 raise Timeout(f"{command} has not ended in {timeout} s\n{machine.last_lines()}")
-            asked = time.monotonic()
-            self.ask("echo", timeout)
-            waits.append(time.monotonic() - asked)
-            machine.pump(0.2)
+            if ask:
+                asked = time.monotonic()
+                self.ask("echo", timeout)
+                waits.append(time.monotonic() - asked)
+            if not machine.pump(0.2):
+                raise Ended(f"the machine ended during {command}\n{machine.last_lines()}")
         seconds = time.monotonic() - begun
         # The interval of the bystander that the end fell into.
         with contextlib.suppress(Timeout):

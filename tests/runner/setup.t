@@ -63,8 +63,12 @@ with tempfile.TemporaryDirectory() as bare:
     lines = [line for line in errors.splitlines() if "apt-get install" in line]
     tap.ok(status == 1 and len(lines) == 1, "without a terminal one line says what to install",
            (status, errors), "status 1 and one line with apt-get install")
-    tap.ok(all(re.search(rf" {p}( |$)", lines[0]) for p in ("make", "qemu-system-x86", "perl"))
-           if lines else False, "that line names the packages", lines, "make qemu-system-x86 perl")
+    tap.ok(all(re.search(rf" {p}( |$)", lines[0]) for p in ("make", "qemu-system-x86", "perl",
+                                                               "gnuplot-nox"))
+           if lines else False, "that line names the packages", lines, "make qemu-system-x86 perl gnuplot-nox")
+    status, _, errors = setup("--for-make", os.path.join(bare, "made"), PATH=bare)
+    tap.ok(status == 1 and "qemu-system-x86" in errors and "gnuplot" not in errors,
+           "make run does not ask for what draws pictures", (status, errors), "no gnuplot")
     tap.ok(not os.path.exists(called), "nothing is installed unasked")
     tap.equal(setup("--check", PATH=bare)[0], 1, "--check has status 1 when something is missing")
     with open(os.path.join(bare, "sudo"), "w", encoding="ascii") as fake:

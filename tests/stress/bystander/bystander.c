@@ -5,7 +5,9 @@
  * 64th time a timed wait of 1 ms. A request's latency is its time without the
  * wait, so it counts what the CPU, the server and memory made it wait. With
  * `-s cpu` a request is half a millisecond of computing and a page, and it never
- * waits: what share it gets of the CPU is then up to the kernel alone.
+ * waits: what share it gets of the CPU is then up to the kernel alone. With -z
+ * each line tells the kernel's pages as well, in zones and in page tables, and the
+ * free ones: what a flood beside it does to memory.
  */
 #include <device_user.h>
 #include <getopt.h>
@@ -14,14 +16,16 @@
 #include <mach/program.h>
 #include <mach/task_info.h>
 #include <mach/threads.h>
+#include <mach/vm_statistics.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "flood.h"
 
 #define USAGE								\
-	"[-s serve|cpu] [-t MILLISECONDS] [-i INTERVAL]\n"		\
-	"  for so long (else for ever), a line each INTERVAL ms; cpu: computes, never waits"
+	"[-s serve|cpu] [-t MILLISECONDS] [-i INTERVAL] [-z]\n"		\
+	"  for so long (else for ever), a line each INTERVAL ms; cpu: computes, never waits;\n" \
+	"  -z: what the kernel uses and what is free, in each line"
 #define COMPUTE_STEPS	500000
 #define WAIT_EVERY	64
 
@@ -30,7 +34,7 @@ struct tally {
 };
 
 static mach_port_t device;
-static bool computes;
+static bool computes, tells_memory;
 
 /* CPU time of this task's living threads, microseconds. */
 static uint64_t cpu_time_us(void)
@@ -103,6 +107,26 @@ static unsigned share_percent(const struct tally *tally, uint64_t now)
 	return time > 0 ? (unsigned)((cpu_time_us() - tally->cpu_us) * 100 / time) : 0;
 }
 
+static void print_memory(void)
+{
+	vm_statistics_data_t pages;
+
+	if (vm_statistics(mach_task_self(), &pages) == KERN_SUCCESS)
+		printf(", kernel %dK, free %dK", pages.wire_count * (pages.pagesize / 1024),
+		       pages.free_count * (pages.pagesize / 1024));
+}
+
+static void print_interval(const char *program, const struct tally *all, const struct tally *part,
+			   uint64_t now)
+{
+	printf("%s: +%" PRIu64 " ms: %" PRIu64 " requests, %" PRIu64 " failed, worst %" PRIu64
+	       " us, share %u%%", program, (now - all->since_us) / 1000, part->requests,
+	       part->failures, part->worst_us, share_percent(part, now));
+	if (tells_memory)
+		print_memory();
+	printf("\n");
+}
+
 static struct tally start_tally(void)
 {
 	return (struct tally){ .since_us = clock_uptime_us(), .cpu_us = cpu_time_us() };
@@ -122,10 +146,11 @@ int main(int argc, char **argv)
 	struct tally all, part;
 	int option;
 
-	while ((option = getopt(argc, argv, "s:t:i:")) != -1) {
+	while ((option = getopt(argc, argv, "s:t:i:z")) != -1) {
 		switch (option) {
 		case 't': limit_us = flood_number(argv[0], 't', optarg) * 1000; break;
 		case 'i': interval_us = flood_number(argv[0], 'i', optarg) * 1000; break;
+		case 'z': tells_memory = true; break;
 		case 's':
 			computes = strcmp(optarg, "cpu") == 0;
 			if (computes || strcmp(optarg, "serve") == 0)
@@ -141,10 +166,7 @@ int main(int argc, char **argv)
 		request(&part);
 		now = clock_uptime_us();
 		if (now - part.since_us >= interval_us) {
-			printf("%s: +%" PRIu64 " ms: %" PRIu64 " requests, %" PRIu64
-			       " failed, worst %" PRIu64 " us, share %u%%\n",
-			       argv[0], (now - all.since_us) / 1000, part.requests, part.failures,
-			       part.worst_us, share_percent(&part, now));
+			print_interval(argv[0], &all, &part, now);
 			add(&all, &part);
 			part = start_tally();
 		}
