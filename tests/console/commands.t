@@ -200,7 +200,7 @@ def keep_ledgers(c, m):
     tree = "\n".join(c.do("ledgers"))
     tap.contains(tree, r"(?m)^root \(1\).*(\n  .*)*\n  room \(\d+\).*(\n    .*)*\n    inner \(",
                  "ledgers shows the tree", machine=m)
-    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \d+ of 120K$",
+    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \w+ of 120K$",
                  "in LEDGER: the program meets its limit", machine=m)
     tap.contains(c.do("in room forkbomb"), r"denied: tasks in ledger room: 6 of 6$",
                  "and that of the ledger above", machine=m)
