@@ -196,11 +196,11 @@ def keep_ledgers(c, m):
               {"tasks": 6, "resident_pages": 256, "ports": 1024, "virtual_pages": 2 << 20, "kmem": 1 << 30},
               "ledger makes one with limits; K, M, G; memory in bytes", machine=m)
     tap.equal(c.do("ledger room"), text, "ledger NAME shows it", machine=m)
-    c.do("ledger room/inner kmem=100K")
+    c.do("ledger room/inner kmem=120K")
     tree = "\n".join(c.do("ledgers"))
     tap.contains(tree, r"(?m)^root \(1\).*(\n  .*)*\n  room \(\d+\).*(\n    .*)*\n    inner \(",
                  "ledgers shows the tree", machine=m)
-    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \d+ of 100K$",
+    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \d+ of 120K$",
                  "in LEDGER: the program meets its limit", machine=m)
     tap.contains(c.do("in room forkbomb"), r"denied: tasks in ledger room: 6 of 6$",
                  "and that of the ledger above", machine=m)
