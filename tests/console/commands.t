@@ -205,9 +205,10 @@ def keep_ledgers(c, m):
     tap.contains(c.do("in room forkbomb"), r"denied: tasks in ledger room: 6 of 6$",
                  "and that of the ledger above", machine=m)
     row = c.ledgers()["room", "tasks"]
-    tap.equal((row["used"], row["peak"], row["denials"]), (0, 6, 1), "ledgers tells peak and denials",
-              machine=m)
-    tap.contains(c.do("denials"), r"\+\d+ ms 1x forkbomb: wanted 1, denied: tasks in ledger room: 6 of 6$",
+    # The bomber is denied; the keeper too, when it asks for tasks itself because a child was slow to report.
+    tap.equal((row["used"], row["peak"], row["denials"] in (1, 2)), (0, 6, True),
+              "ledgers tells peak and denials", machine=m)
+    tap.contains(c.do("denials"), r"\+\d+ ms [12]x forkbomb: wanted 1, denied: tasks in ledger room: 6 of 6$",
                  "denials tells the newest last", machine=m)
     c.do("limit room tasks=4 ports=20")
     tap.contains(c.do("in room forkbomb"), r"denied: (tasks in ledger room: 4 of 4|ports in ledger room: 20 of 20)$",
