@@ -108,7 +108,7 @@ COMMON_FLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCC_INCLUD
 
 # Subsystems that the kernel itself serves; the others are served by programs.
 KERNEL_SUBSYSTEMS := mach mach_port mach_host mach_debug mach4 gnumach mach_i386 device \
-	ledger weir
+	ledger throttle weir
 
 WIG := tools/wig
 WIG_PARTS := $(WIG) $(wildcard tools/wig/* tools/wiglib/* tools/wig_*.py tools/wig*.lark)

@@ -34,7 +34,10 @@ struct kmsg {
 	uint16_t pages;				/* 0: small */
 	struct thread *thread;			/* KMSG_EXCEPTION: whose */
 	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
-	struct reap reap;
+	union {
+		struct reap reap;
+		uint64_t queued_ns;		/* uptime at which it was queued for a throttled set; 0: it was not */
+	};
 	union {
 		/* Header and body; port slots hold struct port *, out-of-line slots struct vm_copy * or struct
 		   port_array *, NULL for none. The header's 32 bytes mean nothing: the members above count. */

@@ -45,11 +45,13 @@ extern const struct krpc_subsystem gnumach_subsystem __attribute__((weak));
 extern const struct krpc_subsystem mach_i386_subsystem __attribute__((weak));
 extern const struct krpc_subsystem device_subsystem __attribute__((weak));
 extern const struct krpc_subsystem ledger_subsystem __attribute__((weak));
+extern const struct krpc_subsystem throttle_subsystem __attribute__((weak));
 extern const struct krpc_subsystem weir_subsystem __attribute__((weak));
 
 static const struct krpc_subsystem *const subsystems[] = {
 	&mach_subsystem, &mach_port_subsystem, &mach_host_subsystem, &mach_debug_subsystem, &mach4_subsystem,
-	&gnumach_subsystem, &mach_i386_subsystem, &device_subsystem, &ledger_subsystem, &weir_subsystem,
+	&gnumach_subsystem, &mach_i386_subsystem, &device_subsystem, &ledger_subsystem, &throttle_subsystem,
+	&weir_subsystem,
 };
 #define SUBSYSTEMS (sizeof(subsystems) / sizeof(subsystems[0]))
 

@@ -17,6 +17,7 @@
 #include "ipc/mqueue.h"
 #include "ipc/portset.h"
 #include "ipc/space.h"
+#include "ipc/throttle.h"
 #include "kern/exception.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -165,6 +166,12 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	return KERN_BLOCKED;
 }
 
+/* It does not wait, and so does not serve a throttled set. */
+static bool is_poll(const struct thread *thread)
+{
+	return (thread->msg.option & MACH_RCV_TIMEOUT) != 0 && thread->msg.timeout_ms == 0;
+}
+
 int64_t msg_receive(struct thread *thread, bool may_wait)
 {
 	kern_return_t prepared;
@@ -178,7 +185,7 @@ int64_t msg_receive(struct thread *thread, bool may_wait)
 		if (object == NULL)
 			return error;
 		kmsg = mqueue_peek(object);
-		if (kmsg == NULL)
+		if (kmsg == NULL || !throttle_may_take(thread, object))
 			return receive_wait(thread, object, may_wait);
 		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0)
 			return receive_too_large(thread, kmsg->size);
@@ -186,7 +193,10 @@ int64_t msg_receive(struct thread *thread, bool may_wait)
 	} while (mqueue_peek(object) != kmsg);
 	if (prepared == KERN_RESOURCE_SHORTAGE)
 		return KERN_RESOURCE_SHORTAGE;
-	return msg_receive_finish(thread, mqueue_take(object), prepared == KERN_SUCCESS);
+	kmsg = mqueue_take(object);
+	if (throttle_on(object) && !is_poll(thread))
+		throttle_join(thread, object);
+	return msg_receive_finish(thread, kmsg, prepared == KERN_SUCCESS);
 }
 
 /* The seventh argument is on the stack; most calls do not need it. False: the thread has an exception. */

@@ -22,6 +22,7 @@
 #include "ipc/kmsg_copy.h"
 #include "ipc/portset.h"
 #include "ipc/right.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -85,6 +86,8 @@ static void blocked_update(struct port *port)
 	else
 		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
 	port->is_blocked = blocked;
+	if (blocked && throttle_on(set))
+		throttle_queued(set);
 }
 
 static void sender_add(struct port *port, struct thread *thread, bool again)
@@ -178,10 +181,18 @@ void mqueue_offer_room(struct port *port)
 	senders_wake(port, port->queued < port->qlimit ? port->qlimit - port->queued : 0);
 }
 
+/* Does a thread wait at the port or set that may have a message now? */
+static bool listens(const struct port *object)
+{
+	return !TAILQ_EMPTY(&object->receivers) && throttle_admits(object);
+}
+
 void mqueue_receiver_waits(struct port *object)
 {
 	struct port *port;
 
+	if (!throttle_admits(object))
+		return;
 	if (object->kobject_type != KOBJECT_PORT_SET) {
 		senders_wake(object, 1);
 		return;
@@ -210,7 +221,7 @@ void mqueue_room_return(struct thread *thread, bool used)
 		struct port *set = port_set_of(port);
 
 		mqueue_offer_room(port);
-		if (!TAILQ_EMPTY(&(set != NULL ? set : port)->receivers))
+		if (listens(set != NULL ? set : port))
 			senders_wake(port, 1);
 	}
 	port_unref(port);
@@ -223,13 +234,15 @@ bool mqueue_full(struct port *port)
 	if (port->queued < port->qlimit)
 		return false;
 	set = port_set_of(port);
-	return TAILQ_EMPTY(&(set != NULL ? set : port)->receivers);
+	return !listens(set != NULL ? set : port);
 }
 
 /* -- queues -- */
 
 static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 {
+	struct port *set = port_set_of(port);
+
 	if (front)
 		TAILQ_INSERT_HEAD(&port->messages, kmsg, link);
 	else
@@ -237,9 +250,15 @@ static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 	kmsg->queued = true;
 	port->message_count++;
 	port->queued += !kmsg->by_send_once;
-	if (!port->is_ready && port_set_of(port) != NULL) {
-		port->is_ready = true;
-		TAILQ_INSERT_TAIL(&port->set->ready, port, ready_link);
+	kmsg->queued_ns = 0;
+	if (set == NULL)
+		return;
+	if (!port->is_ready)
+		TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
+	port->is_ready = true;
+	if (throttle_on(set)) {
+		kmsg->queued_ns = clock_uptime_ns();
+		throttle_queued(set);
 	}
 }
 
@@ -264,7 +283,8 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 {
 	struct thread *thread;
 
-	while ((thread = TAILQ_FIRST(&object->receivers)) != NULL) {
+	while (listens(object)) {
+		thread = TAILQ_FIRST(&object->receivers);
 		TAILQ_REMOVE(&object->receivers, thread, wait.link);
 		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0) {
 			thread->wait.word[0] = kmsg->size;
@@ -273,6 +293,8 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 		}
 		thread->msg.kmsg = kmsg;
 		kmsg->holder = thread;
+		if (throttle_on(object))
+			throttle_join(thread, object);
 		thread_wake_handoff(thread, MACH_MSG_SUCCESS);
 		return true;
 	}
@@ -293,6 +315,8 @@ void mqueue_deliver(struct kmsg *kmsg)
 	set = port_set_of(port);
 	if (!receiver_take(set != NULL ? set : port, kmsg))
 		queue_add(port, kmsg, false);
+	else if (set != NULL && throttle_on(set))
+		throttle_taken(set, 0);
 }
 
 /* The port of object whose message is next. */
@@ -316,6 +340,8 @@ struct kmsg *mqueue_take(struct port *object)
 	if (kmsg == NULL)
 		return NULL;
 	queue_remove(port, kmsg);
+	if (throttle_on(object))
+		throttle_taken(object, kmsg->queued_ns);
 	if (!TAILQ_EMPTY(&port->senders))
 		mqueue_offer_room(port);
 	return kmsg;
@@ -376,21 +402,45 @@ void mqueue_changed(struct port *port, int result)
 	}
 }
 
+void mqueue_release(struct port *object)
+{
+	struct kmsg *kmsg = mqueue_take(object);
+	struct port *port;
+
+	if (kmsg == NULL)
+		return;
+	port = kmsg->remote;
+	if (!receiver_take(object, kmsg))
+		queue_add(port, kmsg, true);
+}
+
+void mqueue_set_offer(struct port *set)
+{
+	unsigned n = 0;
+
+	while (listens(set) && !TAILQ_EMPTY(&set->ready)) {
+		mqueue_release(set);
+		if (++n % WAKE_BATCH == 0)
+			machine_window();
+	}
+	if (listens(set))
+		mqueue_receiver_waits(set);
+}
+
 void mqueue_set_joined(struct port *port)
 {
 	struct port *set = port->set;
-	struct kmsg *kmsg;
 
 	blocked_update(port);
-	if (!TAILQ_EMPTY(&set->receivers))
+	if (listens(set))
 		senders_wake(port, 1);
 	if (TAILQ_EMPTY(&port->messages) || port->is_ready)
 		return;
 	port->is_ready = true;
 	TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
-	while (!TAILQ_EMPTY(&set->receivers) && (kmsg = mqueue_take(port)) != NULL)
-		if (!receiver_take(set, kmsg))
-			queue_add(port, kmsg, true);
+	mqueue_set_offer(set);
+	if (throttle_on(set) && port->is_ready)
+		throttle_queued(set);
 }
 
 void mqueue_set_left(struct port *port)

@@ -35,6 +35,10 @@ bool mqueue_full(struct port *port);
 struct kmsg *mqueue_take(struct port *object);
 /* The message that mqueue_take would give, left in its place. */
 struct kmsg *mqueue_peek(struct port *object);
+/* Gives the next message to a thread that waits at the port or set, if there is one that may have it. */
+void mqueue_release(struct port *object);
+/* All that wait at the set, as far as there are messages. Opens windows: the caller holds nothing but the set. */
+void mqueue_set_offer(struct port *set);
 /* Puts a message that was taken or handed to a receiver back in front. */
 void mqueue_put_back(struct kmsg *kmsg);
 /* Takes this very message out of wherever it waits: a queue, or a receiver that it was handed to. */

@@ -7,6 +7,7 @@
 #include "ipc/notify.h"
 #include <stddef.h>
 #include <mach/notify.h>
+#include <weir/throttle.h>
 #include "ipc/kmsg.h"
 #include "ipc/mqueue.h"
 #include "ipc/right.h"
@@ -77,12 +78,23 @@ void notify_no_senders(struct port *once, uint32_t make_send_count)
 	notify_word(once, MACH_NOTIFY_NO_SENDERS, MACH_MSG_TYPE_INTEGER_32, make_send_count);
 }
 
-void notify_send_once(struct port *once)
+/* A notification that says all by its id. */
+static void notify_plain(struct port *once, uint32_t id)
 {
-	struct kmsg *kmsg = notify_begin(once, MACH_NOTIFY_SEND_ONCE, sizeof(mach_send_once_notification_t));
+	struct kmsg *kmsg = notify_begin(once, id, sizeof(mach_msg_header_t));
 
 	if (kmsg != NULL)
 		mqueue_deliver(kmsg);
+}
+
+void notify_send_once(struct port *once)
+{
+	notify_plain(once, MACH_NOTIFY_SEND_ONCE);
+}
+
+void notify_stalled(struct port *once)
+{
+	notify_plain(once, THROTTLE_NOTIFY_STALLED);
 }
 
 void notify_port_destroyed(struct port *once, struct port *receive_right)

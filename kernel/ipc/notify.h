@@ -13,6 +13,8 @@ void notify_port_deleted(struct port *once, mach_port_name_t name);
 void notify_dead_name(struct port *once, mach_port_name_t name);
 void notify_no_senders(struct port *once, uint32_t make_send_count);
 void notify_send_once(struct port *once);
+/* A throttled port set is stalled (weir/throttle_notify.defs). */
+void notify_stalled(struct port *once);
 /* Moves the receive right (its reference included) to the owner of once; if that cannot be the port dies. */
 void notify_port_destroyed(struct port *once, struct port *receive_right);
 

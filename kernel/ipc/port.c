@@ -21,6 +21,7 @@
 #include "ipc/notify.h"
 #include "ipc/portset.h"
 #include "ipc/right.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "mem/zone.h"
 
@@ -46,6 +47,7 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 		return NULL;
 	*port = (struct port){ .refs = 1, .kobject_type = type, .payer = payer, .qlimit = MACH_PORT_QLIMIT_DEFAULT };
 	if (type == KOBJECT_PORT_SET) {
+		throttle_init(port);
 		TAILQ_INIT(&port->members);
 		TAILQ_INIT(&port->ready);
 		TAILQ_INIT(&port->blocked);
@@ -82,8 +84,9 @@ void port_unref(struct port *port)
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready));
 	else
-		assert(TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid));
-	assert(RB_EMPTY(&port->names) && port->set == NULL && port->no_senders == NULL && port->port_destroyed == NULL);
+		assert(TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid) && port->set == NULL &&
+		       port->no_senders == NULL && port->port_destroyed == NULL);
+	assert(RB_EMPTY(&port->names));
 	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders));
 	zone_free(&port_zone, port, port->payer);
 }
@@ -170,13 +173,17 @@ void port_check(struct port *port)
 		send_onces += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
 		assert((entry->type & MACH_PORT_TYPE_RECEIVE) == 0 || port->receiver == entry->space);
 	}
-	if (port->kobject_type != KOBJECT_PORT_SET)
+	if (port->kobject_type == KOBJECT_PORT_SET) {
+		throttle_check(port);
+		assert(sends + send_onces == 0);
+	} else {
 		TAILQ_FOREACH(kmsg, &port->prepaid, link)
 			prepaid++;
+		assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
+		assert(port->dead || prepaid <= port->send_once_rights);
+	}
 	assert(port->refs >= entries && port->refs != 0);
-	assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
 	assert(port->dead_requests == requests);
-	assert(port->dead || prepaid <= port->send_once_rights);
 	assert(!port->dead || port->receiver == NULL);
 	assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
 	assert(port->in_transit_depth <= TRANSIT_DEPTH_MAX);

@@ -31,6 +31,20 @@ static inline bool port_valid(const struct port *port) { return port != PORT_NUL
 RB_HEAD(name_tree, name);
 TAILQ_HEAD(kmsg_queue, kmsg);
 
+/* How many of the threads that serve a port set run at once. Theory in throttle.c. */
+struct throttle {
+	uint16_t target;		/* threads that run at once; 0: as many as there are */
+	uint16_t delay_ms;		/* a message is held back no longer than this */
+	uint32_t running;		/* threads in counted */
+	TAILQ_HEAD(, thread) counted;	/* those that run, the longest without a message first */
+	uint64_t attend_ns;		/* uptime at which throttle_run looks at the set; THROTTLE_NEVER: not in its tree */
+	RB_ENTRY(port) node;
+	struct port *stall;		/* send-once right to tell when messages wait and nobody listens, or NULL */
+	uint64_t taken;			/* messages received through the set */
+	uint64_t waited_ns;		/* how long these had been queued, in all */
+	uint64_t taken_ns;		/* uptime of the last */
+};
+
 struct port {
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
 	uint8_t kobject_type;		/* enum kobject */
@@ -46,10 +60,6 @@ struct port {
 	};
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
-	uint32_t send_rights;		/* all send rights, wherever they are */
-	uint32_t send_once_rights;
-	uint32_t make_send_count;
-	uint32_t sequence;
 	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
 	uint32_t message_count;		/* all in messages */
 	union {
@@ -67,14 +77,23 @@ struct port {
 		struct thread_queue senders;	/* a port: blocked senders (wait.link); ordered by ring of waiting ledgers */
 		TAILQ_HEAD(, port) blocked;	/* a port set: members with blocked senders (mqueue.c) */
 	};
-	struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
-	TAILQ_ENTRY(port) set_link;
-	TAILQ_ENTRY(port) ready_link;	/* while is_ready */
-	TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
-	struct port *no_senders;	/* send-once right to notify, or NULL */
-	struct port *port_destroyed;	/* send-once right, or NULL */
+	union {
+		struct {		/* a port */
+			uint32_t send_rights;		/* all send rights, wherever they are */
+			uint32_t send_once_rights;
+			uint32_t make_send_count;
+			uint32_t sequence;
+			struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
+			TAILQ_ENTRY(port) set_link;
+			TAILQ_ENTRY(port) ready_link;	/* while is_ready */
+			TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
+			struct port *no_senders;	/* send-once right to notify, or NULL */
+			struct port *port_destroyed;	/* send-once right, or NULL */
+			uint64_t payload;
+		};
+		struct throttle throttle;	/* a port set (throttle.c) */
+	};
 	struct name_tree names;		/* names that hold it, keyed by space (DESIGN 6) */
-	uint64_t payload;
 	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
 	uint32_t dead_requests;		/* names in names that have a dead-name request */
 	struct ledger *payer;

@@ -7,6 +7,7 @@
 #include "ipc/portset.h"
 #include <stddef.h>
 #include "ipc/mqueue.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 
 #define PORTSET_PIECE 32	/* members that leave in one go */
@@ -61,6 +62,7 @@ void portset_destroy(struct port *set)
 	assert(set->kobject_type == KOBJECT_PORT_SET && !set->dead);
 	set->dead = true;
 	set->receiver = NULL;
+	throttle_end(set);
 	mqueue_changed(set, MACH_RCV_PORT_DIED);
 	if (!portset_dismantle(&set->reap))
 		reap_defer(&set->reap, portset_dismantle);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is done before a return to user mode. */
 #include "kern/ast.h"
+#include "ipc/throttle.h"
 #include "kern/device.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -37,6 +38,7 @@ static void ast_events(void)
 		sched_tick();
 		timer_expire();
 	}
+	throttle_run();
 	device_ast();
 }
 

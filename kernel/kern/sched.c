@@ -23,6 +23,7 @@
  */
 #include "kern/sched.h"
 #include "ipc/mqueue.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
 #include "kern/string.h"
@@ -220,8 +221,10 @@ void sched_unready(struct thread *thread)
 
 void sched_resume(struct thread *thread)
 {
-	if (thread->state == THREAD_STOPPED)
-		sched_ready(thread);
+	if (thread->state != THREAD_STOPPED)
+		return;
+	throttle_wakes(thread);
+	sched_ready(thread);
 }
 
 void sched_handoff(struct thread *thread)
@@ -375,6 +378,7 @@ void sched_switch(void)
 
 	if (from != NULL) {
 		account(from);
+		throttle_sleeps(from);
 		if (from->state == THREAD_DEAD) {
 			machine_switch(from, NULL, &kernel_pmap);
 			thread_bury(from);

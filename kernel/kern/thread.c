@@ -15,6 +15,7 @@
 #include "ipc/mach_msg.h"
 #include "ipc/mqueue.h"
 #include "ipc/port.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
 #include "kern/host.h"
@@ -102,6 +103,7 @@ static void thread_detach(struct thread *thread)
 	if (thread->exception_port != NULL)
 		right_release_send(thread->exception_port);
 	thread->exception_port = NULL;
+	throttle_leave(thread);
 	msg_abandon(thread);
 }
 

@@ -46,6 +46,9 @@ struct thread {
 	struct port *exception_port;	/* send right or NULL */
 	void *fpu;			/* FPU_STATE_SIZE bytes or NULL */
 	struct msg_state msg;
+	/* serving a throttled port set (ipc/throttle.c) */
+	struct port *serves;		/* the set it received from last (a reference), or NULL */
+	TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
 	/* exception in progress (kern/exception.c) */
 	struct { uint32_t exception, code; uint64_t subcode; bool task_level; } exc;
 	struct kmsg *exc_kmsg;		/* embedded-like: prepaid with the thread, queued as its exception message */
@@ -54,6 +57,7 @@ struct thread {
 	uint8_t priority;		/* now (depressed: the lowest) */
 	uint8_t base_priority, max_priority;
 	bool depressed;
+	bool serves_counted;		/* among the set's running threads */
 	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
 	uint32_t suspend_count;
 	struct sched_share *home;	/* its ledger's share of the CPU */

@@ -8,6 +8,7 @@
  * had returned from its call, also while it is suspended.
  */
 #include "kern/wait.h"
+#include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -99,6 +100,7 @@ static void wait_end(struct thread *thread)
 	timer_stop(thread);
 	thread->wait.what = NULL;
 	thread->wait.cancel = NULL;
+	throttle_wakes(thread);
 	thread->share = thread->home;
 	thread->state = THREAD_STOPPED;
 }

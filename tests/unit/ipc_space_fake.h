@@ -10,6 +10,7 @@
 #include "ipc/kmsg.h"
 #include "ipc/krpc_later.h"
 #include "ipc/mqueue.h"
+#include "ipc/throttle.h"
 #include "ipc/name.h"
 #include "ipc/notify.h"
 #include "ipc/portset.h"
@@ -114,6 +115,21 @@ bool mqueue_flush(struct port *port)
 
 static uint64_t fake_changes;
 static int fake_change;
+
+void throttle_init(struct port *set)
+{
+	(void)set;
+}
+
+void throttle_end(struct port *set)
+{
+	(void)set;
+}
+
+void throttle_check(struct port *set)
+{
+	(void)set;
+}
 
 void mqueue_changed(struct port *port, int result)
 {
