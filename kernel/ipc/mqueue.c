@@ -3,8 +3,9 @@
  * Message queues.
  *
  * A message goes straight to a thread that waits to receive, if there is one: it becomes that thread's msg.kmsg, and the
- * thread's continuation copies it out in its own context. Else it is queued, and the port joins its set's list of ports
- * with messages; a set serves those in turn, one message each.
+ * thread's continuation copies it out in its own context. Else it is queued, and the port joins those of its set that have
+ * messages (ready.c), which are served in turn, one message each. A throttled set gives its messages only to so many threads
+ * (throttle.c).
  *
  * Receivers wait in a stack: the one that went to sleep last is woken first, its caches and stacks are the warmest.
  *
@@ -21,6 +22,7 @@
 #include "ipc/mqueue.h"
 #include "ipc/kmsg_copy.h"
 #include "ipc/portset.h"
+#include "ipc/ready.h"
 #include "ipc/right.h"
 #include "ipc/throttle.h"
 #include "kern/assert.h"
@@ -30,6 +32,7 @@
 #include "x86_64/machine.h"
 
 #define FLUSH_PIECE 8		/* messages discarded in one go */
+#define LEADERS_MOST 64		/* waiting ledgers looked at for a group to join */
 #define WAKE_BATCH 32		/* threads woken before interrupts get a window */
 
 /* A blocked sender's words. */
@@ -53,14 +56,18 @@ static void sender_join(struct thread *first, struct thread *second)
 	second->wait.word[SENDER_PREV] = (uint64_t)first;
 }
 
-/* One step for each ledger that waits here. */
+/* One step for each ledger that waits here. When very many do, threads of one ledger may form several groups. */
 static struct thread *sender_leader(struct port *port, const struct ledger *ledger)
 {
+	unsigned left = LEADERS_MOST;
 	struct thread *leader;
 
-	TAILQ_FOREACH(leader, &port->senders, wait.link)
+	TAILQ_FOREACH(leader, &port->senders, wait.link) {
 		if (leader->task->ledger == ledger)
 			return leader;
+		if (--left == 0)
+			break;
+	}
 	return NULL;
 }
 
@@ -253,9 +260,7 @@ static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 	kmsg->queued_ns = 0;
 	if (set == NULL)
 		return;
-	if (!port->is_ready)
-		TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
-	port->is_ready = true;
+	ready_insert(port);
 	if (throttle_on(set)) {
 		kmsg->queued_ns = clock_uptime_ns();
 		throttle_queued(set);
@@ -271,10 +276,9 @@ static void queue_remove(struct port *port, struct kmsg *kmsg)
 	if (!port->is_ready)
 		return;
 	/* The next message comes after those of the set's other ports. */
-	TAILQ_REMOVE(&port->set->ready, port, ready_link);
-	port->is_ready = !TAILQ_EMPTY(&port->messages);
-	if (port->is_ready)
-		TAILQ_INSERT_TAIL(&port->set->ready, port, ready_link);
+	ready_served(port);
+	if (!TAILQ_EMPTY(&port->messages))
+		ready_insert(port);
 }
 
 /* Hands the message to a thread that waits on object. A thread whose buffer is too small and that asked for it
@@ -322,7 +326,7 @@ void mqueue_deliver(struct kmsg *kmsg)
 /* The port of object whose message is next. */
 static struct port *queue_next(struct port *object)
 {
-	return object->kobject_type == KOBJECT_PORT_SET ? TAILQ_FIRST(&object->ready) : object;
+	return object->kobject_type == KOBJECT_PORT_SET ? ready_first(object) : object;
 }
 
 struct kmsg *mqueue_peek(struct port *object)
@@ -418,7 +422,7 @@ void mqueue_set_offer(struct port *set)
 {
 	unsigned n = 0;
 
-	while (listens(set) && !TAILQ_EMPTY(&set->ready)) {
+	while (listens(set) && ready_any(set)) {
 		mqueue_release(set);
 		if (++n % WAKE_BATCH == 0)
 			machine_window();
@@ -436,8 +440,7 @@ void mqueue_set_joined(struct port *port)
 		senders_wake(port, 1);
 	if (TAILQ_EMPTY(&port->messages) || port->is_ready)
 		return;
-	port->is_ready = true;
-	TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
+	ready_insert(port);
 	mqueue_set_offer(set);
 	if (throttle_on(set) && port->is_ready)
 		throttle_queued(set);
@@ -448,8 +451,5 @@ void mqueue_set_left(struct port *port)
 	if (port->is_blocked)
 		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
 	port->is_blocked = false;
-	if (!port->is_ready)
-		return;
-	port->is_ready = false;
-	TAILQ_REMOVE(&port->set->ready, port, ready_link);
+	ready_remove(port);
 }

@@ -50,13 +50,15 @@ struct port {
 	uint8_t kobject_type;		/* enum kobject */
 	bool dead : 1;
 	bool has_payload : 1;
-	bool is_ready : 1;		/* in the set's ready */
+	bool is_ready : 1;		/* in a queue of its set (ready.c) */
 	bool is_blocked : 1;		/* in the set's blocked */
 	bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
 	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
+	uint8_t ready_queue;		/* while is_ready: which of the set's queues */
 	union {
 		void *kobject;		/* kernel ports: the object, NULL when it died */
 		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
+		struct ready_queues *queues; /* port sets: NULL while it is served from ready (ready.c) */
 	};
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
@@ -69,7 +71,7 @@ struct port {
 		};
 		struct {		/* a port set */
 			TAILQ_HEAD(, port) members;
-			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (mqueue.c) */
+			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (ready.c) */
 		};
 	};
 	struct thread_queue receivers;	/* threads waiting to receive (wait.link); LIFO wake order is the set's */

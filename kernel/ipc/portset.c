@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Port sets.
 
-   A set is a struct port with the list of its members; those that have messages are in a second list, which mqueue.c keeps.
+   A set is a struct port with the list of its members; those that have messages are in further queues (ready.c).
    A member points to its set without a reference: a dead set is kept until the
    last member has left it, in pieces. Until then a member may still point to a dead set, which counts as none. */
 #include "ipc/portset.h"
 #include <stddef.h>
 #include "ipc/mqueue.h"
+#include "ipc/ready.h"
 #include "ipc/throttle.h"
 #include "kern/assert.h"
 
@@ -49,6 +50,7 @@ static bool portset_dismantle(struct reap *reap)
 	while (left-- != 0) {
 		port = TAILQ_FIRST(&set->members);
 		if (port == NULL) {
+			ready_end(set);
 			port_unref(set);
 			return true;
 		}

@@ -21,12 +21,14 @@
  * What follows from an event is never done inside it, where it could recurse (a notification is a message too) or open a window.
  * The set is put into a tree by the time to look at it, at once or when the delay is over, and throttle_run looks.
  *
- * All of it lies in the set itself, in the place of what only ports need; nothing is allocated or charged.
+ * All of it lies in the set itself, in the place of what only ports need. The page of ready.c is the only memory that a
+ * throttled set takes.
  */
 #include "ipc/throttle.h"
 #include "ipc/kmsg.h"
 #include "ipc/mqueue.h"
 #include "ipc/notify.h"
+#include "ipc/ready.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
 #include "x86_64/machine.h"
@@ -80,7 +82,7 @@ static uint64_t delay_ns(const struct throttle *throttle)
 /* Is there anything to receive, or a sender that would have? */
 static bool has_work(const struct port *set)
 {
-	return !TAILQ_EMPTY(&set->ready) || !TAILQ_EMPTY(&set->blocked);
+	return ready_any(set) || !TAILQ_EMPTY(&set->blocked);
 }
 
 /* -- who is counted -- */
@@ -227,7 +229,7 @@ static void attend(struct port *set)
 			tell_stall(set);
 			return;
 		}
-		if (TAILQ_EMPTY(&set->ready)) {
+		if (!ready_any(set)) {
 			/* The sender that tries now, or others after it, will see to the rest. */
 			mqueue_receiver_waits(set);
 			return;
@@ -285,6 +287,8 @@ kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms)
 		mqueue_set_offer(set);
 		return KERN_SUCCESS;
 	}
+	if (!ready_split(set))
+		return KERN_RESOURCE_SHORTAGE;
 	set->throttle.target = (uint16_t)target;
 	set->throttle.delay_ms = (uint16_t)delay_ms;
 	if (has_work(set))

@@ -6,10 +6,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <ledger_user.h>
 #include <mach/threads.h>
 #include <throttle_user.h>
 #include <weir/throttle.h>
 #include "child.h"
+#include "denial.h"
 #include "msg.h"
 #include "snapshot.h"
 #include "tap.h"
@@ -376,6 +378,128 @@ static void moves(void)
 	set_end(0);
 }
 
+#define PORTS	20
+enum { ID_FLOOD = 200, ID_GUEST = 300 };
+
+struct guest {
+	uint32_t step;
+	mach_port_t port;
+	mach_msg_return_t code;
+};
+
+static kern_return_t give_send(struct child *child, void *argument)
+{
+	struct guest *guest = argument;
+
+	return mach_port_insert_right(child->task, guest->port, guest->port, MACH_MSG_TYPE_MAKE_SEND);
+}
+
+static void guest_main(void *argument)
+{
+	struct guest *guest = argument;
+	struct msg m;
+
+	msg_begin(&m, COPY_SEND, guest->port, 0, 0, ID_GUEST);
+	guest->code = msg_send(&m, 0, 0);
+	word_post(&guest->step, 1);
+	word_await(&guest->step, 2, PATIENCE_MS);
+}
+
+/* Messages of another ledger, sent last, are not behind all those of this one. Each time the set is throttled as well. */
+static void ledgers_in_turn(bool throttle_late)
+{
+	struct guest *guest = shared_alloc(sizeof *guest);
+	mach_port_t ports[PORTS];
+	ledger_t ledger = MACH_PORT_NULL;
+	struct child child;
+	unsigned at = 0, second = 0;
+	struct msg m;
+
+	need(ledger_create(test_ledger(), "guest", &ledger), "a ledger");
+	set_make(1, LONG_MS);
+	if (throttle_late) {
+		port_free(set);
+		set = port_new_set();
+	}
+	for (unsigned i = 0; i < PORTS; i++) {
+		ports[i] = port_new_send();
+		need(mach_port_move_member(self, ports[i], set), "a member");
+		for (unsigned n = 0; n < 2; n++)
+			need(msg_send_plain(ports[i], ID_FLOOD + (int)i), "a message");
+	}
+	guest->port = port_new_send();
+	need(mach_port_move_member(self, guest->port, set), "a member");
+	need(child_start(&child, guest_main, guest, &(struct child_options){ .ledger = ledger, .before = give_send }),
+	     "a guest");
+	ok(word_await(&guest->step, 1, PATIENCE_MS), "the guest has sent behind forty messages");
+	if (throttle_late)
+		need(port_set_throttle(self, set, 1, LONG_MS), "a target");
+	for (unsigned n = 0; n < 2 * PORTS + 1; n++) {
+		need(msg_receive(&m, set, MACH_RCV_TIMEOUT, 0), "a message");
+		if (m.head.msgh_id == ID_GUEST)
+			at = n;
+		else if (n == PORTS + 1)
+			second = (unsigned)m.head.msgh_id;
+	}
+	is_between(at, 0, 2, "its message is among the first three");
+	is(second, ID_FLOOD, "a ledger's ports take turns");
+	is_code(msg_receive(&m, set, MACH_RCV_TIMEOUT, 0), MACH_RCV_TIMED_OUT, "all came once");
+	for (unsigned i = 0; i < PORTS; i++)
+		port_free(ports[i]);
+	port_free(guest->port);
+	set_end(0);
+	child_finish(&child);
+	need(ledger_terminate(ledger), "the end of a ledger");
+	port_free(ledger);
+	shared_free(guest, sizeof *guest);
+}
+
+/* Members with messages leave a set that is throttled, and it dies with some in it. */
+static void leave_and_die(void)
+{
+	mach_port_t ports[PORTS];
+
+	set_make(1, LONG_MS);
+	for (unsigned i = 0; i < PORTS; i++) {
+		ports[i] = port_new_send();
+		need(mach_port_move_member(self, ports[i], set), "a member");
+		need(msg_send_plain(ports[i], ID_FLOOD), "a message");
+	}
+	for (unsigned i = 0; i < PORTS; i += 2)
+		need(mach_port_move_member(self, ports[i], MACH_PORT_NULL), "no member");
+	is((uint64_t)msg_receive_plain(ports[0]), ID_FLOOD, "who left keeps its message");
+	port_free(set);
+	is((uint64_t)msg_receive_plain(ports[1]), ID_FLOOD, "who was left keeps it too");
+	for (unsigned i = 0; i < PORTS; i++)
+		port_free(ports[i]);
+	port_free(port);
+}
+
+static kern_return_t throttle_call(void *argument)
+{
+	(void)argument;
+	return port_set_throttle(self, set, 1, 10);
+}
+
+static void throttle_undo(void *argument)
+{
+	(void)argument;
+	port_free(set);
+	set = port_new_set();
+}
+
+/* The first target takes a page. */
+static void denied(void)
+{
+	struct denial_case denial = {
+		.what = "port_set_throttle", .call = throttle_call, .undo = throttle_undo, .ledger = test_ledger(),
+	};
+
+	set = port_new_set();
+	ok(for_each_denial(&denial) > 0, "a set's queues can be denied");
+	port_free(set);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -390,5 +514,9 @@ int main(int argc, char **argv)
 	senders_wait();
 	ends();
 	moves();
+	ledgers_in_turn(false);
+	ledgers_in_turn(true);
+	leave_and_die();
+	denied();
 	return done_testing();
 }

@@ -10,12 +10,13 @@
 #include "ipc/kmsg.h"
 #include "ipc/krpc_later.h"
 #include "ipc/mqueue.h"
-#include "ipc/throttle.h"
 #include "ipc/name.h"
 #include "ipc/notify.h"
 #include "ipc/portset.h"
+#include "ipc/ready.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
+#include "ipc/throttle.h"
 #include "kern/device.h"
 #include "kern/exception.h"
 #include "kern/assert.h"
@@ -122,6 +123,11 @@ void throttle_init(struct port *set)
 }
 
 void throttle_end(struct port *set)
+{
+	(void)set;
+}
+
+void ready_end(struct port *set)
 {
 	(void)set;
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The members of a port set that have messages, in the order of service. Theory in ready.c. */
+#ifndef IPC_READY_H
+#define IPC_READY_H
+#include <stdbool.h>
+#include "ipc/port.h"
+
+/* Whose message is next; NULL: there is none. */
+struct port *ready_first(const struct port *set);
+static inline bool ready_any(const struct port *set) { return ready_first(set) != NULL; }
+/* The port, which has messages, is the last of its queue. No-op if it is in one. */
+void ready_insert(struct port *port);
+/* It leaves. No-op if it is in none. */
+void ready_remove(struct port *port);
+/* A message of it was taken: it leaves, and its queue goes behind the others. */
+void ready_served(struct port *port);
+/* From now on the set has a queue for each ledger: one page, paid by the set's ledger, until it dies. False: denied. Opens
+   windows. No-op if it has. */
+bool ready_split(struct port *set);
+/* Gives the page back when the last member has left. */
+void ready_end(struct port *set);
+
+#endif
