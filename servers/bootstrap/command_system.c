@@ -8,6 +8,7 @@
 #include <weir_user.h>
 #include "bootstrap.h"
 #include "command.h"
+#include "command_server.h"
 #include "ledgers.h"
 #include "shell.h"
 #include "top.h"
@@ -146,7 +147,13 @@ const struct command system_commands[] = {
 	{ "top", "[N]", "zones, ledgers, tasks, denials, live; q leaves", 0, 1, run_top,
 	  "  each second, N times or until q: the largest zones, of each the ledger that\n"
 	  "  holds most; ledgers and tasks with most kernel memory; the newest denials\n" },
-	{ "servers", "", "the task of each server, how often it was started", 0, 0, command_servers, NULL },
+	{ "servers", "", "the server's task, threads, ledger, words, starts", 0, 0, command_servers, NULL },
+	{ "server", "NAME [WORD...]", "starts that server anew, with these words", 1, -1, command_server,
+	  "  in the ledger services; `in LEDGER server NAME ...`: in that ledger. The old one\n"
+	  "  ends when the new one serves: when that does not start, nothing has changed. If\n"
+	  "  it ends it is started with the same words. `server null`: as at boot\n"
+	  "  null --throttle=none|cap|pool: a thread for each request, no more than\n"
+	  "  --threads=N, no more than there is work for (one thread without)\n" },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem, NULL },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit, NULL },
 	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },
