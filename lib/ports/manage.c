@@ -16,6 +16,7 @@ struct worker {
 	struct pool *pool;
 	mach_msg_header_t *request, *reply;
 	uint32_t messages;
+	bool waited;			/* for the request, which found us when it came */
 };
 
 static void worker_free(struct worker *worker)
@@ -65,13 +66,21 @@ static void serve(struct pool *pool, struct worker *worker)
 
 static void add_worker(struct pool *pool);
 
-/* It is at work now; when nobody is left for the next request there must be more. */
-static void begin_work(struct pool *pool)
+/* Does a request that lay in the queue, because nobody waited when it came, cost a thread? */
+static bool is_eager(const struct pool *pool)
 {
+	return pool->options.throttle != PORTS_THROTTLE_POOL;
+}
+
+/* It is at work now; when nobody is left for the next request there must be more. */
+static void begin_work(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
 	struct port_bucket *bucket = pool->bucket;
+	bool is_last = __atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL) == 0;
 
 	__atomic_add_fetch(&bucket->counters.requests, 1, __ATOMIC_RELAXED);
-	if (__atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL) == 0)
+	if (is_last || (is_eager(pool) && !worker->waited))
 		add_worker(pool);
 }
 
@@ -107,16 +116,20 @@ static mach_msg_return_t next_message(struct worker *worker, mach_msg_option_t o
 	struct pool *pool = worker->pool;
 	struct port_bucket *bucket = pool->bucket;
 	mach_msg_return_t code;
+	bool look = is_eager(pool);
 
+	worker->waited = false;
 	if (++worker->messages % CLEAN_EVERY == 0)
 		ports_clean_one(bucket);
-	while (ports_unclean(bucket)) {
+	while (look || ports_unclean(bucket)) {
 		code = mach_msg(worker->request, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0,
 				pool->options.max_size, bucket->set, 0, MACH_PORT_NULL);
 		if (code != MACH_RCV_TIMED_OUT)
 			return code;
 		ports_clean_one(bucket);
+		look = false;
 	}
+	worker->waited = true;
 	return mach_msg(worker->request, option, 0, pool->options.max_size, bucket->set, timeout,
 			MACH_PORT_NULL);
 }
@@ -135,7 +148,7 @@ static kern_return_t work(struct worker *worker, bool may_leave)
 		if (code == MACH_RCV_TIMED_OUT && is_surplus(bucket))
 			return KERN_SUCCESS;
 		if (code == MACH_MSG_SUCCESS)
-			begin_work(pool);
+			begin_work(worker);
 		else
 			stop_idling(bucket);
 		if (code == MACH_MSG_SUCCESS)
@@ -195,19 +208,11 @@ static kern_return_t run(struct worker *worker, bool may_leave)
 	return code;
 }
 
-/* With the throttle POOL it is idle from the time it is made, else when it runs. */
-static bool counts_at_once(const struct pool *pool)
-{
-	return pool->options.throttle == PORTS_THROTTLE_POOL;
-}
-
 static void worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct pool *pool = worker->pool;
 
-	if (!counts_at_once(pool))
-		become_idle(pool->bucket);
 	run(worker, true);
 	pool_leave(pool);
 }
@@ -247,13 +252,12 @@ static void add_worker(struct pool *pool)
 
 	if (!take_place(pool))
 		return;
-	if (counts_at_once(pool))
-		become_idle(bucket);
+	/* From now on: while it is on its way there is no need of another. */
+	become_idle(bucket);
 	if (start_worker(pool))
 		return;
 	__atomic_add_fetch(&bucket->counters.refused, 1, __ATOMIC_RELAXED);
-	if (counts_at_once(pool))
-		stop_idling(bucket);
+	stop_idling(bucket);
 	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
 }
 

@@ -108,13 +108,13 @@ bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *re
 /* When is a thread added? */
 enum ports_throttle {
 	/*
-	 * When a request is taken and nobody is left for the next one. A thread on its way counts: while one
-	 * can do the work there are two. At most max_workers.
+	 * When a request is taken and nobody is left for the next one. A thread on its way counts: as long as
+	 * requests wait for nothing there are two. At most max_workers.
 	 */
 	PORTS_THROTTLE_POOL,
 	/*
-	 * When a request is taken and no other thread has come to wait for the next one: in a flood one for
-	 * each request, as those already made have not run yet. No maximum but the ledger's.
+	 * Also for each request that found nobody waiting: a flood costs a thread for each of its requests.
+	 * No maximum but the ledger's.
 	 */
 	PORTS_THROTTLE_NONE,
 	/* As NONE, at most max_workers. */
