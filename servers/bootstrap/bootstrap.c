@@ -28,11 +28,10 @@
 #include "console.h"
 #include "job.h"
 #include "ledgers.h"
+#include "server.h"
 #include "shell.h"
 
 #define MESSAGE_MAX	1024
-#define SERVER_START_MS	2000
-#define RESTART_MS	1000
 #define COMMAND_LINE_MAX	4096
 
 mach_port_t host_priv, device_master, test_device;
@@ -105,54 +104,14 @@ void event_wait(unsigned milliseconds)
 		thread_sleep(1);
 }
 
-char null_name[] = "null";
-unsigned null_starts;
-static uint64_t null_restart_us;	/* 0: it runs */
-
-static struct job *start_null(void)
-{
-	char *argv[] = { null_name, NULL };
-	struct job_place place = { .ledger = ledger_of_services, .is_server = true };
-	struct job *job = job_start(1, argv, &place, true);
-
-	null_starts += job != NULL;
-	null_restart_us = job != NULL ? 0 : clock_uptime_us() + RESTART_MS * 1000;
-	return job;
-}
-
-/* Not at once: if it cannot live there must be time for other things. */
-void server_died(const char *name)
-{
-	if (strcmp(name, null_name) == 0)
-		null_restart_us = clock_uptime_us() + RESTART_MS * 1000;
-}
-
-static void restart_servers(void)
-{
-	if (null_restart_us != 0 && clock_uptime_us() >= null_restart_us)
-		start_null();
-}
-
 /* Milliseconds until the shell or a server is to be looked after; 0: not before an event. */
 static unsigned patience(void)
 {
-	unsigned shell = shell_patience();
+	unsigned shell = shell_patience(), server = server_patience();
 
-	if (null_restart_us == 0)
-		return shell;
-	return shell != 0 && shell < RESTART_MS ? shell : RESTART_MS;
-}
-
-static void wait_for_null(void)
-{
-	uint64_t until = clock_uptime_us() + SERVER_START_MS * 1000;
-	struct job *job = start_null();
-
-	while (job != NULL && job_is_alive(job->id) && job_server(null_name) == NULL &&
-	       clock_uptime_us() < until)
-		event_wait(10);
-	if (job_server(null_name) == NULL)
-		printf("bootstrap: the null server has not started\n");
+	if (shell == 0 || server == 0)
+		return shell + server;
+	return shell < server ? shell : server;
 }
 
 /* The value of the option at the start of a word; NULL: not there. */
@@ -211,7 +170,7 @@ int main(int argc, char **argv)
 		test_device = MACH_PORT_NULL;
 	archive_open(device_master);
 	ledgers_make();
-	wait_for_null();
+	server_boot();
 	ledgers_divide();
 	commands = find_script(argc, argv);
 	if (commands == NULL)
@@ -221,6 +180,6 @@ int main(int argc, char **argv)
 	for (;;) {
 		shell_continue();
 		event_wait(patience());
-		restart_servers();
+		server_continue();
 	}
 }

@@ -19,6 +19,7 @@
 #include "bootstrap.h"
 #include "command.h"
 #include "ledgers.h"
+#include "server.h"
 #include "shell.h"
 
 static struct job jobs[JOBS_MAX];
@@ -62,20 +63,20 @@ struct job *job_of_task(task_t task)
 struct job *job_server(const char *name)
 {
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
-		if (jobs[i].used && jobs[i].server != MACH_PORT_NULL &&
+		if (jobs[i].used && !jobs[i].killed && jobs[i].server != MACH_PORT_NULL &&
 		    strcmp(jobs[i].name, name) == 0)
 			return &jobs[i];
 	}
 	return NULL;
 }
 
-bool job_is_alive(uint32_t id)
+struct job *job_of_id(uint32_t id)
 {
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		if (jobs[i].used && jobs[i].id == id)
-			return true;
+			return &jobs[i];
 	}
-	return false;
+	return NULL;
 }
 
 unsigned job_count_background(void)
@@ -274,10 +275,9 @@ void job_task_died(mach_port_name_t task)
 		printf("%s%s: status %d\n", background, job->name, job->status);
 	else if (job->background)
 		printf("%s%s: done\n", background, job->name);
+	server_died(job);
 	if (job->background)
 		shell_printed();
-	if (job->is_server)
-		server_died(job->name);
 	discard(job);
 }
 
@@ -332,6 +332,7 @@ kern_return_t serve_console_register(mach_port_t port, mach_port_t server)
 		return KERN_NO_ACCESS;
 	give_back_right(job->server);
 	job->server = server;
+	server_registered(job);
 	return KERN_SUCCESS;
 }
 

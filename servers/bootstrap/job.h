@@ -19,7 +19,7 @@ struct job {
 	mach_port_t session;	/* control right of a ledger of its own, or MACH_PORT_NULL */
 	mach_port_t server;	/* what it has registered, or MACH_PORT_NULL */
 	bool privileged;	/* runs in the root ledger */
-	bool is_server;		/* runs in the ledger `services` */
+	bool is_server;		/* may register */
 	bool background;
 	bool killed;		/* by us */
 	bool reported;		/* has told its status */
@@ -45,7 +45,8 @@ struct job *job_of_port(mach_port_t port);
 struct job *job_of_task(task_t task);
 /* The living server that registered under its program's name; NULL: none. */
 struct job *job_server(const char *name);
-bool job_is_alive(uint32_t id);
+/* NULL: it has ended. */
+struct job *job_of_id(uint32_t id);
 unsigned job_count_background(void);
 /* All jobs: index from 0; NULL: unused. */
 struct job *job_at(unsigned index);

@@ -4,7 +4,11 @@
  * are empty and whose writes vanish. The ports are this task's: its ledger pays
  * for them, and when it is denied the caller is told so.
  *
- * One thread serves all: no routine here ever waits for anybody.
+ * One thread serves all, as no routine here ever waits for anybody. Options show
+ * what a server with more threads does in a flood:
+ *   --throttle=none  a thread for every request (ports.h)
+ *   --throttle=cap   the same, at most --threads=N (16)
+ *   --throttle=pool  one more only when all are at work
  */
 #include <console_user.h>
 #include <device/device_types.h>
@@ -14,21 +18,31 @@
 #include <null_server.h>
 #include <ports.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_MESSAGE	4096
+#define MAX_THREADS	16
+#define IDLE_MS		300
 
 static struct port_bucket bucket;
 static struct port_class master_class = { .name = "master", .size = sizeof(struct port_info) };
 static struct port_class open_class = { .name = "open", .size = sizeof(struct port_info) };
 
+static struct mutex denial_lock = MUTEX_INIT;
 static ledger_denial_t last_denial;
 static uint64_t denials;
 
 static void remember_denial(void)
 {
-	if (program_last_denial(&last_denial))
-		denials++;
+	ledger_denial_t denial;
+
+	if (!program_last_denial(&denial))
+		return;
+	mutex_lock(&denial_lock);
+	last_denial = denial;
+	denials++;
+	mutex_unlock(&denial_lock);
 }
 
 /* What the call asks for is allowed on ports of this class only. */
@@ -122,22 +136,94 @@ kern_return_t serve_device_read_inband(mach_port_t device, dev_mode_t mode, recn
 kern_return_t serve_last_denial(mach_port_t port, ledger_denial_t *denial, uint64_t *count)
 {
 	(void)port;
-	if (denials == 0)
-		return KERN_FAILURE;
+	mutex_lock(&denial_lock);
 	*denial = last_denial;
 	*count = denials;
+	mutex_unlock(&denial_lock);
+	return *count > 0 ? KERN_SUCCESS : KERN_FAILURE;
+}
+
+kern_return_t serve_counters(mach_port_t port, natural_t *threads, natural_t *most_threads,
+			     uint64_t *requests, uint64_t *refused)
+{
+	struct ports_counters counters;
+
+	(void)port;
+	ports_get_counters(&bucket, &counters);
+	*threads = counters.threads;
+	*most_threads = counters.most_threads;
+	*requests = counters.requests;
+	*refused = counters.refused;
 	return KERN_SUCCESS;
+}
+
+/* What follows the prefix; NULL: the word is another. */
+static const char *value_of(const char *word, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(word, prefix, length) == 0 ? word + length : NULL;
+}
+
+static bool parse_throttle(const char *name, enum ports_throttle *throttle)
+{
+	static const char *const names[] = {
+		[PORTS_THROTTLE_POOL] = "pool",
+		[PORTS_THROTTLE_NONE] = "none",
+		[PORTS_THROTTLE_CAP] = "cap",
+	};
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(name, names[i]) == 0) {
+			*throttle = (enum ports_throttle)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* False: the words make no sense. Without any there is one thread. */
+static bool parse(int argc, char **argv, struct ports_manage_options *options)
+{
+	const char *throttle = NULL, *threads = NULL, *value;
+	uint64_t count = MAX_THREADS;
+
+	for (int i = 1; i < argc; i++) {
+		if ((value = value_of(argv[i], "--throttle=")) != NULL)
+			throttle = value;
+		else if ((value = value_of(argv[i], "--threads=")) != NULL)
+			threads = value;
+		else
+			return false;
+	}
+	if (throttle != NULL && !parse_throttle(throttle, &options->throttle))
+		return false;
+	if (threads != NULL && (options->throttle != PORTS_THROTTLE_CAP ||
+				!parse_number(threads, &count) || count == 0 || count > UINT32_MAX))
+		return false;
+	options->max_workers = throttle != NULL ? (uint32_t)count : 1;
+	return true;
+}
+
+static kern_return_t serve_for_ever(const struct ports_manage_options *options)
+{
+	if (options->max_workers == 1)
+		return ports_manage_port_operations_one_thread(&bucket, null_server,
+							       options->max_size);
+	return ports_manage_port_operations_multithread(&bucket, null_server, options);
 }
 
 int main(int argc, char **argv)
 {
+	struct ports_manage_options options = { .max_size = MAX_MESSAGE, .idle_ms = IDLE_MS };
 	struct port_info *master;
 	mach_port_t right;
 	kern_return_t code;
 
-	if (argc > 1) {
-		fprintf(stderr, "usage: %s\n", argv[0]);
-		return 64;
+	if (!parse(argc, argv, &options)) {
+		fprintf(stderr, "usage: %s [--throttle=none|cap|pool] [--threads=N]   N: of cap\n",
+			argv[0]);
+		return EXIT_USAGE;
 	}
 	/* A flood may take everything later: what we write to must be ours now. */
 	code = program_touch_static();
@@ -150,7 +236,7 @@ int main(int argc, char **argv)
 	if (code == KERN_SUCCESS)
 		code = console_register(program_console(), right);
 	if (code == KERN_SUCCESS)
-		code = ports_manage_port_operations_one_thread(&bucket, null_server, MAX_MESSAGE);
+		code = serve_for_ever(&options);
 	fprintf(stderr, "null: %s\n", mach_error_string(code));
 	return 1;
 }
