@@ -166,12 +166,6 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	return KERN_BLOCKED;
 }
 
-/* It does not wait, and so does not serve a throttled set. */
-static bool is_poll(const struct thread *thread)
-{
-	return (thread->msg.option & MACH_RCV_TIMEOUT) != 0 && thread->msg.timeout_ms == 0;
-}
-
 int64_t msg_receive(struct thread *thread, bool may_wait)
 {
 	kern_return_t prepared;
@@ -194,7 +188,7 @@ int64_t msg_receive(struct thread *thread, bool may_wait)
 	if (prepared == KERN_RESOURCE_SHORTAGE)
 		return KERN_RESOURCE_SHORTAGE;
 	kmsg = mqueue_take(object);
-	if (throttle_on(object) && !is_poll(thread))
+	if (throttle_serves(thread, object))
 		throttle_join(thread, object);
 	return msg_receive_finish(thread, kmsg, prepared == KERN_SUCCESS);
 }

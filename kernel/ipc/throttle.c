@@ -13,7 +13,8 @@
  *
  * The target only delays. When messages wait and none has been taken for delay_ms, the thread that has gone longest
  * without a message counts no more until it sleeps or receives again: so one that computes for ever
- * keeps up the others only once. A poll is never held back, and does not make a thread serve.
+ * keeps up the others only once. A poll (a time-out of 0 ms) by a thread that does not serve the set is never held back, and
+ * does not make it serve.
  *
  * When messages wait, fewer threads than the target run, and none waits for a message, the set is stalled: more threads
  * would help. Whoever asked for it (port_set_request_stall) is told once, by its send-once right's prepaid message.
@@ -161,14 +162,19 @@ void throttle_sleeps_slow(struct thread *thread)
 
 /* -- messages -- */
 
+bool throttle_serves(const struct thread *thread, const struct port *set)
+{
+	bool poll = (thread->msg.option & MACH_RCV_TIMEOUT) != 0 && thread->msg.timeout_ms == 0;
+
+	return throttle_on(set) && (!poll || thread->serves == set);
+}
+
 bool throttle_may_take_slow(const struct thread *thread, const struct port *set)
 {
 	const struct throttle *throttle = &set->throttle;
 	uint32_t others = throttle->running - (thread->serves == set && thread->serves_counted);
 
-	if ((thread->msg.option & MACH_RCV_TIMEOUT) != 0 && thread->msg.timeout_ms == 0)
-		return true;
-	return others < throttle->target;
+	return !throttle_serves(thread, set) || others < throttle->target;
 }
 
 void throttle_taken(struct port *set, uint64_t queued_ns)

@@ -21,7 +21,9 @@ static inline bool throttle_admits(const struct port *object)
 	return !throttle_on(object) || object->throttle.running < object->throttle.target;
 }
 
-/* May the running thread, about to receive from object, take a message that is there? A poll (a time-out of 0 ms) may always. */
+/* Does the thread's receive from the object make it serve a throttled set? */
+bool throttle_serves(const struct thread *thread, const struct port *object);
+/* May the running thread, about to receive from object, take a message that is there? */
 bool throttle_may_take_slow(const struct thread *thread, const struct port *set);
 static inline bool throttle_may_take(const struct thread *thread, const struct port *object)
 {

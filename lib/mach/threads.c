@@ -6,6 +6,7 @@
 #include <mach/mig_support.h>
 #include <mach/thread_switch.h>
 #include <stdlib.h>
+#include "calls_private.h"
 
 static mach_port_t host_self;
 
@@ -17,6 +18,8 @@ void thread_adopt(struct thread *thread)
 	thread->reply_port = MACH_PORT_NULL;
 	thread->port = MACH_PORT_NULL;
 	thread->replacing_port = false;
+	thread->watcher = thread->serving = NULL;
+	calls_forget();
 	/* In a forked task this is still its parent's name. */
 	host_self = MACH_PORT_NULL;
 	if (thread_set_self_state(i386_FSGS_BASE_STATE, (natural_t *)&bases,
@@ -60,6 +63,7 @@ kern_return_t thread_spawn(void (*function)(void *), void *argument, vm_size_t s
 	thread->self = thread;
 	thread->function = function;
 	thread->argument = argument;
+	thread->watcher = thread_self()->watcher;
 	thread->stack_size = round_page(stack_size != 0 ? stack_size : THREAD_STACK_SIZE);
 	code = memory_allocate(&thread->stack, thread->stack_size);
 	if (code != KERN_SUCCESS)

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The threads that serve a bucket. */
+/*
+ * The threads that serve a bucket: workers, and when one is added without the
+ * kernel's help (PORTS_THROTTLE_NONE and _CAP). The throttled pool is in pool.c.
+ */
+#include "pool.h"
 #include <mach.h>
-#include <ports.h>
+#include <mach/calls.h>
+#include <mach/mig_support.h>
 #include <stdlib.h>
-
-struct pool {
-	struct port_bucket *bucket;
-	mach_msg_demux_t demuxer;
-	struct ports_manage_options options;
-	bool shared;			/* by several threads: the last to leave frees it */
-};
 
 /* A worker's memory, all made before it takes its first message. */
 struct worker {
 	struct pool *pool;
 	mach_msg_header_t *request, *reply;
 	uint32_t messages;
+	bool stays;			/* never leaves as surplus */
 	bool waited;			/* for the request, which found us when it came */
+	bool arms;			/* with its first request: the manager waits for that */
 };
 
 static void worker_free(struct worker *worker)
@@ -55,33 +55,49 @@ static bool is_received_in_part(mach_msg_return_t code)
 	return (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR;
 }
 
-static void serve(struct pool *pool, struct worker *worker)
+void pool_serve(struct pool *pool, mach_msg_header_t *request, mach_msg_header_t *reply)
 {
-	if (ports_notify_server(pool->bucket, worker->request, worker->reply)) {
-		mach_msg_destroy(worker->request);
+	struct serving serving = { .pool = pool, .request = request };
+	struct thread *thread = thread_self();
+	void *outer = thread->serving, *watcher;
+
+	if (ports_notify_server(pool->bucket, request, reply)) {
+		mach_msg_destroy(request);
 		return;
 	}
-	mach_msg_answer(pool->demuxer, worker->request, worker->reply);
+	watcher = calls_watch(pool);
+	thread->serving = &serving;
+	mach_msg_answer(pool->demuxer, request, reply);
+	thread->serving = outer;
+	calls_watch(watcher);
 }
 
-static void add_worker(struct pool *pool);
-
-/* Does a request that lay in the queue, because nobody waited when it came, cost a thread? */
-static bool is_eager(const struct pool *pool)
+void pool_refuse(mach_msg_header_t *request, kern_return_t code)
 {
-	return pool->options.throttle != PORTS_THROTTLE_POOL;
+	mig_reply_header_t reply = {
+		.Head = {
+			.msgh_bits = MACH_MSGH_BITS(MACH_MSGH_BITS_REMOTE(request->msgh_bits), 0),
+			.msgh_size = sizeof reply,
+			.msgh_remote_port = request->msgh_remote_port,
+			.msgh_id = request->msgh_id + 100,
+		},
+		.RetCodeType = {
+			.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
+		},
+		.RetCode = code,
+	};
+
+	request->msgh_remote_port = MACH_PORT_NULL;
+	mach_msg_destroy(request);
+	if (MACH_PORT_VALID(reply.Head.msgh_remote_port) &&
+	    mach_msg(&reply.Head, MACH_SEND_MSG | MACH_SEND_TIMEOUT, sizeof reply, 0, MACH_PORT_NULL, 0,
+		     MACH_PORT_NULL) != MACH_MSG_SUCCESS)
+		mach_msg_destroy(&reply.Head);
 }
 
-/* It is at work now; when nobody is left for the next request there must be more. */
-static void begin_work(struct worker *worker)
+static bool is_throttled(const struct pool *pool)
 {
-	struct pool *pool = worker->pool;
-	struct port_bucket *bucket = pool->bucket;
-	bool is_last = __atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL) == 0;
-
-	__atomic_add_fetch(&bucket->counters.requests, 1, __ATOMIC_RELAXED);
-	if (is_last || (is_eager(pool) && !worker->waited))
-		add_worker(pool);
+	return pool->options.throttle == PORTS_THROTTLE_POOL;
 }
 
 static void become_idle(struct port_bucket *bucket)
@@ -89,16 +105,41 @@ static void become_idle(struct port_bucket *bucket)
 	__atomic_add_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
 }
 
-static void stop_idling(struct port_bucket *bucket)
+/* How many are left. */
+static uint32_t stop_idling(struct port_bucket *bucket)
 {
-	__atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
+	return __atomic_sub_fetch(&bucket->idle, 1, __ATOMIC_ACQ_REL);
 }
 
-/* May it go? Not the last idle one. */
-static bool is_surplus(struct port_bucket *bucket)
+static void arm_once(struct worker *worker)
 {
+	if (worker->arms)
+		pool_arm(worker->pool);
+	worker->arms = false;
+}
+
+/* It is at work now. When nobody is left for the next request, or this one lay in the queue, there must be more. */
+static void begin_work(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+	bool is_last = stop_idling(pool->bucket) == 0;
+
+	__atomic_add_fetch(&pool->bucket->counters.requests, 1, __ATOMIC_RELAXED);
+	if (is_throttled(pool))
+		arm_once(worker);
+	else if (is_last || !worker->waited)
+		pool_add_worker(pool, pool->options.max_workers);
+}
+
+/* May it go? Not the last idle one, nor one of the minimum. */
+static bool is_surplus(const struct worker *worker)
+{
+	struct port_bucket *bucket = worker->pool->bucket;
 	uint32_t idle = __atomic_load_n(&bucket->idle, __ATOMIC_ACQUIRE);
 
+	if (worker->stays ||
+	    __atomic_load_n(&bucket->workers, __ATOMIC_ACQUIRE) <= worker->pool->options.min_workers)
+		return false;
 	while (idle > 1) {
 		if (__atomic_compare_exchange_n(&bucket->idle, &idle, idle - 1, false,
 						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -109,50 +150,51 @@ static bool is_surplus(struct port_bucket *bucket)
 
 #define CLEAN_EVERY	16	/* messages, when there is no pause to clean in */
 
-/* Waits for a message; in pauses cleans up behind ports that were left. */
-static mach_msg_return_t next_message(struct worker *worker, mach_msg_option_t option,
-				      mach_msg_timeout_t timeout)
+static mach_msg_return_t receive(struct worker *worker, mach_msg_option_t option,
+				 mach_msg_timeout_t timeout)
 {
-	struct pool *pool = worker->pool;
-	struct port_bucket *bucket = pool->bucket;
+	return mach_msg(worker->request, MACH_RCV_MSG | option, 0, worker->pool->options.max_size,
+			worker->pool->bucket->set, timeout, MACH_PORT_NULL);
+}
+
+/* Waits for a message; in pauses cleans up behind ports that were left. */
+static mach_msg_return_t next_message(struct worker *worker)
+{
+	struct port_bucket *bucket = worker->pool->bucket;
+	bool look = !is_throttled(worker->pool);
 	mach_msg_return_t code;
-	bool look = is_eager(pool);
 
 	worker->waited = false;
 	if (++worker->messages % CLEAN_EVERY == 0)
 		ports_clean_one(bucket);
 	while (look || ports_unclean(bucket)) {
-		code = mach_msg(worker->request, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0,
-				pool->options.max_size, bucket->set, 0, MACH_PORT_NULL);
+		code = receive(worker, MACH_RCV_TIMEOUT, 0);
 		if (code != MACH_RCV_TIMED_OUT)
 			return code;
 		ports_clean_one(bucket);
 		look = false;
 	}
 	worker->waited = true;
-	return mach_msg(worker->request, option, 0, pool->options.max_size, bucket->set, timeout,
-			MACH_PORT_NULL);
+	return worker->stays ? receive(worker, 0, 0) :
+	       receive(worker, MACH_RCV_TIMEOUT, worker->pool->options.idle_ms);
 }
 
-/* Counted as idle already. Returns when the worker is surplus (only if it may leave), or receiving fails. */
-static kern_return_t work(struct worker *worker, bool may_leave)
+/* Counted as idle already. Returns when the worker is surplus, or receiving fails. */
+static kern_return_t work(struct worker *worker)
 {
-	struct pool *pool = worker->pool;
-	struct port_bucket *bucket = pool->bucket;
-	mach_msg_option_t option = MACH_RCV_MSG | (may_leave ? MACH_RCV_TIMEOUT : 0);
+	struct port_bucket *bucket = worker->pool->bucket;
 
 	for (;;) {
-		mach_msg_return_t code = next_message(worker, option,
-						      may_leave ? pool->options.idle_ms : 0);
+		mach_msg_return_t code = next_message(worker);
 
-		if (code == MACH_RCV_TIMED_OUT && is_surplus(bucket))
+		if (code == MACH_RCV_TIMED_OUT && is_surplus(worker))
 			return KERN_SUCCESS;
 		if (code == MACH_MSG_SUCCESS)
 			begin_work(worker);
 		else
 			stop_idling(bucket);
 		if (code == MACH_MSG_SUCCESS)
-			serve(pool, worker);
+			pool_serve(worker->pool, worker->request, worker->reply);
 		else if (is_received_in_part(code))
 			mach_msg_destroy(worker->request);
 		else if (code != MACH_RCV_TIMED_OUT && !is_about_one_message(code))
@@ -177,35 +219,43 @@ static void count_thread(struct ports_counters *counters, bool enters)
 		;
 }
 
-void ports_get_counters(struct port_bucket *bucket, struct ports_counters *counters)
-{
-	const struct ports_counters *from = &bucket->counters;
-
-	counters->threads = __atomic_load_n(&from->threads, __ATOMIC_RELAXED);
-	counters->most_threads = __atomic_load_n(&from->most_threads, __ATOMIC_RELAXED);
-	counters->requests = __atomic_load_n(&from->requests, __ATOMIC_RELAXED);
-	counters->refused = __atomic_load_n(&from->refused, __ATOMIC_RELAXED);
-}
-
-/* One thread fewer; the bucket and the pool may be gone afterwards. */
-static void pool_leave(struct pool *pool)
-{
-	bool shared = pool->shared;
-
-	if (__atomic_sub_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL) == 0 && shared)
-		free(pool);
-}
-
-static kern_return_t run(struct worker *worker, bool may_leave)
+static kern_return_t run(struct worker *worker)
 {
 	struct ports_counters *counters = &worker->pool->bucket->counters;
 	kern_return_t code;
 
 	count_thread(counters, true);
-	code = work(worker, may_leave);
+	code = work(worker);
 	count_thread(counters, false);
+	arm_once(worker);
 	worker_free(worker);
 	return code;
+}
+
+/* May there be one more? It is counted then. */
+static bool take_place(struct port_bucket *bucket, uint32_t limit)
+{
+	uint32_t count = __atomic_load_n(&bucket->workers, __ATOMIC_ACQUIRE);
+
+	while (count < limit) {
+		if (__atomic_compare_exchange_n(&bucket->workers, &count, count + 1, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+static void leave_place(struct port_bucket *bucket)
+{
+	if (__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL) == 0)
+		word_wake(&bucket->workers, true);
+}
+
+/* One user fewer; the pool may be gone afterwards. */
+static void pool_leave(struct pool *pool)
+{
+	if (__atomic_sub_fetch(&pool->users, 1, __ATOMIC_ACQ_REL) == 0)
+		free(pool);
 }
 
 static void worker_main(void *argument)
@@ -213,21 +263,9 @@ static void worker_main(void *argument)
 	struct worker *worker = argument;
 	struct pool *pool = worker->pool;
 
-	run(worker, true);
+	run(worker);
+	leave_place(pool->bucket);
 	pool_leave(pool);
-}
-
-/* May there be one more? It is counted then. */
-static bool take_place(struct pool *pool)
-{
-	uint32_t *workers = &pool->bucket->workers, count = __atomic_load_n(workers, __ATOMIC_ACQUIRE);
-
-	while (pool->options.throttle == PORTS_THROTTLE_NONE || count < pool->options.max_workers) {
-		if (__atomic_compare_exchange_n(workers, &count, count + 1, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
-			return true;
-	}
-	return false;
 }
 
 static bool start_worker(struct pool *pool)
@@ -237,6 +275,7 @@ static bool start_worker(struct pool *pool)
 
 	if (worker == NULL)
 		return false;
+	worker->arms = is_throttled(pool);
 	if (thread_spawn(worker_main, worker, 0, &thread) != KERN_SUCCESS) {
 		worker_free(worker);
 		return false;
@@ -245,34 +284,42 @@ static bool start_worker(struct pool *pool)
 	return true;
 }
 
-/* If there may be more and there is memory; otherwise those that are there go on. */
-static void add_worker(struct pool *pool)
+bool pool_add_worker(struct pool *pool, uint32_t limit)
 {
 	struct port_bucket *bucket = pool->bucket;
+	void *watcher;
+	bool done;
 
-	if (!take_place(pool))
-		return;
+	if (!take_place(bucket, limit))
+		return false;
+	__atomic_add_fetch(&pool->users, 1, __ATOMIC_ACQ_REL);
 	/* From now on: while it is on its way there is no need of another. */
 	become_idle(bucket);
-	if (start_worker(pool))
-		return;
+	watcher = calls_watch(NULL);
+	done = start_worker(pool);
+	calls_watch(watcher);
+	if (done)
+		return true;
 	__atomic_add_fetch(&bucket->counters.refused, 1, __ATOMIC_RELAXED);
 	stop_idling(bucket);
-	__atomic_sub_fetch(&bucket->workers, 1, __ATOMIC_ACQ_REL);
+	leave_place(bucket);
+	pool_leave(pool);
+	return false;
 }
 
-/* The pool is given up, and freed when it is shared, with the last thread that leaves. */
-static kern_return_t manage(struct pool *pool)
+/* On the calling thread, which is the first worker and stays. */
+static kern_return_t manage_here(struct pool *pool)
 {
 	struct worker *worker = worker_new(pool);
-	kern_return_t code = KERN_RESOURCE_SHORTAGE;
+	kern_return_t code;
 
+	if (worker == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	worker->stays = true;
 	__atomic_add_fetch(&pool->bucket->workers, 1, __ATOMIC_ACQ_REL);
-	if (worker != NULL) {
-		become_idle(pool->bucket);
-		code = run(worker, false);
-	}
-	pool_leave(pool);
+	become_idle(pool->bucket);
+	code = run(worker);
+	leave_place(pool->bucket);
 	return code;
 }
 
@@ -280,25 +327,30 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 						      mach_msg_demux_t demuxer,
 						      mach_msg_size_t max_size)
 {
-	struct pool pool = { .bucket = bucket, .demuxer = demuxer,
-			     .options = { .max_size = max_size, .max_workers = 1 } };
+	struct pool pool = { .bucket = bucket, .demuxer = demuxer, .users = 1,
+			     .options = { .max_size = max_size, .max_workers = 1,
+					  .throttle = PORTS_THROTTLE_CAP } };
 
-	return manage(&pool);
+	return manage_here(&pool);
 }
 
 kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options)
 {
-	/* Workers may outlive a failure of this thread's loop, so the record does too. Returns at once then: the
-	   bucket must stay until `workers` is 0. */
-	struct pool *pool = malloc(sizeof *pool);
+	/* Workers may outlive this call, so the record does too; the bucket must stay until `workers` is 0. */
+	struct pool *pool = calloc(1, sizeof *pool);
+	kern_return_t code;
 
 	if (pool == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	pool->bucket = bucket;
 	pool->demuxer = demuxer;
 	pool->options = *options;
-	pool->shared = true;
-	return manage(pool);
+	pool->users = 1;
+	if (options->throttle == PORTS_THROTTLE_NONE)
+		pool->options.max_workers = UINT32_MAX;
+	code = is_throttled(pool) ? pool_manage(pool) : manage_here(pool);
+	pool_leave(pool);
+	return code;
 }

@@ -49,6 +49,17 @@ void ports_bucket_end(struct port_bucket *bucket)
 	bucket->pieces[0] = NULL;
 }
 
+void ports_bucket_stop(struct port_bucket *bucket)
+{
+	uint32_t workers;
+
+	if (bucket->set != MACH_PORT_NULL)
+		mach_port_mod_refs(mach_task_self(), bucket->set, MACH_PORT_RIGHT_PORT_SET, -1);
+	bucket->set = MACH_PORT_NULL;
+	while ((workers = __atomic_load_n(&bucket->workers, __ATOMIC_ACQUIRE)) != 0)
+		word_wait(&bucket->workers, workers, 100);
+}
+
 /* The first piece with an unused handle; NULL: there is no memory for it, or they are all full. */
 static struct ports_piece *open_piece(struct port_bucket *bucket)
 {

@@ -15,6 +15,7 @@
 #ifndef PORTS_H
 #define PORTS_H
 
+#include <mach/error.h>
 #include <mach/mach_init.h>
 #include <mach/mach_types.h>
 #include <mach/message.h>
@@ -50,9 +51,15 @@ struct port_info {
 
 /* Of the threads that serve a bucket, since its beginning. */
 struct ports_counters {
-	uint32_t threads, most_threads;		/* now; at any time */
+	uint32_t threads, most_threads;		/* workers now; at any time */
 	uint64_t requests;			/* taken, notifications among them */
 	uint64_t refused;			/* threads that a ledger denied */
+	/* A throttled pool's: */
+	uint64_t stalls;			/* requests waited, and there was room for a thread more that runs */
+	uint64_t spares;			/* workers added beyond the maximum */
+	uint64_t aborts;			/* calls aborted: the pool was stuck */
+	uint64_t busy;				/* requests answered PORTS_BUSY */
+	uint64_t taken, waited_ns;		/* messages taken, and how long they had been queued in all */
 };
 
 struct port_bucket {
@@ -108,25 +115,37 @@ bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *re
 /* When is a thread added? */
 enum ports_throttle {
 	/*
-	 * When a request is taken and nobody is left for the next one. A thread on its way counts: as long as
-	 * requests wait for nothing there are two. At most max_workers.
+	 * When requests wait, fewer than `concurrency` workers run and none listens; at most max_workers. The
+	 * others wait in the kernel's queues. The calling thread manages and does not serve.
 	 */
 	PORTS_THROTTLE_POOL,
 	/*
-	 * Also for each request that found nobody waiting: a flood costs a thread for each of its requests.
-	 * No maximum but the ledger's.
+	 * When a request is taken and nobody is left for the next one, and for each request that found nobody
+	 * waiting: a flood costs a thread for each of its requests. No maximum but the ledger's.
 	 */
 	PORTS_THROTTLE_NONE,
-	/* As NONE, at most max_workers. */
+	/* As NONE, at most max_workers: when all of them wait for a request to this very server it is locked up. */
 	PORTS_THROTTLE_CAP,
 };
 
+#define PORTS_NO_SPARES	UINT32_MAX
+
+/* In brackets what 0 stands for; NONE and CAP have only max_size, max_workers (CAP), min_workers [0] and idle_ms [0]. */
 struct ports_manage_options {
 	mach_msg_size_t max_size;	/* of a request and of a reply, bytes */
 	enum ports_throttle throttle;
-	uint32_t max_workers;		/* never more threads than this; not with PORTS_THROTTLE_NONE */
-	uint32_t idle_ms;		/* a surplus worker leaves after this time */
+	uint32_t concurrency;		/* workers that run at once [the processors] */
+	uint32_t min_workers;		/* made at the beginning, and kept [1] */
+	uint32_t max_workers;		/* never more, but for the spares [half the room in this task's ledger, at most 64] */
+	uint32_t spares;		/* more than that when the pool is stuck, or PORTS_NO_SPARES [2] */
+	uint32_t idle_ms;		/* a surplus worker leaves after this time [10,000] */
+	uint32_t stuck_ms;		/* T: a pool in which nothing moves for so long is stuck [1,000] */
+	uint32_t delay_ms;		/* Tq: a request is not held back behind those that run for longer than this [10] */
+	uint32_t busy_ms;		/* a request that waited longer is answered PORTS_BUSY [never] */
 };
+
+/* "The server is busy": the request waited longer than busy_ms; nothing was done. */
+#define PORTS_BUSY	((kern_return_t)(err_server | 1))
 
 /*
  * Serves the bucket on this thread, for ever: notifications itself, the rest by
@@ -136,12 +155,39 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 						      mach_msg_demux_t demuxer,
 						      mach_msg_size_t max_size);
 /*
- * The same with more threads, made as the throttle says; this one counts, and
- * stays. A thread that is denied is no error: the others go on.
+ * The same with more threads, made as the throttle says. A thread that is denied is no error: the others go on.
+ * Handlers may wait. In a throttled pool a call of mach_msg that a handler makes, or a thread that a handler made, may
+ * be aborted when the pool is stuck: it returns MACH_RCV_INTERRUPTED or MACH_SEND_INTERRUPTED, and the handler should
+ * fail. No lock may be held across such a call that a handler would need on its way out.
+ * When it returns the bucket must stay until its `workers` is 0 (ports_bucket_stop).
  */
 kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options);
+/*
+ * Ends the set, and so the threads that serve the bucket, and waits until they have left. Ports stay, with what is
+ * queued in them. Not for a thread that serves the bucket.
+ */
+void ports_bucket_stop(struct port_bucket *bucket);
+
+/*
+ * Requests that are answered later. A handler that cannot answer yet parks its request and returns what ports_park
+ * returned: MIG_NO_REPLY, or KERN_RESOURCE_SHORTAGE (the client is told so). The record is a copy of the request and
+ * 24 bytes, of this task's memory. The queue's lock is the server's affair.
+ */
+struct ports_parked;
+struct ports_parked_queue {
+	struct ports_parked *first, *last;
+	size_t count;
+};
+kern_return_t ports_park(struct ports_parked_queue *queue);
+/* The request that was parked first, out of the queue; NULL: there is none. It must be resumed or refused. */
+struct ports_parked *ports_unpark(struct ports_parked_queue *queue);
+/* Serves it once more, on this thread: its handler answers, or parks it again. */
+void ports_resume(struct ports_parked *parked);
+/* Answers it with an error. Needs no memory. */
+void ports_refuse(struct ports_parked *parked, kern_return_t code);
+
 /* Of this bucket; each number is right, but they may be of different moments. */
 void ports_get_counters(struct port_bucket *bucket, struct ports_counters *counters);
 

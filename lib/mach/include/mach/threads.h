@@ -21,6 +21,8 @@ struct thread {
 	vm_size_t stack_size;
 	uint32_t state;			/* THREAD_..., waited on */
 	bool replacing_port;		/* inside mig_dealloc_reply_port */
+	void *watcher;			/* on whose behalf its calls are watched (calls.h), or NULL */
+	void *serving;			/* lib/ports: the request that it serves, or NULL */
 };
 
 static inline struct thread *thread_self(void)
