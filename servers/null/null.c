@@ -6,9 +6,9 @@
  *
  * One thread serves all, as no routine here ever waits for anybody. Options show
  * what a server with more threads does in a flood:
- *   --throttle=none  a thread for every request (ports.h)
- *   --throttle=cap   the same, at most --threads=N (16)
- *   --throttle=pool  one more only when all are at work
+ *   --throttle=none  a thread for every request that finds the others busy
+ *   --throttle=cap   the same, at most --threads=N (8)
+ *   --throttle=pool  one more only when all are at work, at most 8
  */
 #include <console_user.h>
 #include <device/device_types.h>
@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define MAX_MESSAGE	4096
-#define MAX_THREADS	16
+#define MAX_THREADS	8
 #define IDLE_MS		300
 
 static struct port_bucket bucket;
