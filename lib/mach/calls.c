@@ -33,6 +33,7 @@ void calls_forget(void)
 void call_begin(struct call *call)
 {
 	call->thread = thread_self();
+	call->watcher = calls_watch(NULL);
 	call->aborted = false;
 	call->next = NULL;
 	mutex_lock(&lock);
@@ -48,6 +49,7 @@ void call_end(struct call *call)
 	*(call->previous != NULL ? &call->previous->next : &first) = call->next;
 	*(call->next != NULL ? &call->next->previous : &last) = call->previous;
 	mutex_unlock(&lock);
+	calls_watch(call->watcher);
 }
 
 bool call_aborted(const struct call *call)
@@ -62,7 +64,7 @@ bool calls_abort_newest(const void *watcher)
 
 	mutex_lock(&lock);
 	for (call = last; call != NULL; call = call->previous)
-		if (call->thread->watcher == watcher && call->thread->port != MACH_PORT_NULL)
+		if (call->watcher == watcher && call->thread->port != MACH_PORT_NULL)
 			break;
 	if (call != NULL) {
 		__atomic_store_n(&call->aborted, true, __ATOMIC_RELEASE);

@@ -10,11 +10,17 @@
 
 static mach_port_t host_self;
 
-void thread_adopt(struct thread *thread)
+/* From now on this is what thread_self() finds. */
+static kern_return_t set_self(struct thread *thread)
 {
 	struct i386_fsgs_base_state bases = { .fs_base = (uint64_t)(uintptr_t)thread };
 
 	thread->self = thread;
+	return thread_set_self_state(i386_FSGS_BASE_STATE, (natural_t *)&bases, i386_FSGS_BASE_STATE_COUNT);
+}
+
+void thread_adopt(struct thread *thread)
+{
 	thread->reply_port = MACH_PORT_NULL;
 	thread->port = MACH_PORT_NULL;
 	thread->replacing_port = false;
@@ -22,8 +28,7 @@ void thread_adopt(struct thread *thread)
 	calls_forget();
 	/* In a forked task this is still its parent's name. */
 	host_self = MACH_PORT_NULL;
-	if (thread_set_self_state(i386_FSGS_BASE_STATE, (natural_t *)&bases,
-				  i386_FSGS_BASE_STATE_COUNT) != KERN_SUCCESS) {
+	if (set_self(thread) != KERN_SUCCESS) {
 		mach_print("cannot set the fs base of the first thread\n");
 		__builtin_trap();
 	}
@@ -110,7 +115,8 @@ void thread_detach(struct thread *thread)
 
 /*
  * The end: the kernel takes the stack, the thread's name and its reply port
- * with it. The reply port is made first, so that freeing cannot make another.
+ * with it. The reply port is made first, so that freeing cannot make another. From
+ * then on the record may be freed by whoever joins; the last call has one on the stack.
  */
 _Noreturn void thread_finish(void)
 {
@@ -118,9 +124,11 @@ _Noreturn void thread_finish(void)
 	mach_port_t port = thread->port, reply = mig_get_reply_port();
 	vm_address_t stack = thread->stack;
 	vm_size_t size = thread->stack_size;
+	struct thread last = { .port = port, .reply_port = reply };
 
 	if (port == MACH_PORT_NULL)
 		port = mach_thread_self();
+	set_self(&last);
 	if (leave_running(thread, THREAD_FINISHED))
 		word_wake(&thread->state, true);
 	else
