@@ -121,19 +121,21 @@ static kern_return_t send(void)
 			MACH_PORT_NULL, 0, MACH_PORT_NULL);
 }
 
-/* All of them. Unlike an answer, the note that one will never come does not count. */
+/* Waits for all. MIG_REPLY_MISMATCH: instead of some came the note that they never will. */
 static kern_return_t hear_answers(void)
 {
-	while (unanswered > 0) {
+	kern_return_t result = KERN_SUCCESS;
+
+	for (; unanswered > 0; unanswered--) {
 		kern_return_t code = mach_msg(&message.part.head, MACH_RCV_MSG | MACH_RCV_TIMEOUT, 0,
 					      sizeof message, port, ANSWER_MS, MACH_PORT_NULL);
 
 		if (code != MACH_MSG_SUCCESS)
 			return code;
-		if (message.part.head.msgh_id == ID_ANSWER)
-			unanswered--;
+		if (message.part.head.msgh_id != ID_ANSWER)
+			result = MIG_REPLY_MISMATCH;
 	}
-	return KERN_SUCCESS;
+	return result;
 }
 
 /* Waits while the server's queue is full, but not for the answer. */
