@@ -59,7 +59,7 @@ static inline void throttle_wakes(struct thread *thread)
 		throttle_wakes_slow(thread);
 }
 
-/* The CPU leaves the thread; does it wait? */
+/* The thread begins to wait, or was stopped. */
 void throttle_sleeps_slow(struct thread *thread);
 static inline void throttle_sleeps(struct thread *thread)
 {

@@ -87,6 +87,7 @@ void wait_begin(struct thread *thread, const char *what, void *object,
 	wait->cancel = cancel;
 	wait->deadline_ns = 0;
 	thread->state = THREAD_WAITING;
+	throttle_sleeps(thread);
 	if (timeout_ms >= 0) {
 		wait->deadline_ns = clock_uptime_ns() + (uint64_t)timeout_ms * 1000000 + 1;
 		timer_start(thread);

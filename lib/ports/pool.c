@@ -11,8 +11,7 @@
  *
  * A pool that is at its maximum, or is denied more threads, may be stuck: each
  * worker waits for something that only another request to this very server would bring. So while there is a
- * stall the manager looks every stuck_ms. When requests wait, no worker has taken one since the last look
- * and none runs, it first adds one of the spares; when these are used up it
+ * stall the manager looks now and then. When requests wait, no worker has taken one for stuck_ms and none runs, it first adds one of the spares; when these are used up it
  * aborts the call that began last among those that requests have made
  * (calls.h). That call returns MACH_RCV_INTERRUPTED, its handler fails, and a worker comes back. So a
  * deadlock ends after stuck_ms times the number of workers, whatever the cause, if what the workers wait in is a
@@ -30,6 +29,7 @@
 #define IDLE_MS		10000
 #define STUCK_MS	1000
 #define DELAY_MS	10
+#define LOOK_MS		100		/* during a stall, at the longest */
 #define SPARES		2
 #define WORKERS_MOST	64	/* when the server does not say */
 
@@ -215,10 +215,11 @@ static mach_msg_timeout_t patience(struct pool *pool)
 {
 	const struct ports_manage_options *options = &pool->options;
 	uint32_t busy_ms = (options->busy_ms + 1) / 2;
+	uint32_t look_ms = options->stuck_ms < LOOK_MS ? options->stuck_ms : LOOK_MS;
 
 	if (is_armed(pool))
 		return busy_ms;
-	return busy_ms != 0 && busy_ms < options->stuck_ms ? busy_ms : options->stuck_ms;
+	return busy_ms != 0 && busy_ms < look_ms ? busy_ms : look_ms;
 }
 
 static void attend(struct manager *manager, mach_msg_header_t *request, mach_msg_header_t *reply)
