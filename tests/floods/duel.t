@@ -85,6 +85,14 @@ tap.ok(done.returncode == 1 and "has not killed the unprotected kernel" in done.
 done = duel("echo hello", status=64)
 tap.ok(done.returncode == 64 and "no flood among it" in done.stderr, "what is no flood is refused",
        (done.returncode, done.stderr), (64, "no flood among it"))
+for flood, environment, why in (
+        ("forkbomb -s none", {"WEIR_MEM": "48M"}, "this flood takes no such words"),
+        ("forkbomb", {"WEIR_LIMIT": "soon"}, "LIMIT=soon: not a number of seconds"),
+        ("forkbomb", {"WEIR_MEM": "much"}, "MEM=much: not a size"),
+        ("forkbomb", {"PATH": "/nonexistent"}, "no gnuplot")):
+    done = duel(flood, status=64, **environment)
+    tap.ok(done.returncode == 64 and re.search(rf"(?m)^duel: .*{why}", done.stderr) and "Traceback" not in done.stderr,
+           f"FLOOD='{flood}' {environment}: is told: {why}", (done.returncode, done.stderr), (64, why))
 if FULL:
     done = duel("all", WEIR_ZONE_MAP="8M")
     tap.equal(done.returncode, 0, "every flood kills the unprotected kernel and none Weir")
