@@ -103,16 +103,14 @@ static void spin_until_the_end(void)
 void bomber_first(void *argument)
 {
 	struct bomber *bomber = argument;
-	bool many = bomber->shape == SHAPE_WIDE || bomber->shape == SHAPE_SPIN;
 
 	flood_reserve();
-	fork_and_tell(bomber, many ? bomber->options.count : bomber->shape == SHAPE_TREE ? 2 : 1,
-		      DONE_NAME);
+	fork_and_tell(bomber, bomber->first_count, DONE_NAME);
 	wait_for_the_end();
 }
 
-/* Returns the right for `done` when this child is to fork, null when it is to go. */
-static mach_port_t say_born(bool wait)
+/* Returns the right for `done` and the count when this child is to fork, null when it is to go. */
+static mach_port_t say_born(bool wait, uint64_t *count)
 {
 	mach_port_t reply = wait ? mig_get_reply_port() : MACH_PORT_NULL;
 	union {
@@ -147,6 +145,7 @@ static mach_port_t say_born(bool wait)
 		return code == MACH_MSG_SUCCESS ? MACH_PORT_DEAD : MACH_PORT_NULL;
 	if (code != MACH_MSG_SUCCESS || message.go.head.msgh_id != ID_GO)
 		return MACH_PORT_NULL;
+	*count = message.go.count;
 	return (mach_port_t)message.go.done;
 }
 
@@ -178,13 +177,14 @@ void bomber_idle(void *argument)
 static void child_begin(void *argument)
 {
 	struct bomber *bomber = argument;
+	uint64_t count = 0;
 	mach_port_t done;
 
 	if (!take_all(&bomber->options)) {
 		wait_for_the_end();
 		return;
 	}
-	done = say_born(bomber->shape != SHAPE_SPIN);
+	done = say_born(bomber->shape != SHAPE_SPIN, &count);
 	if (done == MACH_PORT_NULL) {
 		wait_for_the_end();
 		return;
@@ -194,6 +194,6 @@ static void child_begin(void *argument)
 		return;
 	}
 	flood_reserve();
-	fork_and_tell(bomber, bomber->shape == SHAPE_TREE ? 2 : 1, done);
+	fork_and_tell(bomber, count, done);
 	wait_for_the_end();
 }
