@@ -9,6 +9,8 @@
 ##                      `halt` or `reboot` among them the watchdog ends the run
 ##make test             unit tests, host tests and booted tests; T=name picks those that match
 ##make test-full        the same with the long matrices
+##make seeds            repeats what reports about other kernels have seen, and prints the table
+##                      (T='a j' picks rows, WRITE=1 puts it into docs/seeds.md)
 ##make unit             only the unit tests, on this machine, with ASan and UBSan
 ##make duel             the same flood in two machines at once, Weir and Weir without its protection;
 ##                      FLOOD='msgflood -s ool' another flood than a fork bomb, FLOOD=all each of them
@@ -339,13 +341,15 @@ $(BUILD)/unit/obj/%.o: % $(BUILD)/flags | $(KERNEL_STUB_HEADERS)
 	$Qmkdir -p $(@D)
 	$Q$(HOSTCC) $(UNIT_FLAGS) -c $< -o $@
 
-.PHONY: test test-full unit
+.PHONY: test test-full unit seeds
 test: $(IMAGE) $(UNIT_TESTS)
 	@exec tests/run
 test-full: $(IMAGE) $(UNIT_TESTS)
 	@WEIR_FULL=1 exec tests/run
 unit: $(UNIT_TESTS)
 	@exec tests/run --unit
+seeds: $(IMAGE)
+	@exec tools/seeds $(if $(filter 1,$(WRITE)),--write)
 
 .PHONY: duel floods
 duel: $(IMAGE)

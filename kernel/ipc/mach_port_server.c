@@ -4,6 +4,7 @@
    Each routine's meaning and codes: manual, Port Manipulation Interface. A NULL space is KERN_INVALID_TASK. Rights that come
    in are consumed on success only. What is made is charged to the ledger of the space operated on. Nothing blocks. */
 #include <mach/notify.h>
+#include <weir/weir.h>
 #include "ipc/mqueue.h"
 #include "ipc/name.h"
 #include "ipc/notify.h"
@@ -505,7 +506,10 @@ kern_return_t mach_port_dnrequest_info(struct space *task, mach_port_name_t name
 	return kr;
 }
 
-/* object_type: enum kobject. The address tells objects apart, no more. */
+_Static_assert(sizeof((const char *const[]){WEIR_OBJECT_NAMES}) / sizeof(char *) == KOBJECT_PORT_SET,
+	       "each kind of object has its name in weir/weir.h");
+
+/* object_type: enum kobject, WEIR_OBJECT_NAMES. The address tells objects apart, no more. */
 kern_return_t mach_port_kernel_object(struct space *task, mach_port_name_t name, unsigned *object_type,
 				      vm_offset_t *object_addr)
 {

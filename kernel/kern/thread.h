@@ -29,7 +29,6 @@ struct msg_state {
 	uint32_t notify;
 	int64_t send_deadline_ns, receive_deadline_ns;
 	struct kmsg *kmsg;		/* message being built or a kernel call's request */
-	struct port *receive_object;	/* port or set waited on */
 	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
 	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
 	uint32_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */

@@ -21,6 +21,44 @@
 #define STAC 0xcb010f
 #define CLAC 0xca010f
 
+.macro PUSH_ALL
+	pushq %rdi
+	pushq %rsi
+	pushq %rdx
+	pushq %rcx
+	pushq %rax
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %rbx
+	pushq %rbp
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	cld
+	SMAP CLAC
+.endm
+
+.macro POP_ALL
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rax
+	popq %rcx
+	popq %rdx
+	popq %rsi
+	popq %rdi
+.endm
+
 	.text
 /* rcx: user rip, r11: user rflags. SFMASK has cleared IF, DF, TF, AC and NT. */
 	.globl syscall_entry
@@ -84,21 +122,7 @@ user_return:
 	jmp 1b
 2:	movq %gs:CPU_THREAD, %rsp
 	addq $REGS_R15, %rsp
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rax
-	popq %rcx
-	popq %rdx
-	popq %rsi
-	popq %rdi
+	POP_ALL
 	cmpl $VECTOR_SYSCALL, (%rsp)
 	jne 3f
 	movq REGS_RIP - REGS_VECTOR(%rsp), %rcx
@@ -121,26 +145,6 @@ stack_reset_call:
 	call *%rax
 	ud2
 	.size stack_reset_call, . - stack_reset_call
-
-.macro PUSH_ALL
-	pushq %rdi
-	pushq %rsi
-	pushq %rdx
-	pushq %rcx
-	pushq %rax
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
-	cld
-	SMAP CLAC
-.endm
 
 /* On the stack: vector, error, rip, cs, rflags, rsp, ss. */
 	.type trap_common, @function
@@ -172,21 +176,7 @@ trap_in_kernel:
 	movq %rsp, %rdi
 	call trap_kernel
 	addq $REGS_R15, %rsp
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rax
-	popq %rcx
-	popq %rdx
-	popq %rsi
-	popq %rdi
+	POP_ALL
 	addq $REGS_RIP - REGS_VECTOR, %rsp
 	iretq
 	.size trap_in_kernel, . - trap_in_kernel

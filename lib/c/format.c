@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vsnprintf: the formats of C11 7.21.6.1 without floating point. */
+/* The formats of C11 7.21.6.1 without floating point; vsnprintf. */
+#include "format.h"
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-struct output {
-	char *to;
-	size_t size, length;	/* length: what it would be without a limit */
-};
 
 struct spec {
 	bool left, zero, plus, space, alternate, upper;
@@ -18,8 +14,7 @@ struct spec {
 
 static void put(struct output *out, char c)
 {
-	if (out->length + 1 < out->size)
-		out->to[out->length] = c;
+	out->put(out, c);
 	out->length++;
 }
 
@@ -159,10 +154,8 @@ static void put_unsigned(struct output *out, struct spec *spec, char conversion,
 	}
 }
 
-int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
+void format_to(struct output *out, const char *format, va_list arguments)
 {
-	struct output out = { to, size, 0 };
-
 	for (; *format != '\0'; format++) {
 		struct spec spec = { .precision = -1 };
 		int bytes;
@@ -170,7 +163,7 @@ int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 		char c;
 
 		if (*format != '%') {
-			put(&out, *format);
+			put(out, *format);
 			continue;
 		}
 		format = parse_flags(format + 1, &spec);
@@ -198,41 +191,64 @@ int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
 		case 'd':
 		case 'i':
 			value = bytes == 8 ? va_arg(arguments, uint64_t) : va_arg(arguments, unsigned);
-			put_signed(&out, &spec, sign_extend(value, bytes));
+			put_signed(out, &spec, sign_extend(value, bytes));
 			break;
 		case 'u':
 		case 'o':
 		case 'x':
 		case 'X':
 			value = bytes == 8 ? va_arg(arguments, uint64_t) : va_arg(arguments, unsigned);
-			put_unsigned(&out, &spec, *format, zero_extend(value, bytes));
+			put_unsigned(out, &spec, *format, zero_extend(value, bytes));
 			break;
 		case 'c':
 			c = (char)va_arg(arguments, int);
-			put_padded(&out, &spec, &c, 1);
+			put_padded(out, &spec, &c, 1);
 			break;
 		case 's':
-			put_string(&out, &spec, va_arg(arguments, const char *));
+			put_string(out, &spec, va_arg(arguments, const char *));
 			break;
 		case 'p':
 			spec.alternate = true;
-			put_unsigned(&out, &spec, 'x', (uintptr_t)va_arg(arguments, void *));
+			put_unsigned(out, &spec, 'x', (uintptr_t)va_arg(arguments, void *));
 			break;
 		case '%':
-			put(&out, '%');
+			put(out, '%');
 			break;
 		case '\0':
 			format--;
 			break;
 		default:
-			put(&out, '%');
-			put(&out, *format);
+			put(out, '%');
+			put(out, *format);
 			break;
 		}
 	}
+}
+
+struct text {
+	struct output out;
+	char *to;
+	size_t size;
+};
+
+static void put_in_text(struct output *out, char c)
+{
+	struct text *text = (struct text *)out;
+
+	if (out->length + 1 < text->size)
+		text->to[out->length] = c;
+}
+
+int vsnprintf(char *to, size_t size, const char *format, va_list arguments)
+{
+	struct text text = { .out.put = put_in_text, .to = to, .size = size };
+	size_t length;
+
+	format_to(&text.out, format, arguments);
+	length = text.out.length;
 	if (size > 0)
-		to[out.length < size ? out.length : size - 1] = '\0';
-	return (int)out.length;
+		to[length < size ? length : size - 1] = '\0';
+	return (int)length;
 }
 
 int snprintf(char *to, size_t size, const char *format, ...)

@@ -2,7 +2,7 @@
 /*
  * malloc over vm_allocate. Blocks of 2^k bytes (32 to 1024) are cut from pages
  * of one size each; the page begins with its head, and an empty page goes back to
- * the kernel unless it is the only one of its size with room. Larger blocks are
+ * the kernel unless, and as long as, it is the only one of its size with room. Larger blocks are
  * regions of their own and go back at free. Each block is preceded by a header
  * of 16 bytes that tells its size. Memory is present when malloc returns it: what
  * cannot be had is NULL here, never an exception later.
@@ -95,19 +95,29 @@ static struct free_block *take_block(struct block_page *page, unsigned index)
 	return block;
 }
 
-/* Returns the page if it has become empty and is to go, no longer on the list. */
-static struct block_page *put_block(struct block_page *page, struct free_block *block, unsigned index)
+/* Takes the page off the list if it is empty and others of its size have room; NULL: it stays. */
+static struct block_page *page_to_go(struct block_page *page, unsigned index)
 {
-	if (!has_room(page, index))
-		LIST_INSERT_HEAD(&partial[index], page, link);
-	block->next = page->free;
-	page->free = block;
-	page->used--;
-	if (page->used > 0 ||
+	if (page == NULL || page->used > 0 ||
 	    (LIST_FIRST(&partial[index]) == page && LIST_NEXT(page, link) == NULL))
 		return NULL;
 	LIST_REMOVE(page, link);
 	return page;
+}
+
+/* Returns the page that is to go, if there is one: this one, or the empty one that was kept while the rest was full. */
+static struct block_page *put_block(struct block_page *page, struct free_block *block, unsigned index)
+{
+	struct block_page *kept = NULL;
+
+	if (!has_room(page, index)) {
+		kept = LIST_FIRST(&partial[index]);
+		LIST_INSERT_HEAD(&partial[index], page, link);
+	}
+	block->next = page->free;
+	page->free = block;
+	page->used--;
+	return page_to_go(kept != NULL ? kept : page, index);
 }
 
 void *malloc(size_t size)

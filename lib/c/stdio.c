@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Output with a buffer of one line. One print is written as one piece when it
- * fits, so that lines of several threads do not mix.
+ * Output with a buffer of one line. One print holds the lock from its start to
+ * its end, so that lines of several threads do not mix.
  */
 #include <stdio.h>
 #include <mach/threads.h>
 #include <string.h>
+#include "format.h"
 
 struct file {
 	struct mutex lock;
@@ -33,21 +34,25 @@ static void flush_locked(FILE *file)
 		file->write(file->buffer, n);
 }
 
-static void write_locked(FILE *file, const char *data, size_t size)
+static void put_locked(FILE *file, char c)
 {
-	while (size > 0) {
-		size_t room = STDIO_BUFFER - file->used;
-		size_t n = size < room ? size : room;
+	file->buffer[file->used++] = c;
+	if (file->used == STDIO_BUFFER)
+		flush_locked(file);
+}
 
-		memcpy(file->buffer + file->used, data, n);
-		file->used += n;
-		data += n;
-		size -= n;
-		if (file->used == STDIO_BUFFER)
-			flush_locked(file);
-	}
+/* A text is complete: nothing is held back behind its end of line. */
+static void end_locked(FILE *file)
+{
 	if (file->used > 0 && file->buffer[file->used - 1] == '\n')
 		flush_locked(file);
+}
+
+static void write_locked(FILE *file, const char *data, size_t size)
+{
+	while (size-- > 0)
+		put_locked(file, *data++);
+	end_locked(file);
 }
 
 static void write_all(FILE *file, const char *data, size_t size)
@@ -67,13 +72,25 @@ int fflush(FILE *file)
 	return 0;
 }
 
+struct print {
+	struct output out;
+	FILE *file;
+};
+
+static void put_in_file(struct output *out, char c)
+{
+	put_locked(((struct print *)out)->file, c);
+}
+
 int vfprintf(FILE *file, const char *format, va_list arguments)
 {
-	char text[STDIO_BUFFER];
-	int n = vsnprintf(text, sizeof text, format, arguments);
+	struct print print = { .out.put = put_in_file, .file = file };
 
-	write_all(file, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
-	return n;
+	mutex_lock(&file->lock);
+	format_to(&print.out, format, arguments);
+	end_locked(file);
+	mutex_unlock(&file->lock);
+	return (int)print.out.length;
 }
 
 int vprintf(const char *format, va_list arguments)

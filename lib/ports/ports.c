@@ -6,80 +6,110 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_TABLE	32
+/*
+ * Handles are found in pieces, made when they are needed and given back when
+ * they are empty, so nothing is ever copied. Unused slots of a piece are on a
+ * list: a slot holds a record, or the index of the next unused one, odd.
+ */
+struct ports_piece {
+	uint32_t used, first_unused;		/* PORTS_PIECE: none */
+	uintptr_t slots[PORTS_PIECE];
+};
+
+static uintptr_t unused_slot(uint32_t next)
+{
+	return (uintptr_t)next << 1 | 1;
+}
+
+static struct ports_piece *piece_new(void)
+{
+	struct ports_piece *piece = malloc(sizeof *piece);
+
+	if (piece == NULL)
+		return NULL;
+	piece->used = piece->first_unused = 0;
+	for (uint32_t i = 0; i < PORTS_PIECE; i++)
+		piece->slots[i] = unused_slot(i + 1);
+	return piece;
+}
 
 kern_return_t ports_bucket_init(struct port_bucket *bucket)
 {
 	memset(bucket, 0, sizeof *bucket);
-	/* A handle is never 0, so that no record looks like a null port. */
-	bucket->free_hint = 1;
 	bucket->left_end = &bucket->left;
 	return mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_PORT_SET, &bucket->set);
 }
 
-static bool grow_table(struct port_bucket *bucket)
+void ports_bucket_end(struct port_bucket *bucket)
 {
-	uint32_t size = bucket->table_size != 0 ? bucket->table_size * 2 : FIRST_TABLE;
-	struct port_info **table = calloc(size, sizeof *table);
-
-	if (table == NULL)
-		return false;
-	if (bucket->table_size != 0)
-		memcpy(table, bucket->table, bucket->table_size * sizeof *table);
-	free(bucket->table);
-	bucket->table = table;
-	bucket->table_size = size;
-	return true;
+	if (bucket->set != MACH_PORT_NULL)
+		mach_port_mod_refs(mach_task_self(), bucket->set, MACH_PORT_RIGHT_PORT_SET, -1);
+	bucket->set = MACH_PORT_NULL;
+	free(bucket->pieces[0]);
+	bucket->pieces[0] = NULL;
 }
 
-/* Handles are given from the lowest free one; with the hint each is looked at once between two frees. */
+/* The first piece with an unused handle; NULL: there is no memory for it, or they are all full. */
+static struct ports_piece *open_piece(struct port_bucket *bucket)
+{
+	struct ports_piece **piece = &bucket->pieces[bucket->open];
+
+	while (bucket->open < PORTS_PIECES && *piece != NULL && (*piece)->used == PORTS_PIECE)
+		bucket->open++, piece++;
+	if (bucket->open == PORTS_PIECES)
+		return NULL;
+	if (*piece == NULL)
+		*piece = piece_new();
+	return *piece;
+}
+
+/* A handle is never 0, so that no record looks like a null port. */
 static bool enter(struct port_bucket *bucket, struct port_info *port)
 {
-	uint32_t handle = bucket->free_hint;
+	struct ports_piece *piece = open_piece(bucket);
+	uint32_t slot;
 
-	while (handle < bucket->table_size && bucket->table[handle] != NULL)
-		handle++;
-	if (handle >= bucket->table_size && !grow_table(bucket))
+	if (piece == NULL)
 		return false;
-	bucket->table[handle] = port;
-	bucket->free_hint = handle + 1;
-	if (bucket->top <= handle)
-		bucket->top = handle + 1;
+	slot = piece->first_unused;
+	piece->first_unused = (uint32_t)(piece->slots[slot] >> 1);
+	piece->slots[slot] = (uintptr_t)port;
+	piece->used++;
+	port->handle = bucket->open * PORTS_PIECE + slot + 1;
 	bucket->count++;
 	port->class->count++;
-	port->handle = handle;
 	return true;
-}
-
-/* Halves the table as often as three quarters of it are at its end and unused. */
-static void shrink_table(struct port_bucket *bucket)
-{
-	uint32_t size = bucket->table_size;
-	struct port_info **table;
-
-	while (size > FIRST_TABLE && bucket->top <= size / 4)
-		size /= 2;
-	if (size == bucket->table_size)
-		return;
-	table = malloc(size * sizeof *table);
-	if (table == NULL)
-		return;
-	memcpy(table, bucket->table, size * sizeof *table);
-	free(bucket->table);
-	bucket->table = table;
-	bucket->table_size = size;
 }
 
 static void leave(struct port_bucket *bucket, struct port_info *port)
 {
-	bucket->table[port->handle] = NULL;
-	if (port->handle < bucket->free_hint)
-		bucket->free_hint = port->handle;
+	uint32_t index = (port->handle - 1) / PORTS_PIECE, slot = (port->handle - 1) % PORTS_PIECE;
+	struct ports_piece *piece = bucket->pieces[index];
+
+	piece->slots[slot] = unused_slot(piece->first_unused);
+	piece->first_unused = slot;
+	if (index < bucket->open)
+		bucket->open = index;
 	bucket->count--;
 	port->class->count--;
-	while (bucket->top > 0 && bucket->table[bucket->top - 1] == NULL)
-		bucket->top--;
-	shrink_table(bucket);
+	/* The first one stays: a server that opens and closes one port shall not make it each time. */
+	if (--piece->used == 0 && index > 0) {
+		bucket->pieces[index] = NULL;
+		free(piece);
+	}
+}
+
+/* NULL: no port has this handle. */
+static struct port_info *find(struct port_bucket *bucket, mach_port_t handle)
+{
+	struct ports_piece *piece;
+	uintptr_t slot;
+
+	if (handle == 0 || (handle - 1) / PORTS_PIECE >= PORTS_PIECES)
+		return NULL;
+	piece = bucket->pieces[(handle - 1) / PORTS_PIECE];
+	slot = piece != NULL ? piece->slots[(handle - 1) % PORTS_PIECE] : 1;
+	return slot & 1 ? NULL : (struct port_info *)slot;
 }
 
 /* The right with its place in the set and its payload. */
@@ -158,11 +188,10 @@ void ports_port_deref(struct port_info *port)
 struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 			       const struct port_class *class)
 {
-	struct port_info *port = NULL;
+	struct port_info *port;
 
 	mutex_lock(&bucket->lock);
-	if (handle < bucket->table_size)
-		port = bucket->table[handle];
+	port = find(bucket, handle);
 	if (port != NULL && class != NULL && port->class != class)
 		port = NULL;
 	if (port != NULL)

@@ -105,7 +105,8 @@ void event_wait(unsigned milliseconds)
 		thread_sleep(1);
 }
 
-static char null_name[] = "null";
+char null_name[] = "null";
+unsigned null_starts;
 static uint64_t null_restart_us;	/* 0: it runs */
 
 static struct job *start_null(void)
@@ -114,6 +115,7 @@ static struct job *start_null(void)
 	struct job_place place = { .ledger = ledger_of_services, .is_server = true };
 	struct job *job = job_start(1, argv, &place, true);
 
+	null_starts += job != NULL;
 	null_restart_us = job != NULL ? 0 : clock_uptime_us() + RESTART_MS * 1000;
 	return job;
 }
@@ -213,7 +215,7 @@ int main(int argc, char **argv)
 	ledgers_divide();
 	commands = find_script(argc, argv);
 	if (commands == NULL)
-		printf("`help` lists what there is, Ctrl-A X leaves, Ctrl-C stops what runs. "
+		printf("`help` lists commands, Ctrl-A X leaves, Ctrl-C stops what runs. "
 		       "Try: forkbomb\n");
 	shell_begin(commands);
 	for (;;) {

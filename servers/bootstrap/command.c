@@ -2,6 +2,7 @@
 /* Finding a command, the help, and the commands that have to do with programs. */
 #include "command.h"
 #include <mach.h>
+#include <mach/program.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,21 @@
 #include "ledgers.h"
 #include "shell.h"
 
-static const struct command *const tables[] = {
-	program_commands, system_commands, zone_commands, ledger_commands,
+static const struct {
+	const char *title;
+	const struct command *commands;
+} tables[] = {
+	{ "Programs: NAME [WORD...] runs one; with & at its end, in the background", program_commands },
+	{ "Ledgers: who pays for what the kernel holds", ledger_commands },
+	{ "Kernel objects", zone_commands },
+	{ "The machine", system_commands },
 };
 #define TABLES	(sizeof tables / sizeof tables[0])
 
 static const struct command *find(const char *name)
 {
 	for (unsigned i = 0; i < TABLES; i++) {
-		for (const struct command *c = tables[i]; c->name != NULL; c++) {
+		for (const struct command *c = tables[i].commands; c->name != NULL; c++) {
 			if (strcmp(c->name, name) == 0)
 				return c;
 		}
@@ -33,13 +40,18 @@ bool command_number(const char *word, uint64_t *value)
 {
 	if (parse_size(word, value))
 		return true;
-	printf("%s: not a number\n", word);
+	printf("%s: not a number\n", *word != '\0' ? word : "nothing");
 	return false;
 }
 
 void command_failed(const char *what, int code)
 {
+	struct ledger_denial denial;
+	char text[LEDGER_DENIAL_MAX];
+
 	printf("%s: %s\n", what, mach_error_string(code));
+	if (code == KERN_RESOURCE_SHORTAGE && program_last_denial(&denial))
+		printf("%s\n", ledger_denial_string(&denial, text));
 }
 
 /* Starts a program; the shell waits for it unless the last word ended with `&`. */
@@ -67,6 +79,11 @@ static void start(int argc, char **argv, const struct job_place *place)
 		shell_wait_for_job(job);
 }
 
+static void print_usage(const struct command *c)
+{
+	printf("usage: %s%s%s\n", c->name, *c->arguments != '\0' ? " " : "", c->arguments);
+}
+
 void command_run(int argc, char **argv)
 {
 	const struct command *command = find(argv[0]);
@@ -77,7 +94,7 @@ void command_run(int argc, char **argv)
 		return;
 	}
 	if (argc - 1 < command->least || (command->most >= 0 && argc - 1 > command->most)) {
-		printf("usage: %s %s\n", command->name, command->arguments);
+		print_usage(command);
 		return;
 	}
 	command->run(argc, argv);
@@ -87,6 +104,10 @@ static void run_in(int argc, char **argv)
 {
 	struct job_place place = { 0 };
 
+	if (find(argv[2]) != NULL) {
+		printf("%s: a command of the console, no program\n", argv[2]);
+		return;
+	}
 	if (!ledgers_find(argv[1], &place.ledger))
 		return;
 	place.privileged = place.ledger == ledger_of_root;
@@ -98,20 +119,9 @@ static void run_in(int argc, char **argv)
 
 static void run_echo(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		/* Not by printf, which has a buffer's length at most for one call. */
-		fputs(argv[i], stdout);
-		fputs(i + 1 < argc ? " " : "", stdout);
-	}
+	for (int i = 1; i < argc; i++)
+		printf("%s%s", argv[i], i + 1 < argc ? " " : "");
 	printf("\n");
-}
-
-/* What the kernel was started with, byte for byte: the commands behind run= too. */
-static void run_cmdline(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	printf("%s\n", command_line);
 }
 
 static void run_sleep(int argc, char **argv)
@@ -174,60 +184,114 @@ static void kill_ledger(const char *name)
 	give_back_right(ledger);
 }
 
+static void kill_program(const char *number)
+{
+	uint64_t id;
+
+	for (unsigned i = 0; i < JOBS_MAX && parse_number(number, &id); i++) {
+		struct job *job = job_at(i);
+
+		if (job != NULL && job->id == id) {
+			job_kill(job);
+			return;
+		}
+	}
+	printf("kill: %%%s: no program of that number runs\n", number);
+}
+
 static void run_kill(int argc, char **argv)
 {
 	uint64_t id;
 
 	(void)argc;
-	if (parse_number(argv[1], &id))
+	if (argv[1][0] == '%')
+		kill_program(argv[1] + 1);
+	else if (parse_number(argv[1], &id))
 		kill_task(id);
 	else
 		kill_ledger(argv[1]);
 }
 
-static void help_all(void)
+#define HELP_COLUMN	30	/* where the text behind the usage begins; lines have 80 columns at most */
+#define PROGRAMS_COLUMN	76
+
+static void help_command(const struct command *c)
+{
+	int width = printf("  %s %s", c->name, c->arguments);
+
+	printf("%*s %s\n", width < HELP_COLUMN ? HELP_COLUMN - 1 - width : 0, "", c->help);
+}
+
+static bool is_test(const char *name)
+{
+	const char *tail = strrchr(name, '_');
+
+	return tail != NULL && strcmp(tail, "_test") == 0;
+}
+
+static void list_programs(const char *title, bool tests)
 {
 	struct archive_file file;
 	size_t at = 0;
+	int width = printf("%s", title);
 
-	for (unsigned i = 0; i < TABLES; i++) {
-		for (const struct command *c = tables[i]; c->name != NULL; c++) {
-			char usage[48];
-
-			snprintf(usage, sizeof usage, "%s %s", c->name, c->arguments);
-			printf("  %-34s %s\n", usage, c->help);
-		}
+	while (archive_next(&at, &file)) {
+		if (is_test(file.name) != tests)
+			continue;
+		if (width + (int)strlen(file.name) > PROGRAMS_COLUMN)
+			width = printf("\n ") - 1;
+		width += printf(" %s", file.name);
 	}
-	printf("Programs (NAME ARGUMENTS [&]; `;` between commands, '...' and \"...\" group words):\n ");
-	while (archive_next(&at, &file))
-		printf(" %s", file.name);
 	printf("\n");
+}
+
+static void help_all(void)
+{
+	for (unsigned i = 0; i < TABLES; i++) {
+		printf("%s\n", tables[i].title);
+		for (const struct command *c = tables[i].commands; c->name != NULL; c++)
+			help_command(c);
+	}
+	list_programs("Programs there are:", false);
+	list_programs("Tests:", true);
+	printf("`;` parts commands, '...' and \"...\" keep words together; sizes take K, M, G\n");
+}
+
+static void print_help(const struct command *c)
+{
+	print_usage(c);
+	printf("  %s\n%s", c->help, c->more != NULL ? c->more : "");
 }
 
 static void run_help(int argc, char **argv)
 {
 	const struct command *command;
+	struct archive_file file;
 
 	if (argc == 1) {
 		help_all();
 		return;
 	}
 	command = find(argv[1]);
-	if (command == NULL)
-		printf("%s: no such command; programs tell their options when given a wrong one\n",
-		       argv[1]);
+	if (command != NULL)
+		print_help(command);
+	else if (archive_find(argv[1], &file))
+		printf("%s: a program; with a wrong option, as -h, it tells its own\n", argv[1]);
 	else
-		printf("usage: %s %s\n  %s\n", command->name, command->arguments, command->help);
+		printf("%s: no such command or program; try `help`\n", argv[1]);
 }
 
 const struct command program_commands[] = {
-	{ "help", "[COMMAND]", "what there is", 0, 1, run_help },
-	{ "echo", "[WORD...]", "prints the words", 0, -1, run_echo },
-	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline },
-	{ "sleep", "MILLISECONDS", "waits; Ctrl-C ends any wait", 1, 1, run_sleep },
-	{ "wait", "", "waits until no background program is left", 0, 0, run_wait },
-	{ "in", "LEDGER NAME [WORD...]", "runs a program in that ledger (`root`: with all rights)", 2,
-	  -1, run_in },
-	{ "kill", "TASKID|LEDGER", "ends a task, or all tasks of a ledger", 1, 1, run_kill },
+	{ "in", "LEDGER NAME [WORD...]", "runs a program in that ledger", 2, -1, run_in,
+	  "  in a ledger of its own below it, where it ends with all that it has started;\n"
+	  "  `in root`: in the root itself, with no limits but the machine's and all rights\n" },
+	{ "kill", "TASKID|LEDGER|%N", "ends a task, all tasks of a ledger, program [N]", 1, 1,
+	  run_kill,
+	  "  a ledger ends with all below it; `ps` tells the tasks, `ledgers` the ledgers\n" },
+	{ "wait", "", "waits until no background program is left", 0, 0, run_wait, NULL },
+	{ "sleep", "MS", "waits so many milliseconds", 1, 1, run_sleep,
+	  "  Ctrl-C ends it, as any wait\n" },
+	{ "echo", "[WORD...]", "prints the words", 0, -1, run_echo, NULL },
+	{ "help", "[COMMAND]", "what there is", 0, 1, run_help, NULL },
 	{ 0 },
 };

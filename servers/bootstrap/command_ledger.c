@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands about ledgers. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <ledger_user.h>
 #include <mach.h>
@@ -10,17 +11,21 @@
 #include "command.h"
 #include "ledgers.h"
 
+#define SETTINGS_MAX	LEDGER_RESOURCES
+#define MEMORY		"memory"
+
 static void print_resource(uint32_t resource, const struct ledger_usage *usage, int indent)
 {
 	char used[LEDGER_AMOUNT_MAX], limit[LEDGER_AMOUNT_MAX], peak[LEDGER_AMOUNT_MAX];
 	char guarantee[LEDGER_AMOUNT_MAX];
 	const struct ledger_usage none = { .limit = LEDGER_UNLIMITED };
+	bool more = usage->guarantee != 0 || usage->denials != 0;
 
 	if (memcmp(usage, &none, sizeof none) == 0)
 		return;
-	printf("%*s%-15s used %-8s limit %-8s peak %-8s", indent, "", ledger_resource_name(resource),
+	printf("%*s%-15s used %-8s limit %-8s peak %*s", indent, "", ledger_resource_name(resource),
 	       ledger_amount_string(resource, usage->used, used),
-	       ledger_amount_string(resource, usage->limit, limit),
+	       ledger_amount_string(resource, usage->limit, limit), more ? -8 : 0,
 	       ledger_amount_string(resource, usage->peak, peak));
 	if (usage->guarantee != 0)
 		printf(" guarantee %s", ledger_amount_string(resource, usage->guarantee, guarantee));
@@ -59,11 +64,34 @@ static void run_ledgers(int argc, char **argv)
 
 struct setting {
 	uint32_t resource;
-	uint64_t amount;
+	uint64_t amount, before;
 };
 
+/* What is set: limits or guarantees. */
+static const struct kind {
+	const char *command;
+	bool may_be_none;
+	kern_return_t (*set)(ledger_t ledger, int resource, uint64_t amount);
+	size_t before;			/* where in struct ledger_usage */
+} kind_limit = { "limit", true, ledger_set_limit, offsetof(struct ledger_usage, limit) },
+  kind_guarantee = { "guarantee", false, ledger_set_guarantee,
+		     offsetof(struct ledger_usage, guarantee) };
+
+/* The resource of that name. Memory in bytes is one of resident pages in pages. */
+static bool parse_resource(const char *name, struct setting *setting)
+{
+	setting->resource = strcmp(name, MEMORY) == 0 ? LEDGER_RESIDENT_PAGES : ledgers_resource(name);
+	if (setting->resource != LEDGER_ALL_RESOURCES)
+		return true;
+	printf("%s: no such resource; they are:", name);
+	for (uint32_t i = 0; i < LEDGER_RESOURCES; i++)
+		printf(" %s", ledger_resource_name(i));
+	printf(" %s\n", MEMORY);
+	return false;
+}
+
 /* RESOURCE=N; or =none where that makes sense. Says what is wrong. */
-static bool parse_setting(char *word, bool may_be_none, struct setting *setting)
+static bool parse_setting(char *word, const struct kind *kind, struct setting *setting)
 {
 	char *value = strchr(word, '=');
 
@@ -72,75 +100,145 @@ static bool parse_setting(char *word, bool may_be_none, struct setting *setting)
 		return false;
 	}
 	*value++ = '\0';
-	setting->resource = ledgers_resource(word);
-	if (setting->resource == LEDGER_ALL_RESOURCES) {
-		printf("%s: no such resource; they are:", word);
-		for (uint32_t i = 0; i < LEDGER_RESOURCES; i++)
-			printf(" %s", ledger_resource_name(i));
-		printf("\n");
+	if (!parse_resource(word, setting))
 		return false;
-	}
-	if (may_be_none && strcmp(value, "none") == 0) {
+	if (kind->may_be_none && strcmp(value, "none") == 0) {
 		setting->amount = LEDGER_UNLIMITED;
 		return true;
 	}
-	return command_number(value, &setting->amount);
+	if (!command_number(value, &setting->amount))
+		return false;
+	if (strcmp(word, MEMORY) == 0)
+		setting->amount = setting->amount / PAGE_SIZE + (setting->amount % PAGE_SIZE != 0);
+	return true;
 }
 
-typedef kern_return_t (*setter_t)(ledger_t ledger, int resource, uint64_t amount);
-
-/* Checks all settings before it makes the first; then none is left out for a typing error. */
-static void apply(const char *command, mach_port_t ledger, int count, char **words, bool may_be_none,
-		  setter_t set)
+static bool parse_settings(const struct kind *kind, int count, char **words, struct setting *settings)
 {
-	struct setting settings[LEDGER_RESOURCES];
+	if (count > SETTINGS_MAX) {
+		printf("%s: more than %d settings\n", kind->command, SETTINGS_MAX);
+		return false;
+	}
+	for (int i = 0; i < count; i++) {
+		if (!parse_setting(words[i], kind, &settings[i]))
+			return false;
+	}
+	return true;
+}
 
-	if (count > LEDGER_RESOURCES) {
-		printf("%s: more settings than resources\n", command);
+/* Why the kernel finds that the setting makes no sense. */
+static void say_why(const struct kind *kind, const struct setting *setting,
+		    const struct ledger_usage *usage)
+{
+	char amount[LEDGER_AMOUNT_MAX];
+
+	if (kind == &kind_limit)
+		printf("its guarantee is %s, a limit cannot be less\n",
+		       ledger_amount_string(setting->resource, usage->guarantee, amount));
+	else if (setting->resource == LEDGER_KMEM)
+		printf("things are guaranteed, not bytes\n");
+	else if (setting->amount > usage->limit)
+		printf("its limit is %s, a guarantee cannot be more\n",
+		       ledger_amount_string(setting->resource, usage->limit, amount));
+	else
+		printf("nobody has so many guaranteed, and the root none\n");
+}
+
+/* Sets one; what was before goes to setting->before. */
+static bool set(const struct kind *kind, mach_port_t ledger, struct setting *setting)
+{
+	char what[64];
+	struct ledger_usage usage;
+	kern_return_t code = ledger_get_usage(ledger, (int)setting->resource, &usage);
+
+	if (code == KERN_SUCCESS) {
+		memcpy(&setting->before, (char *)&usage + kind->before, sizeof setting->before);
+		code = kind->set(ledger, (int)setting->resource, setting->amount);
+	}
+	if (code == KERN_SUCCESS)
+		return true;
+	snprintf(what, sizeof what, "%s: %s", kind->command, ledger_resource_name(setting->resource));
+	if (code == KERN_INVALID_ARGUMENT) {
+		printf("%s: ", what);
+		say_why(kind, setting, &usage);
+	} else {
+		command_failed(what, code);
+	}
+	return false;
+}
+
+/* All of them, or none when one is refused. */
+static bool set_all(const struct kind *kind, mach_port_t ledger, int count, struct setting *settings)
+{
+	for (int i = 0; i < count; i++) {
+		if (set(kind, ledger, &settings[i]))
+			continue;
+		while (i-- > 0)
+			kind->set(ledger, (int)settings[i].resource, settings[i].before);
+		return false;
+	}
+	return true;
+}
+
+static void change(const struct kind *kind, const char *name, int count, char **words)
+{
+	struct setting settings[SETTINGS_MAX];
+	mach_port_t ledger;
+
+	if (!parse_settings(kind, count, words, settings) || !ledgers_find(name, &ledger))
 		return;
-	}
-	for (int i = 0; i < count; i++) {
-		if (!parse_setting(words[i], may_be_none, &settings[i]))
-			return;
-	}
-	for (int i = 0; i < count; i++) {
-		kern_return_t code = set(ledger, (int)settings[i].resource, settings[i].amount);
-
-		if (code != KERN_SUCCESS) {
-			printf("%s: %s: %s\n", command, ledger_resource_name(settings[i].resource),
-			       mach_error_string(code));
-			return;
-		}
-	}
+	set_all(kind, ledger, count, settings);
+	give_back_right(ledger);
 }
 
 static void run_limit(int argc, char **argv)
 {
-	mach_port_t ledger;
-
-	if (!ledgers_find(argv[1], &ledger))
-		return;
-	apply(argv[0], ledger, argc - 2, argv + 2, true, ledger_set_limit);
-	give_back_right(ledger);
+	change(&kind_limit, argv[1], argc - 2, argv + 2);
 }
 
 static void run_guarantee(int argc, char **argv)
 {
-	mach_port_t ledger;
-
-	if (!ledgers_find(argv[1], &ledger))
-		return;
-	apply(argv[0], ledger, argc - 2, argv + 2, false, ledger_set_guarantee);
-	give_back_right(ledger);
+	change(&kind_guarantee, argv[1], argc - 2, argv + 2);
 }
 
-static bool exists(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,
-		   void *argument)
+static kern_return_t get_facts(mach_port_t ledger, struct ledger_facts *facts)
 {
-	(void)ledger, (void)depth;
-	if (strcmp(facts->name, ((const char **)argument)[0]) != 0)
+	return ledger_info(ledger, &facts->id, &facts->parent_id, facts->name, &facts->children,
+			   &facts->tasks, &facts->weight);
+}
+
+/* A new ledger below that one; false: it was said why not. */
+static bool make(const char *parent_name, const char *name, mach_port_t *ledger)
+{
+	mach_port_t parent;
+	kern_return_t code;
+
+	if (!isalpha(*name) || strchr(name, '=') != NULL || strlen(name) >= LEDGER_NAME_MAX) {
+		printf("%s: a name has 1 to %d characters, a letter first and no =\n", name,
+		       LEDGER_NAME_MAX - 1);
+		return false;
+	}
+	if (!ledgers_find(parent_name, &parent))
+		return false;
+	code = ledger_create(parent, name, ledger);
+	give_back_right(parent);
+	if (code != KERN_SUCCESS)
+		command_failed("ledger", code);
+	return code == KERN_SUCCESS;
+}
+
+/* Of one that is there already; false: said that its parent is another. */
+static bool is_below(mach_port_t ledger, const char *parent_name)
+{
+	struct ledger_facts facts;
+	char name[LEDGER_NAME_MAX];
+
+	if (get_facts(ledger, &facts) != KERN_SUCCESS)
+		return false;
+	ledgers_name(facts.parent_id, name);
+	if (strcmp(name, parent_name) == 0)
 		return true;
-	((const char **)argument)[1] = "found";
+	printf("%s: is there already, below %s\n", facts.name, name);
 	return false;
 }
 
@@ -148,35 +246,28 @@ static bool exists(mach_port_t ledger, const struct ledger_facts *facts, unsigne
 static void run_ledger(int argc, char **argv)
 {
 	char *slash = strrchr(argv[1], '/');
-	const char *name = slash != NULL ? slash + 1 : argv[1], *search[2] = { name, NULL };
-	mach_port_t parent = MACH_PORT_NULL, ledger;
+	const char *name = slash != NULL ? slash + 1 : argv[1];
+	struct setting settings[SETTINGS_MAX];
 	struct ledger_facts facts;
-	kern_return_t code = KERN_SUCCESS;
+	mach_port_t ledger;
+	bool is_new;
 
 	if (slash != NULL)
 		*slash = '\0';
-	if (*name == '\0' || strlen(name) >= LEDGER_NAME_MAX) {
-		printf("%s: a name has 1 to %d characters\n", name, LEDGER_NAME_MAX - 1);
+	if (!parse_settings(&kind_limit, argc - 2, argv + 2, settings))
+		return;
+	is_new = !ledgers_exist(name, &ledger);
+	if (is_new && !make(slash != NULL ? argv[1] : "root", name, &ledger))
+		return;
+	if (!is_new && slash != NULL && !is_below(ledger, argv[1])) {
+		give_back_right(ledger);
 		return;
 	}
-	ledgers_walk(exists, search);
-	if (search[1] != NULL) {
-		if (!ledgers_find(name, &ledger))
-			return;
-	} else {
-		if (!ledgers_find(slash != NULL ? argv[1] : "root", &parent))
-			return;
-		code = ledger_create(parent, name, &ledger);
-		give_back_right(parent);
-	}
-	if (code != KERN_SUCCESS) {
-		command_failed(argv[0], code);
-		return;
-	}
-	apply(argv[0], ledger, argc - 2, argv + 2, true, ledger_set_limit);
-	if (ledger_info(ledger, &facts.id, &facts.parent_id, facts.name, &facts.children, &facts.tasks,
-			&facts.weight) == KERN_SUCCESS)
+	if (set_all(&kind_limit, ledger, argc - 2, settings) &&
+	    get_facts(ledger, &facts) == KERN_SUCCESS)
 		print_ledger(ledger, &facts, 0, NULL);
+	else if (is_new)
+		ledger_terminate(ledger);
 	give_back_right(ledger);
 }
 
@@ -190,7 +281,9 @@ static void run_weight(int argc, char **argv)
 	if (!command_number(argv[2], &weight) || !ledgers_find(argv[1], &ledger))
 		return;
 	code = weight <= INT32_MAX ? ledger_set_weight(ledger, (int)weight) : KERN_INVALID_ARGUMENT;
-	if (code != KERN_SUCCESS)
+	if (code == KERN_INVALID_ARGUMENT)
+		printf("weight: 1 to 10000, of a ledger directly below the root\n");
+	else if (code != KERN_SUCCESS)
 		command_failed(argv[0], code);
 	give_back_right(ledger);
 }
@@ -217,14 +310,22 @@ static void run_denials(int argc, char **argv)
 		give_back_memory((vm_address_t)denials, count * sizeof *denials);
 }
 
+#define RESOURCES							\
+	"  RES: tasks threads ports names entries objects messages virtual_pages\n"	\
+	"  resident_pages nodes kpages fpus ledgers; in bytes kmem (what the kernel holds\n" \
+	"  for it) and memory (resident_pages)\n"
+
 const struct command ledger_commands[] = {
-	{ "ledgers", "", "the tree of ledgers, what is used of what", 0, 0, run_ledgers },
-	{ "ledger", "[PARENT/]NAME [RESOURCE=N...]", "makes a ledger (below root), limits and shows it",
-	  1, -1, run_ledger },
-	{ "limit", "LEDGER RESOURCE=N|none...", "sets limits; N may end with K, M, G", 2, -1,
-	  run_limit },
-	{ "guarantee", "LEDGER RESOURCE=N...", "sets guarantees, in things", 2, -1, run_guarantee },
-	{ "weight", "LEDGER N", "sets its share of the CPU beside its sisters", 2, 2, run_weight },
-	{ "denials", "", "what was denied last, and whose limit it was", 0, 0, run_denials },
+	{ "ledgers", "", "the tree: used, limit, peak, denials of each", 0, 0, run_ledgers, NULL },
+	{ "ledger", "[PARENT/]NAME [RES=N...]", "makes one, below root, or shows it; limits it", 1, -1,
+	  run_ledger, RESOURCES },
+	{ "limit", "LEDGER RES=N|none...", "sets limits", 2, -1, run_limit,
+	  "  below what is used: nothing more is given\n" RESOURCES },
+	{ "guarantee", "LEDGER RES=N...", "sets guarantees, of things: taken at once", 2, -1,
+	  run_guarantee, RESOURCES },
+	{ "weight", "LEDGER N", "sets its share of the CPU beside its sisters", 2, 2, run_weight,
+	  "  of ledgers directly below the root; 100 at first\n" },
+	{ "denials", "", "what was denied last, and whose limit it was", 0, 0, run_denials,
+	  "  when, how often in a row, to whose task, how much was wanted\n" },
 	{ 0 },
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands about the machine: what it holds, how it ends. */
 #include <inttypes.h>
+#include <ledger_user.h>
 #include <mach.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static void run_ps(int argc, char **argv)
 {
 	weir_task_info_array_t tasks;
 	mach_msg_type_number_t count;
+	struct ledger_usage all;
 	kern_return_t code = weir_task_list(host_priv, &tasks, &count);
 
 	(void)argc;
@@ -22,22 +24,23 @@ static void run_ps(int argc, char **argv)
 		command_failed(argv[0], code);
 		return;
 	}
-	printf("%6s %-16s %-16s %7s %7s %9s %9s %8s %7s %9s\n", "ID", "NAME", "LEDGER", "PORTS",
-	       "THREADS", "MEMORY", "VIRTUAL", "KERNEL", "ENTRIES", "CPU ms");
+	printf("%5s %-14s %-14s %5s %7s %7s %7s %6s %6s\n", "ID", "NAME", "LEDGER", "PORTS",
+	       "THREADS", "ENTRIES", "MEMORY", "KERNEL", "CPU ms");
 	for (unsigned i = 0; i < count; i++) {
 		const struct weir_task_info *task = &tasks[i];
 		char ledger[LEDGER_NAME_MAX];
 
 		ledgers_name(task->ledger_id, ledger);
-		printf("%6" PRIu64 " %-16.32s %-16s %7" PRIu64 " %7" PRIu64 " %8" PRIu64 "K %8" PRIu64
-		       "K %7" PRIu64 "K %7" PRIu64 " %9" PRIu64 "%s\n",
-		       task->id, task->name, ledger, task->names, task->threads,
-		       task->resident_pages * (PAGE_SIZE / 1024),
-		       task->virtual_pages * (PAGE_SIZE / 1024), task->kmem_bytes / 1024,
-		       task->entries, task->cpu_ns / 1000000,
-		       task->suspend_count > 0 ? " stopped" : "");
+		printf("%5" PRIu64 " %-14.32s %-14s %5" PRIu64 " %7" PRIu64 " %7" PRIu64 " %6" PRIu64
+		       "K %5" PRIu64 "K %6" PRIu64 "%s\n",
+		       task->id, task->name, ledger, task->names, task->threads, task->entries,
+		       task->resident_pages * (PAGE_SIZE / 1024), task->kmem_bytes / 1024,
+		       task->cpu_ns / 1000000, task->suspend_count > 0 ? " stopped" : "");
 	}
 	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+	if (ledger_get_usage(ledger_of_root, LEDGER_TASKS, &all) == KERN_SUCCESS && count < all.used)
+		printf("%u of %" PRIu64 " tasks, the newest: there is no memory for a longer list\n",
+		       count, all.used);
 }
 
 static void run_top(int argc, char **argv)
@@ -81,6 +84,14 @@ static void run_audit(int argc, char **argv)
 		printf("audit: the books agree\n");
 	else
 		printf("audit: %d differences: %s\n", result, text);
+}
+
+/* What the kernel was started with, byte for byte: the commands behind run= too. */
+static void run_cmdline(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	printf("%s\n", command_line);
 }
 
 static void run_debug(int argc, char **argv)
@@ -129,14 +140,19 @@ static void run_reboot(int argc, char **argv)
 }
 
 const struct command system_commands[] = {
-	{ "ps", "", "tasks: ledger, names of ports, threads, memory of user and kernel", 0, 0, run_ps },
-	{ "top", "[N]", "zones, ledgers, tasks, denials, each second (N times); q leaves", 0, 1,
-	  run_top },
-	{ "mem", "", "memory as a whole", 0, 0, run_mem },
-	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit },
-	{ "halt", "[STATUS]", "ends the run with this status (0)", 0, 1, run_halt },
-	{ "reboot", "", "starts the machine anew", 0, 0, run_reboot },
-	{ "debug", "panic|triplefault|hang|fault [N]", "breaks the machine, to see how that looks", 1,
-	  2, run_debug },
+	{ "ps", "", "tasks: ledger, ports, threads, entries, memory", 0, 0, run_ps,
+	  "  the newest first; PORTS: names of ports, ENTRIES: regions of memory, KERNEL:\n"
+	  "  the kernel's memory for it\n" },
+	{ "top", "[N]", "zones, ledgers, tasks, denials, live; q leaves", 0, 1, run_top,
+	  "  each second, N times or until q: the largest zones, of each the ledger that\n"
+	  "  holds most; ledgers and tasks with most kernel memory; the newest denials\n" },
+	{ "servers", "", "the task of each server, how often it was started", 0, 0, command_servers, NULL },
+	{ "mem", "", "memory as a whole", 0, 0, run_mem, NULL },
+	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit, NULL },
+	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },
+	{ "halt", "[STATUS]", "ends the run, with this status (0)", 0, 1, run_halt, NULL },
+	{ "reboot", "", "starts the machine anew", 0, 0, run_reboot, NULL },
+	{ "debug", "WHAT [N]", "breaks the machine, to see how that looks", 1, 2, run_debug,
+	  "  WHAT is panic, triplefault, hang or fault (N: the address)\n" },
 	{ 0 },
 };

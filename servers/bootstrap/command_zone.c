@@ -2,6 +2,7 @@
 /* Commands about kernel objects: the zones, what one of each costs, the names a task holds. */
 #include <inttypes.h>
 #include <mach.h>
+#include <mach_debug_user.h>
 #include <stdio.h>
 #include <string.h>
 #include <weir_user.h>
@@ -41,7 +42,7 @@ static void sort_by_size(weir_zone_info_array_t zones, unsigned count)
 
 static void print_zones_head(void)
 {
-	printf("%-20s %6s %8s %8s %6s %8s %8s %9s %9s %8s %8s\n", "ZONE", "SIZE", "USED", "FREE",
+	printf("%-9s %4s %6s %5s %5s %7s %6s %7s %7s %8s %5s\n", "ZONE", "SIZE", "USED", "FREE",
 	       "PAGES", "RESERVE", "PEAK", "ALLOCS", "FREES", "FAILURES", "MAX");
 }
 
@@ -51,8 +52,8 @@ static void print_zone(const struct weir_zone_info *zone)
 
 	if (zone->max != LEDGER_UNLIMITED)
 		snprintf(max, sizeof max, "%" PRIu64, zone->max);
-	printf("%-20.32s %6" PRIu64 " %8" PRIu64 " %8" PRIu64 " %6" PRIu64 " %8" PRIu64 " %8" PRIu64
-	       " %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %8s\n",
+	printf("%-9.32s %4" PRIu64 " %6" PRIu64 " %5" PRIu64 " %5" PRIu64 " %7" PRIu64 " %6" PRIu64
+	       " %7" PRIu64 " %7" PRIu64 " %8" PRIu64 " %5s\n",
 	       zone->name, zone->elem_size, zone->count, zone->free, zone->slabs, zone->reserve,
 	       zone->peak, zone->allocs, zone->frees, zone->failures, max);
 }
@@ -158,33 +159,70 @@ static void run_sizes(int argc, char **argv)
 	give_back_zones(zones, count);
 }
 
+static void print_names_head(void)
+{
+	printf("%6s %-13s %5s %-13s %6s %5s %7s %5s %6s %4s\n", "NAME", "RIGHTS", "REFS", "OBJECT",
+	       "QUEUED", "LIMIT", "SENDERS", "ONCE", "SEQNO", "SET");
+}
+
+static const struct {
+	mach_port_right_t right;
+	const char *word;
+} rights[] = {
+	{ MACH_PORT_RIGHT_RECEIVE, "receive" },
+	{ MACH_PORT_RIGHT_SEND, "send" },
+	{ MACH_PORT_RIGHT_SEND_ONCE, "send-once" },
+	{ MACH_PORT_RIGHT_PORT_SET, "set" },
+	{ MACH_PORT_RIGHT_DEAD_NAME, "dead" },
+};
+#define RIGHTS	(sizeof rights / sizeof rights[0])
+
+/* Of a send right: what it is to, if that is an object of the kernel's. */
+static void print_object(task_t task, mach_port_name_t name)
+{
+	static const char *const names[] = { WEIR_OBJECT_NAMES };
+	unsigned type;
+	vm_offset_t address;
+
+	if (mach_port_kernel_object(task, name, &type, &address) == KERN_SUCCESS && type > 0 &&
+	    type < sizeof names / sizeof names[0])
+		printf(" %s", names[type]);
+}
+
+/* Of a receive right: its queue, and the rights to it that there are anywhere. */
+static void print_receive(task_t task, mach_port_name_t name)
+{
+	mach_port_status_t status;
+	mach_port_rights_t senders;
+
+	if (mach_port_get_receive_status(task, name, &status) != KERN_SUCCESS ||
+	    mach_port_get_srights(task, name, &senders) != KERN_SUCCESS)
+		return;
+	printf(" %13s %6u %5u %7u %5u %6u", "", status.mps_msgcount, status.mps_qlimit, senders,
+	       status.mps_sorights, status.mps_seqno);
+	if (status.mps_pset != MACH_PORT_NULL)
+		printf(" %4u", status.mps_pset);
+}
+
 static void print_name(task_t task, mach_port_name_t name, mach_port_type_t type)
 {
-	static const struct {
-		mach_port_right_t right;
-		const char *word;
-	} rights[] = {
-		{ MACH_PORT_RIGHT_RECEIVE, "receive" },
-		{ MACH_PORT_RIGHT_SEND, "send" },
-		{ MACH_PORT_RIGHT_SEND_ONCE, "send-once" },
-		{ MACH_PORT_RIGHT_PORT_SET, "set" },
-		{ MACH_PORT_RIGHT_DEAD_NAME, "dead" },
-	};
-	mach_port_status_t status;
-	mach_port_urefs_t refs;
+	mach_port_urefs_t refs = 1, some;
+	char words[32] = "";
 
-	printf("%8u ", name);
-	for (unsigned i = 0; i < sizeof rights / sizeof rights[0]; i++) {
+	for (unsigned i = 0; i < RIGHTS; i++) {
 		if ((type & MACH_PORT_TYPE(rights[i].right)) == 0)
 			continue;
-		printf(" %s", rights[i].word);
-		if (mach_port_get_refs(task, name, rights[i].right, &refs) == KERN_SUCCESS && refs > 1)
-			printf(" x%u", refs);
+		strlcat(words, words[0] != '\0' ? "+" : "", sizeof words);
+		strlcat(words, rights[i].word, sizeof words);
+		/* Of receive rights and sets there is always one. */
+		if (mach_port_get_refs(task, name, rights[i].right, &some) == KERN_SUCCESS && some > refs)
+			refs = some;
 	}
-	if ((type & MACH_PORT_TYPE_RECEIVE) != 0 &&
-	    mach_port_get_receive_status(task, name, &status) == KERN_SUCCESS)
-		printf(", %u of %u messages, %s senders%s", status.mps_msgcount, status.mps_qlimit,
-		       status.mps_srights ? "with" : "no", status.mps_pset != 0 ? ", in a set" : "");
+	printf("%6u %-13s %5u", name, words, refs);
+	if ((type & MACH_PORT_TYPE_RECEIVE) != 0)
+		print_receive(task, name);
+	else
+		print_object(task, name);
 	printf("\n");
 }
 
@@ -193,6 +231,7 @@ static void print_names(task_t task, const mach_port_name_t *names, const mach_p
 {
 	unsigned receive = 0, send = 0, once = 0, sets = 0, dead = 0;
 
+	print_names_head();
 	for (unsigned i = 0; i < count; i++) {
 		receive += (types[i] & MACH_PORT_TYPE_RECEIVE) != 0;
 		send += (types[i] & MACH_PORT_TYPE_SEND) != 0;
@@ -203,7 +242,7 @@ static void print_names(task_t task, const mach_port_name_t *names, const mach_p
 			print_name(task, names[i], types[i]);
 	}
 	if (count > most)
-		printf("     ... %" PRIu64 " more\n", count - most);
+		printf("   ... %" PRIu64 " more\n", count - most);
 	printf("%u names: %u receive, %u send, %u send-once, %u sets, %u dead\n", count, receive, send,
 	       once, sets, dead);
 }
@@ -237,9 +276,15 @@ static void run_ports(int argc, char **argv)
 }
 
 const struct command zone_commands[] = {
-	{ "zones", "[-s]", "the kernel's zones (elements); -s: the largest first", 0, 1, run_zones },
-	{ "zone", "NAME [max=N|none]", "shows a zone; max: it grows to N elements", 1, 2, run_zone },
-	{ "sizes", "", "bytes of each kernel object, how many fit in the zone map", 0, 0, run_sizes },
-	{ "ports", "TASKID [N]", "the names that a task holds, N of them (32)", 1, 2, run_ports },
+	{ "zones", "[-s]", "the kernel's zones; -s: the largest first", 0, 1, run_zones,
+	  "  SIZE in bytes; else elements: in use, free in the PAGES held, kept for\n"
+	  "  guarantees, most ever in use, ever given and given back, denied, allowed\n" },
+	{ "zone", "NAME [max=N|none]", "shows one; max: it grows to N elements", 1, 2, run_zone,
+	  "  below what is in use: nothing more is given\n" },
+	{ "sizes", "", "bytes of each object, how many a zone map holds", 0, 0, run_sizes, NULL },
+	{ "ports", "TASKID [N]", "the names that a task holds, N of them (32)", 1, 2, run_ports,
+	  "  REFS: its user references; OBJECT: the kernel's that it is a send right to;\n"
+	  "  of a receive right: messages QUEUED of LIMIT, send and send-once rights that\n"
+	  "  there are anywhere, the next message's number, the port SET that it is in\n" },
 	{ 0 },
 };

@@ -17,6 +17,7 @@
 #include <weir_user.h>
 #include "archive.h"
 #include "bootstrap.h"
+#include "command.h"
 #include "ledgers.h"
 #include "shell.h"
 
@@ -163,12 +164,10 @@ static kern_return_t fill_and_run(struct job *job, const struct loader_plan *pla
 
 static void say_why(const char *name, kern_return_t code)
 {
-	struct ledger_denial denial;
-	char text[LEDGER_DENIAL_MAX];
+	char what[JOB_NAME_MAX + 16];
 
-	printf("%s: cannot start: %s\n", name, mach_error_string(code));
-	if (code == KERN_RESOURCE_SHORTAGE && program_last_denial(&denial))
-		printf("%s\n", ledger_denial_string(&denial, text));
+	snprintf(what, sizeof what, "%s: cannot start", name);
+	command_failed(what, code);
 }
 
 struct job *job_start(int argc, char *const argv[], const struct job_place *place, bool background)
@@ -247,6 +246,7 @@ static void kill_by_name(const struct job *job)
 
 void job_kill(struct job *job)
 {
+	job->killed = true;
 	if (job->session != MACH_PORT_NULL)
 		ledger_terminate(job->session);
 	/* First itself: that gives back what the list of all tasks may need. */
@@ -266,7 +266,9 @@ void job_task_died(mach_port_name_t task)
 		return;
 	if (job->background)
 		snprintf(background, sizeof background, "[%u] ", job->id);
-	if (!job->reported)
+	if (job->killed)
+		printf("%s%s: killed\n", background, job->name);
+	else if (!job->reported)
 		printf("%s%s: ended without a status\n", background, job->name);
 	else if (job->status != 0)
 		printf("%s%s: status %d\n", background, job->name, job->status);

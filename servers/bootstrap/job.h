@@ -21,6 +21,7 @@ struct job {
 	bool privileged;	/* runs in the root ledger */
 	bool is_server;		/* runs in the ledger `services` */
 	bool background;
+	bool killed;		/* by us */
 	bool reported;		/* has told its status */
 	int status;
 };

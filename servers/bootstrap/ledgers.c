@@ -171,15 +171,21 @@ static bool match_name(mach_port_t ledger, const struct ledger_facts *facts, uns
 	return false;
 }
 
-bool ledgers_find(const char *name, mach_port_t *ledger)
+bool ledgers_exist(const char *name, mach_port_t *ledger)
 {
 	struct search search = { .name = name };
 
 	ledgers_walk(match_name, &search);
 	*ledger = search.found;
-	if (search.found == MACH_PORT_NULL)
-		printf("%s: no such ledger; `ledgers` lists them\n", name);
 	return search.found != MACH_PORT_NULL;
+}
+
+bool ledgers_find(const char *name, mach_port_t *ledger)
+{
+	if (ledgers_exist(name, ledger))
+		return true;
+	printf("%s: no such ledger; `ledgers` lists them\n", name);
+	return false;
 }
 
 static bool match_id(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,

@@ -29,7 +29,9 @@ typedef bool (*ledger_visitor_t)(mach_port_t ledger, const struct ledger_facts *
 				 unsigned depth, void *argument);
 kern_return_t ledgers_walk(ledger_visitor_t visit, void *argument);
 
-/* The control right of the first ledger of that name, the caller's to give back; false: said that there is none. */
+/* The control right of the first ledger of that name, the caller's to give back; false: there is none. */
+bool ledgers_exist(const char *name, mach_port_t *ledger);
+/* The same; it is said that there is none. */
 bool ledgers_find(const char *name, mach_port_t *ledger);
 /* The name of a ledger by its id; "?" if it is gone. */
 void ledgers_name(uint64_t id, char name[LEDGER_NAME_MAX]);

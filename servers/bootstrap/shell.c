@@ -67,13 +67,15 @@ static void watch_screen(void)
 	}
 	if (screen_left > 0 && clock_uptime_us() < screen_due_us)
 		return;
+	if (screen_left > 0) {
+		screen();
+		screen_left--;
+	}
 	if (screen_left == 0) {
+		printf("\n");
 		screen = NULL;
 		return;
 	}
-	screen();
-	if (--screen_left == 0)
-		screen = NULL;
 	/* From its end: what takes long to draw leaves time for other things too. */
 	screen_due_us = clock_uptime_us() + SCREEN_US;
 }

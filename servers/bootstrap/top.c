@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One screen of 24 lines by 80 columns. The largest zones, and of each the ledger without children
- * that holds most of it; the ledgers, tasks and denials with the most and newest first, so that a
+ * One screen of 24 lines by 80 columns. The largest zones, and of each the ledger that holds most of
+ * it by itself, without its children; the ledgers, tasks and denials with the most and newest first, so that a
  * flood can be followed from the zone that grows to the task that makes it. What is too long a list
  * to be had is left out for this second.
  */
@@ -18,7 +18,7 @@
 
 #define ZONES_SHOWN	6
 #define ZONES_MAX	24
-#define LEDGERS_SHOWN	4
+#define LEDGERS_SHOWN	5
 #define TASKS_SHOWN	4
 #define DENIALS_SHOWN	3
 #define LINE_END	"\033[K\n"	/* what was longer before is erased */
@@ -36,6 +36,13 @@ struct holder {
 static struct row_ledger ledgers[LEDGERS_SHOWN];
 static unsigned ledger_count;
 static struct holder holders[LEDGER_RESOURCES];
+
+/* The ledgers from the root to the one just visited, with what they hold without their children. */
+static struct {
+	char name[LEDGER_NAME_MAX];
+	uint64_t own[LEDGER_RESOURCES];
+} path[LEDGER_DEPTH_MAX + 1];
+static unsigned path_length;
 
 /* Of the second before, to tell the rates; zones are listed in the same order always. */
 static uint64_t allocs_before[ZONES_MAX];
@@ -58,6 +65,38 @@ static void take_row(const struct row_ledger *row)
 	ledgers[at] = *row;
 }
 
+/* All children of those deeper than this were visited. */
+static void leave(unsigned depth)
+{
+	while (path_length > depth) {
+		path_length--;
+		for (unsigned i = 0; i < LEDGER_RESOURCES; i++) {
+			if (path[path_length].own[i] <= holders[i].used)
+				continue;
+			strlcpy(holders[i].name, path[path_length].name, sizeof holders[i].name);
+			holders[i].used = path[path_length].own[i];
+		}
+	}
+}
+
+/* A child counts with its parent as what it uses, or has guaranteed if that is more. */
+static void enter(unsigned depth, const char *name, const struct ledger_usage *usage)
+{
+	leave(depth);
+	if (depth > LEDGER_DEPTH_MAX)
+		return;
+	path_length = depth + 1;
+	strlcpy(path[depth].name, name, sizeof path[depth].name);
+	for (unsigned i = 0; i < LEDGER_RESOURCES; i++) {
+		uint64_t counts = usage[i].used > usage[i].guarantee ? usage[i].used : usage[i].guarantee;
+
+		path[depth].own[i] = usage[i].used;
+		if (depth > 0)
+			path[depth - 1].own[i] -= counts < path[depth - 1].own[i] ? counts
+										  : path[depth - 1].own[i];
+	}
+}
+
 static bool take_ledger(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,
 			void *unused)
 {
@@ -67,22 +106,18 @@ static bool take_ledger(mach_port_t ledger, const struct ledger_facts *facts, un
 	} all;
 	struct row_ledger row = { .tasks = facts->tasks };
 
-	(void)depth, (void)unused;
+	(void)unused;
 	if (ledger_get_all_usage(ledger, all.words) != KERN_SUCCESS)
 		return true;
 	strlcpy(row.name, facts->name, sizeof row.name);
 	row.kmem = all.usage[LEDGER_KMEM].used;
 	row.limit = all.usage[LEDGER_KMEM].limit;
 	row.resident = all.usage[LEDGER_RESIDENT_PAGES].used;
-	for (unsigned i = 0; i < LEDGER_RESOURCES; i++) {
+	/* Of the root the last two, too: what the machine itself had no room for. */
+	for (unsigned i = 0; i < LEDGER_ALL_RESOURCES; i++)
 		row.denials += all.usage[i].denials;
-		if (facts->children == 0 && all.usage[i].used > holders[i].used) {
-			strlcpy(holders[i].name, facts->name, sizeof holders[i].name);
-			holders[i].used = all.usage[i].used;
-		}
-	}
-	if (facts->parent_id != 0)
-		take_row(&row);
+	take_row(&row);
+	enter(depth, facts->name, all.usage);
 	return true;
 }
 
@@ -176,8 +211,8 @@ static void draw_tasks(void)
 
 	if (weir_task_list(host_priv, &tasks, &count) != KERN_SUCCESS)
 		count = 0;
-	printf("\033[7m%6s %-15s %-19s %7s %7s %8s %7s\033[m %u" LINE_END, "TASK", "NAME", "LEDGER",
-	       "PORTS", "THREADS", "MEMORY", "KERNEL", count);
+	printf("\033[7m%6s %-15s %-19s %7s %7s %8s %7s\033[m" LINE_END, "TASK", "NAME", "LEDGER",
+	       "PORTS", "THREADS", "MEMORY", "KERNEL");
 	for (unsigned i = 0; i < count; i++) {
 		unsigned at = n < TASKS_SHOWN ? n++ : TASKS_SHOWN;
 
@@ -229,6 +264,7 @@ void top_draw(void)
 	memset(holders, 0, sizeof holders);
 	ledger_count = 0;
 	ledgers_walk(take_ledger, NULL);
+	leave(0);
 	draw_head(now_us);
 	draw_zones(before_us > 0 ? now_us - before_us : 0);
 	draw_ledgers();

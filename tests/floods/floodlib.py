@@ -15,8 +15,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import BUILD, Ended, Timeout, boot, comment  # noqa: E402
+from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 
-DENIED = re.compile(r"denied: (\w+) in ledger (\S+): (\w+) of (\w+)")
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
                        r"share (\d+)%(?:, kernel (\d+)K, free (\d+)K)?")
 # What the console writes at the start of a line that a program then goes on with.
@@ -27,39 +27,6 @@ CONSOLE_SECONDS = 5        # of a word of the console
 CLAIMS = ("ends with its denial as the last line", "a bystander is served", "the console answers",
           "everything comes back", "the books agree")
 PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
-
-
-def amount(text):
-    """A number as the console prints it; "none" is no limit."""
-    if text == "none":
-        return float("inf")
-    match = re.fullmatch(r"(\d+)([KMG]?)", text)
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]]
-
-
-def read_zones(lines):
-    """{zone: elements in use}"""
-    zones = {}
-    for line in lines:
-        words = line.rsplit(None, 9)
-        if len(words) == 10 and all(word.isdigit() for word in words[1:]):
-            zones[words[0]] = int(words[2])
-    return zones
-
-
-def read_ledgers(lines):
-    """{(ledger, resource): {"used": n, "limit": n, ...}}; the sessions of programs are left out."""
-    ledgers, name = {}, None
-    for line in lines:
-        head = re.match(r" *(\S+) \(\d+\): \d+ tasks", line)
-        row = re.fullmatch(r" *(\w+) +used \w+ +limit \w+ +peak \w+ *(?: \w+ \w+)*", line)
-        if head:
-            name = head[1]
-        elif row and name and not re.search(r"\.\d+$", name):
-            words = line.split()
-            ledgers[name, row[1]] = {key: amount(value) for key, value
-                                     in zip(words[1::2], words[2::2])}
-    return ledgers
 
 
 def samples(text):

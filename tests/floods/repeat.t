@@ -8,18 +8,10 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from floodlib import DENIED  # noqa: E402
 from harness import Tap, boot_and_wait, comment, make  # noqa: E402
+from console_text import DENIED, outputs  # noqa: E402
 
 tap = Tap(__file__)
-
-
-def outputs(console):
-    """[(command, the lines it printed)] of commands carried out at boot."""
-    parts = re.split(r"(?m)^weir> (.*)$", console)
-    return [(command.strip(), [line for line in lines.split("\n") if line])
-            for command, lines in zip(parts[1::2], parts[2::2])]
 
 
 # The command of the README.
@@ -44,7 +36,7 @@ tap.ok(len(outputs(first.console)) == 8, "all of them have run", first.console[-
 # What each flood made, and how it was denied. Not its milliseconds nor what is just being taken apart: the serial
 # line's reader on the host paces the guest, so a loaded host may show in those.
 def counts_of(console):
-    return re.findall(r"\d+ children|opened \d+|closed \d+|took \d+ pages|denied: .*", console)
+    return re.findall(r"\d+ children|: \d+ (?:ports|pages)|denied: .*", console)
 
 
 tap.ok(len(counts_of(first.console)) >= 10, "each tells its counts and its denial", counts_of(first.console),

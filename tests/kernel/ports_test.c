@@ -113,6 +113,8 @@ static bool becomes(const uint32_t *word, uint32_t value)
 	return false;
 }
 
+static uint32_t newest;		/* handle of the thing made last */
+
 /* A thing whose only reference is that of its senders. */
 static mach_port_t thing_new(void)
 {
@@ -122,6 +124,7 @@ static mach_port_t thing_new(void)
 	need(ports_create_port(&thing_class, &bucket, &port), "a port");
 	need(ports_get_send_right(port, &right), "a send right");
 	need(mach_port_set_qlimit(mach_task_self(), right, CLIENTS - MAX_WORKERS), "room in its queue");
+	newest = port->handle;
 	ports_port_deref(port);
 	return right;
 }
@@ -317,10 +320,54 @@ static void pool_ends(mach_port_t port)
 	give_back_right(port);
 }
 
+#define MANY_HANDLES	2500u	/* in three pieces of the table */
+static struct port_info *many[MANY_HANDLES];
+
+static unsigned found(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < MANY_HANDLES; i++) {
+		struct port_info *port = ports_lookup(&bucket, many[i]->handle, &thing_class);
+
+		if (port == NULL)
+			continue;
+		count += port == many[i];
+		ports_port_deref(port);
+	}
+	return count;
+}
+
+/* Without send rights: only the table is meant. */
+static void handles(void)
+{
+	uint32_t highest = 0, gone;
+
+	for (unsigned i = 0; i < MANY_HANDLES; i++)
+		need(ports_create_port(&thing_class, &bucket, &many[i]), "a port");
+	is(found(), MANY_HANDLES, "each of many ports is found by its handle");
+	gone = many[3]->handle;
+	for (unsigned i = 0; i < MANY_HANDLES; i += 3)
+		ports_port_deref(many[i]);
+	ok(ports_lookup(&bucket, gone, NULL) == NULL, "a handle whose port is gone finds nothing");
+	ok(ports_lookup(&bucket, 0, NULL) == NULL && ports_lookup(&bucket, UINT32_MAX, NULL) == NULL,
+	   "nor do handles that there are not");
+	for (unsigned i = 0; i < MANY_HANDLES; i += 3)
+		need(ports_create_port(&thing_class, &bucket, &many[i]), "a port");
+	for (unsigned i = 0; i < MANY_HANDLES; i++)
+		highest = many[i]->handle > highest ? many[i]->handle : highest;
+	ok(found() == MANY_HANDLES && highest <= MANY_HANDLES, "new ports get the handles that became free");
+	for (unsigned i = 0; i < MANY_HANDLES; i++)
+		ports_port_deref(many[(i * 7) % MANY_HANDLES]);
+	ok(bucket.count == 0 && bucket.pieces[1] == NULL && bucket.pieces[2] == NULL,
+	   "the table shrinks with them");
+}
+
 int main(int argc, char **argv)
 {
 	struct port_info *info;
 	mach_port_t port;
+	uint32_t handle;
 
 	/* malloc keeps a page of each size: not to be taken for a leak. */
 	for (size_t size = 16; size < 1000; size *= 2)
@@ -328,16 +375,19 @@ int main(int argc, char **argv)
 	test_begin(argc, argv, 120);
 	need(ports_bucket_init(&bucket), "a bucket");
 	need(thread_spawn(pool_main, NULL, 0, &pool), "the pool's thread");
+	handles();
 	port = thing_new();
+	handle = newest;
 	many_clients(port);
 	no_senders();
 	senders_go_under_requests();
 	too_large_to_hold(port);
-	info = bucket.table[1];
+	info = ports_lookup(&bucket, handle, &thing_class);
+	ports_port_deref(info);
 	pool_ends(port);
 	is(info->refs, 1, "only the senders' reference is left");
 	ports_port_deref(info);
 	is(bucket.count, 0, "no port is left");
-	free(bucket.table);
+	ports_bucket_end(&bucket);
 	return done_testing();
 }

@@ -22,6 +22,12 @@ typedef const char	*const_weir_text_t;
 #define WEIR_DEBUG_HANG		3	/* spin for ever with interrupts off */
 #define WEIR_DEBUG_KERNEL_FAULT	4	/* read the kernel address arg */
 
+/* What mach_port_kernel_object tells by number: the kind of object behind a port. */
+#define WEIR_OBJECT_NAMES							\
+	"", "task", "thread", "host", "host-priv", "processor",		\
+	"pset", "pset-name", "device-master", "device", "ledger",	\
+	"ledger-name", "memory", "other"
+
 struct weir_zone_info {
 	char		name[WEIR_NAME_MAX];
 	uint64_t	elem_size;	/* bytes */

@@ -16,7 +16,6 @@ extern FILE *const stdout, *const stderr;
 /*
  * The conversions d i u x X o c s p %, the flags - 0 + space #, width and
  * precision (also *), the lengths hh h l ll z j t. No floating point.
- * Those that print cut one call's text off at STDIO_BUFFER bytes.
  */
 int printf(const char *format, ...) PRINTF(1, 2);
 int fprintf(FILE *file, const char *format, ...) PRINTF(2, 3);

@@ -44,13 +44,15 @@ struct port_info {
 	bool has_left;				/* it is on that list */
 };
 
+/* So many pieces of so many handles: with its head a piece fills two pages; a bucket has a million ports at most. */
+#define PORTS_PIECES	1024
+#define PORTS_PIECE	1020
+
 struct port_bucket {
 	mach_port_t set;
 	struct mutex lock;			/* of everything below, and of the ports' references */
-	struct port_info **table;		/* by handle; NULL: unused */
-	uint32_t table_size;
-	uint32_t free_hint;			/* no unused handle is smaller */
-	uint32_t top;				/* all used handles are smaller */
+	struct ports_piece *pieces[PORTS_PIECES];	/* ports by handle; NULL: all its handles are unused */
+	uint32_t open;				/* no piece before this one has an unused handle */
 	size_t count;				/* ports */
 	struct port_info *left, **left_end;	/* no-senders notifications still to be looked into */
 	/* The threads of ports_manage_port_operations_multithread. */
@@ -59,6 +61,8 @@ struct port_bucket {
 
 /* KERN_RESOURCE_SHORTAGE and the like: nothing is held. The memory is the caller's. */
 kern_return_t ports_bucket_init(struct port_bucket *bucket);
+/* Gives back what a bucket without ports and threads still has; its set, which ends the threads, may be gone before. */
+void ports_bucket_end(struct port_bucket *bucket);
 
 /*
  * A new port in the bucket with one reference (the caller's) and no send

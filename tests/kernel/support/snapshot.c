@@ -9,6 +9,8 @@
 #include <weir_user.h>
 
 #define SETTLE_MS	3000
+#define QUIET_MS	10
+#define QUIET_LIMIT_MS	10000
 
 static weir_text_t audit_text;
 
@@ -36,6 +38,17 @@ void snapshot_take(struct snapshot *snapshot, ledger_t ledger)
 	need(ledger_get_all_usage(ledger, (uint64_t *)usage), "the usage of a ledger");
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
 		snapshot->used[i] = usage[i].used;
+}
+
+void snapshot_take_quiet(struct snapshot *snapshot, ledger_t ledger)
+{
+	uint64_t start = clock_uptime_ns();
+
+	do {
+		snapshot_take(snapshot, ledger);
+		thread_sleep(QUIET_MS);
+	} while (!snapshot_equal(snapshot, SNAPSHOT_THINGS) &&
+		 clock_uptime_ns() - start < QUIET_LIMIT_MS * 1000000ull);
 }
 
 uint64_t used_now(ledger_t ledger, unsigned resource)

@@ -24,6 +24,8 @@ struct snapshot {
 
 /* Fails the test when the ledger cannot be read. */
 void snapshot_take(struct snapshot *snapshot, ledger_t ledger);
+/* The same, once others have stopped giving back what an earlier program had of them. */
+void snapshot_take_quiet(struct snapshot *snapshot, ledger_t ledger);
 /* Compares silently. */
 bool snapshot_equal(const struct snapshot *before, unsigned what);
 /* Claims that the ledger holds what it did, now; shows each difference. */

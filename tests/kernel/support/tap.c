@@ -277,7 +277,7 @@ void test_begin(int argc, char **argv, unsigned limit_seconds)
 	while (__atomic_load_n(&watching, __ATOMIC_SEQ_CST) == 0)
 		word_wait(&watching, 0, 0);
 	warm_up();
-	snapshot_take(&beginning, own_ledger);
+	snapshot_take_quiet(&beginning, own_ledger);
 }
 
 int done_testing(void)

@@ -6,7 +6,6 @@
 #include <mach/threads.h>
 #include <string.h>
 #include "forkbomb.h"
-#include "options.h"
 
 static char work_page[4096] __attribute__((aligned(4096)));
 
@@ -58,13 +57,14 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 {
 	struct flood_end end = { 0 };
 	kern_return_t code = KERN_SUCCESS;
-	uint64_t forks = 0;
+	uint64_t forks = 0, start = clock_uptime_us();
 
 	while (forks < count && (code = fork_child(bomber)) == KERN_SUCCESS) {
 		forks++;
 		/* So that each child has taken all it takes before the next: the count says something. */
 		if (bomber->shape == SHAPE_WIDE)
 			thread_yield();
+		flood_pace(&bomber->options, forks, start);
 	}
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
@@ -100,19 +100,13 @@ static void spin_until_the_end(void)
 	}
 }
 
-void bomber_idle(void *unused)
-{
-	(void)unused;
-	wait_for_the_end();
-}
-
 void bomber_first(void *argument)
 {
 	struct bomber *bomber = argument;
 	bool many = bomber->shape == SHAPE_WIDE || bomber->shape == SHAPE_SPIN;
 
 	flood_reserve();
-	fork_and_tell(bomber, many ? bomber->count : bomber->shape == SHAPE_TREE ? 2 : 1,
+	fork_and_tell(bomber, many ? bomber->options.count : bomber->shape == SHAPE_TREE ? 2 : 1,
 		      DONE_NAME);
 	wait_for_the_end();
 }
@@ -156,23 +150,37 @@ static mach_port_t say_born(bool wait)
 	return (mach_port_t)message.go.done;
 }
 
+/*
+ * What a child takes besides: the page that the code it runs writes to, its ports, its memory.
+ * A child without all of it is none, and keeps what it has: room that it made
+ * would only be for the next one.
+ */
+static bool take_all(const struct flood_options *options)
+{
+	vm_address_t address = 0;
+
+	if (memory_touch((vm_address_t)work_page, sizeof work_page) != KERN_SUCCESS)
+		return false;
+	memset(work_page, 1, sizeof work_page);
+	return flood_hold_ports(options->ports) == KERN_SUCCESS &&
+	       (options->size == 0 || memory_allocate(&address, options->size) == KERN_SUCCESS);
+}
+
+void bomber_idle(void *argument)
+{
+	struct bomber *bomber = argument;
+
+	take_all(&bomber->options);
+	wait_for_the_end();
+}
+
 /* Returning ends the task. */
 static void child_begin(void *argument)
 {
 	struct bomber *bomber = argument;
 	mach_port_t done;
 
-	/*
-	 * The code that a child runs writes to the stack and here. One that is denied says
-	 * nothing and keeps what it has: room that it made would only be for the next one.
-	 */
-	if (memory_touch((vm_address_t)work_page, sizeof work_page) != KERN_SUCCESS) {
-		wait_for_the_end();
-		return;
-	}
-	memset(work_page, 1, sizeof work_page);
-	/* A child without all its ports is none; it keeps those it has. */
-	if (flood_hold_ports(bomber->ports) != KERN_SUCCESS) {
+	if (!take_all(&bomber->options)) {
 		wait_for_the_end();
 		return;
 	}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The keeper: starts the first bomber, counts, and gives all back. */
 #include "forkbomb.h"
-#include "options.h"
 #include <exc_server.h>
 #include <inttypes.h>
 #include <ledger_user.h>
@@ -13,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define CHILD_SIZE_MAX	(64 * 1024 * 1024)
 #define PATIENCE	50	/* times that nothing was heard of children who must come */
 #define QUIET_MS	3000	/* bombers that are not heard of for so long are dead or starved */
 
@@ -25,16 +25,21 @@ struct child {
 static struct child *pieces[PIECES_MAX];
 
 #define CHURN_CHILDREN	5	/* -t tells another number */
-#define CHURN_MAX	256
 #define CHURN_ROUNDS	1000	/* -n tells another number */
 
-static struct bomber bomber = { .shape = SHAPE_WIDE, .count = UINT64_MAX };
+#define FIRST_MAX	256
+
+static struct bomber bomber;
+static task_t first[FIRST_MAX];	/* the bombers that the keeper forks */
+static uint64_t first_count;
+static uint64_t children_max;	/* of all of them */
 static uint64_t children;	/* heard of and kept */
 static uint64_t forks;		/* that their forkers told of */
 static uint64_t last_heard_us;
 static uint64_t forkers;	/* whose `done` is still to come */
 static struct flood_end end;
 static struct flood_options options;
+static uint64_t begin_us;
 
 union message {
 	mach_msg_header_t head;
@@ -119,8 +124,8 @@ static void take_born(const struct born_message *born)
 	bool forker = bomber.shape == SHAPE_CHAIN || bomber.shape == SHAPE_TREE;
 	kern_return_t code;
 
-	if (!MACH_PORT_VALID(child.task) || children >= bomber.count || !make_room(children)) {
-		if (children < bomber.count) {
+	if (!MACH_PORT_VALID(child.task) || children >= children_max || !make_room(children)) {
+		if (children < children_max) {
 			flood_stopped(&other, KERN_RESOURCE_SHORTAGE);
 			remember_end(&other);
 		}
@@ -129,7 +134,8 @@ static void take_born(const struct born_message *born)
 		give_back_right(child.answer);
 		return;
 	}
-	if (forker && children + 1 < bomber.count && MACH_PORT_VALID(child.answer)) {
+	if (forker && children + 1 < children_max && MACH_PORT_VALID(child.answer)) {
+		flood_pace(&options, children, begin_us);
 		code = send_go(child.answer);
 		if (code == MACH_MSG_SUCCESS) {
 			forkers++;
@@ -257,29 +263,40 @@ static kern_return_t equip_first(task_t child, void *argument)
 	return code;
 }
 
-static kern_return_t start(task_t *first)
+/* Some are enough: the end tells why there are no more. */
+static kern_return_t start(void)
 {
+	uint64_t wanted = options.tasks > 0 ? options.tasks : 1;
 	mach_port_t self = mach_task_self();
 	kern_return_t code = mach_port_allocate(self, MACH_PORT_RIGHT_RECEIVE, &bomber.report);
 
 	if (code == KERN_SUCCESS)
 		code = mach_port_insert_right(self, bomber.report, bomber.report,
 					      MACH_MSG_TYPE_MAKE_SEND);
-	if (code == KERN_SUCCESS)
-		code = program_fork(bomber_first, &bomber, equip_first, first);
+	while (code == KERN_SUCCESS && first_count < wanted) {
+		code = program_fork(bomber_first, &bomber, equip_first, &first[first_count]);
+		if (code == KERN_SUCCESS)
+			first_count++;
+	}
+	if (code != KERN_SUCCESS)
+		flood_stopped(&end, code);
 	/* Forking made our pages copy-on-write; from now on none of ours may be denied. */
-	if (code == KERN_SUCCESS)
+	if (first_count > 0)
 		code = program_touch_static();
-	forkers = 1;
+	forkers = first_count;
 	return code;
 }
 
-static void give_all_back(task_t first)
+static void give_all_back(void)
 {
-	give_back_task(first);
-	give_back_right(first);
-	for (uint64_t i = children; i-- > 0;) {
-		struct child *child = place_of(i);
+	struct flood_order order = flood_order(children, options.seed);
+
+	for (uint64_t i = 0; i < first_count; i++) {
+		give_back_task(first[i]);
+		give_back_right(first[i]);
+	}
+	for (uint64_t i = 0; i < children; i++) {
+		struct child *child = place_of(flood_order_next(&order));
 
 		give_back_task(child->task);
 		give_back_right(child->task);
@@ -296,15 +313,20 @@ static void parse_options(int argc, char **argv)
 		"wide", "chain", "tree", "spin", "churn", NULL
 	};
 	static const struct flood_syntax syntax = {
-		"snptk", shapes,
+		"snptrSkz", shapes,
 		"forks until denied; spin: busy children; churn: -t children are started and\n"
-		"  killed, -n times over"
+		"  killed, -n times over",
+		"bytes of memory that each child takes", CHILD_SIZE_MAX
 	};
 
 	flood_parse(argc, argv, &syntax, &options);
+	if (options.tasks > FIRST_MAX)
+		options.tasks = FIRST_MAX;
 	bomber.shape = (enum shape)options.shape;
-	bomber.count = options.count;
-	bomber.ports = options.ports;
+	bomber.options = options;
+	children_max = options.count;
+	if (options.tasks > 1 && children_max < UINT64_MAX / options.tasks)
+		children_max *= options.tasks;
 }
 
 static kern_return_t equip_idle(task_t child, void *argument)
@@ -316,18 +338,22 @@ static kern_return_t equip_idle(task_t child, void *argument)
 /* So many children are started and killed again; how many were started. */
 static uint64_t churn_round(uint64_t width, kern_return_t *code)
 {
-	task_t tasks[CHURN_MAX];
+	struct flood_order order;
 	uint64_t started = 0;
 
 	while (started < width &&
-	       (*code = program_fork(bomber_idle, NULL, equip_idle, &tasks[started])) ==
+	       (*code = program_fork(bomber_idle, &bomber, equip_idle, &first[started])) ==
 		       KERN_SUCCESS)
 		started++;
 	if (*code != KERN_SUCCESS)
 		flood_stopped(&end, *code);
-	for (uint64_t i = started; i-- > 0;) {
-		give_back_task(tasks[i]);
-		give_back_right(tasks[i]);
+	thread_yield();		/* they take what they take */
+	order = flood_order(started, options.seed);
+	for (uint64_t i = 0; i < started; i++) {
+		task_t task = first[flood_order_next(&order)];
+
+		give_back_task(task);
+		give_back_right(task);
 	}
 	return started;
 }
@@ -337,37 +363,37 @@ static int churn(const char *program)
 {
 	uint64_t width = options.tasks > 0 ? options.tasks : CHURN_CHILDREN;
 	uint64_t rounds = options.count < UINT64_MAX ? options.count : CHURN_ROUNDS;
-	uint64_t begin = clock_uptime_us(), started = 0, done = 0;
+	uint64_t started = 0, done = 0;
 	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE,
 						&bomber.report);
 
-	if (code == KERN_SUCCESS)
-		code = flood_hold_ports(options.ports);
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
 	else
 		flood_reserve();
-	for (; code == KERN_SUCCESS && done < rounds; done++)
-		started += churn_round(width < CHURN_MAX ? width : CHURN_MAX, &code);
+	for (; code == KERN_SUCCESS && done < rounds; done++) {
+		started += churn_round(width, &code);
+		flood_pace(&options, started, begin_us);
+	}
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " rounds)\n", program,
-	       started, (clock_uptime_us() - begin) / 1000, done);
+	       started, (clock_uptime_us() - begin_us) / 1000, done);
 	flood_print_end(program, &end);
 	return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t begin, middle;
-	task_t first;
+	uint64_t middle, forked;
 	kern_return_t code;
 
 	parse_options(argc, argv);
+	begin_us = clock_uptime_us();
 	if (bomber.shape == SHAPE_CHURN)
 		return churn(argv[0]);
-	begin = clock_uptime_us();
-	code = start(&first);
+	code = start();
 	if (code != KERN_SUCCESS) {
-		flood_stopped(&end, code);
+		if (end.code == KERN_SUCCESS)
+			flood_stopped(&end, code);
 		printf("%s: not even one fork\n", argv[0]);
 		flood_print_end(argv[0], &end);
 		return EXIT_FAILURE;
@@ -377,14 +403,16 @@ int main(int argc, char **argv)
 	if (!end.denied && end.code != KERN_SUCCESS)
 		ask_who_denies();
 	middle = clock_uptime_us();
+	/* Those that are one too many are let go, so they do not count; those that died early do. */
+	forked = forks < children_max ? forks : children_max;
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
-	       argv[0], forks > children ? forks : children, (last_heard_us - begin) / 1000,
+	       argv[0], forked > children ? forked : children, (last_heard_us - begin_us) / 1000,
 	       children);
 	if (options.keep)
 		flood_print_end(argv[0], &end);
 	while (options.keep)
 		thread_sleep(1000);
-	give_all_back(first);
+	give_all_back();
 	printf("%s: gave all back in %" PRIu64 " ms\n", argv[0],
 	       (clock_uptime_us() - middle) / 1000);
 	flood_print_end(argv[0], &end);

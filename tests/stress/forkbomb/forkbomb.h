@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "flood.h"
+#include "options.h"
 
 enum shape { SHAPE_WIDE, SHAPE_CHAIN, SHAPE_TREE, SHAPE_SPIN, SHAPE_CHURN };
 
@@ -53,15 +54,14 @@ struct done_message {
 _Static_assert(sizeof(struct done_message) <= 32 + 256, "a prepaid message holds no more");
 _Static_assert(sizeof(struct done_message) % 8 == 0, "messages are made of words");
 
-/* The bombers' side: what the first one does; count: at most this many children (wide, spin). */
+/* The bombers' side: what the first ones do; count: at most this many children of each (wide, spin). */
 struct bomber {
 	enum shape shape;
-	uint64_t count;
-	uint64_t ports;			/* that each child holds besides */
+	struct flood_options options;
 	mach_port_t report;		/* in the keeper: its receive right */
 };
 void bomber_first(void *bomber);
-/* A child that does nothing and goes with its killer. */
-void bomber_idle(void *unused);
+/* A child that only takes what each takes, and goes with its killer. */
+void bomber_idle(void *bomber);
 
 #endif

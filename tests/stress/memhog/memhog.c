@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Takes memory until denied (or -n pages), then gives it back.
- *   touch    writes to pages of one large region; a page that is denied comes as
- *            an exception, which a second thread turns into a return from touch_page
- *   entries  makes regions of one page, every other one protected, never touched
+ * Pages until denied.
+ *   touch    writes to pages of regions of 1024 (-z); a page that is denied comes as an
+ *            exception, which a second thread turns into a return from touch_page
+ *   entries  regions of one page (-z), every other one protected, never touched
  */
 #include <exc_server.h>
-#include <inttypes.h>
 #include <mach.h>
 #include <mach/exception.h>
 #include <mach/machine/thread_status.h>
 #include <mach/program.h>
 #include <mach/thread_special_ports.h>
 #include <mach/threads.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include "flood.h"
-#include "options.h"
+#include "engine.h"
 
-#define REGION_PAGES	((uint64_t)1 << 20)
+#define REGION_PAGES	1024
+#define REGION_MAX	(1024 * 1024)
 #define HANDLER_SIZE	512
 
 /* The only instruction that may fault, and where to go on when it does. */
@@ -37,15 +34,13 @@ __asm__(".text\n"
 	"	ret\n"
 	".size touch_page, . - touch_page\n");
 
+static const char *const shapes[] = { "touch", "entries", NULL };
+static bool entries;
+static unsigned region_pages;
 static mach_port_t exception_port;
 static kern_return_t denied_code;
-static vm_address_t region;
-static uint64_t region_pages;
-
-/* Addresses of the single pages, in pieces made as we go. */
-#define PIECE		512
-#define PIECES_MAX	8192
-static vm_address_t *pieces[PIECES_MAX];
+static vm_address_t next_page;		/* of the region that is being touched */
+static uint64_t pages_left;
 
 kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_port_t task,
 				    integer_t exception, integer_t code, rpc_long_integer_t subcode)
@@ -70,10 +65,25 @@ kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_p
 	return result;
 }
 
+/* In buffers that are there from the start: this thread may run for the first time when all is taken. */
 static void handle_exceptions(void *unused)
 {
+	static union {
+		mach_msg_header_t head;
+		char room[HANDLER_SIZE];
+	} request, reply;
+
 	(void)unused;
-	mach_msg_server(exc_server, HANDLER_SIZE, exception_port);
+	for (;;) {
+		mach_msg_return_t code = mach_msg(&request.head, MACH_RCV_MSG, 0, sizeof request,
+						  exception_port, 0, MACH_PORT_NULL);
+
+		/* What this task cannot hold is gone, and its sender has been told. */
+		if (code == MACH_MSG_SUCCESS)
+			mach_msg_answer(exc_server, &request.head, &reply.head);
+		else if ((code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+			mach_msg_destroy(&request.head);
+	}
 }
 
 /* All that handling needs is made now: when memory is short it is too late. */
@@ -96,116 +106,81 @@ static kern_return_t start_handler(void)
 	return code;
 }
 
-/* The largest region that can be had; the limit may be on virtual pages too. */
-static void take_region(uint64_t wanted, struct flood_end *end)
+static kern_return_t begin(const struct flood_options *options)
 {
-	kern_return_t code = KERN_SUCCESS;
+	entries = options->shape == 1;
+	region_pages = options->size > 0 ? (unsigned)options->size : entries ? 1 : REGION_PAGES;
+	/* A forked task has its maker's variables. */
+	pages_left = 0;
+	return entries ? KERN_SUCCESS : start_handler();
+}
 
-	for (region_pages = wanted; region_pages > 0; region_pages /= 2) {
-		region = 0;
-		code = vm_allocate(mach_task_self(), &region, region_pages * vm_page_size, TRUE);
+/* The largest that can be had: the limit may be on virtual pages too. */
+static kern_return_t take_region(struct flood_record *record)
+{
+	kern_return_t code = KERN_RESOURCE_SHORTAGE;
+
+	for (record->kind = region_pages; record->kind > 0; record->kind /= 2) {
+		record->address = 0;
+		code = syscall_vm_allocate(mach_task_self(), &record->address,
+					   record->kind * vm_page_size, TRUE);
 		if (code == KERN_SUCCESS)
-			return;
+			break;
 	}
-	flood_stopped(end, code);
-}
-
-static uint64_t flood_touch(uint64_t wanted, struct flood_end *end)
-{
-	uint64_t touched = 0;
-
-	take_region(wanted < REGION_PAGES ? wanted : REGION_PAGES, end);
-	while (touched < region_pages && touch_page(region + touched * vm_page_size) == 0)
-		touched++;
-	if (touched < region_pages)
-		flood_stopped(end, denied_code);
-	return touched;
-}
-
-static void give_back_touched(void)
-{
-	if (region_pages > 0)
-		give_back_memory(region, region_pages * vm_page_size);
-}
-
-/* One more page of its own, written down; nothing is held when it fails. */
-static kern_return_t take_entry(uint64_t index)
-{
-	vm_address_t address = 0;
-	kern_return_t code = KERN_SUCCESS;
-
-	if (index % PIECE == 0) {
-		code = memory_allocate(&address, PIECE * sizeof(vm_address_t));
-		pieces[index / PIECE] = (vm_address_t *)address;
-	}
-	address = 0;
-	if (code == KERN_SUCCESS)
-		code = syscall_vm_allocate(mach_task_self(), &address, vm_page_size, TRUE);
-	if (code == KERN_SUCCESS)
-		pieces[index / PIECE][index % PIECE] = address;
-	if (code == KERN_SUCCESS && index % 2 == 0)
-		vm_protect(mach_task_self(), address, vm_page_size, FALSE, VM_PROT_READ);
+	next_page = record->address;
+	pages_left = record->kind;
 	return code;
 }
 
-static uint64_t flood_entries(uint64_t wanted, struct flood_end *end)
+/* The record of a region's first page holds the region: its address, and its pages as the kind. */
+static kern_return_t take_touched(struct flood_record *record)
 {
-	kern_return_t code = KERN_SUCCESS;
-	uint64_t taken = 0;
+	kern_return_t code = pages_left == 0 ? take_region(record) : KERN_SUCCESS;
 
-	if (wanted > (uint64_t)PIECE * PIECES_MAX)
-		wanted = (uint64_t)PIECE * PIECES_MAX;
-	while (taken < wanted && (code = take_entry(taken)) == KERN_SUCCESS)
-		taken++;
 	if (code != KERN_SUCCESS)
-		flood_stopped(end, code);
-	return taken;
+		return code;
+	if (touch_page(next_page) != 0)
+		return denied_code;
+	next_page += vm_page_size;
+	pages_left--;
+	return KERN_SUCCESS;
 }
 
-static void give_back_entries(uint64_t taken)
+static kern_return_t take_entry(struct flood_record *record, uint64_t index)
 {
-	for (uint64_t i = 0; i < taken; i++)
-		give_back_memory(pieces[i / PIECE][i % PIECE], vm_page_size);
-	for (uint64_t i = 0; i < PIECES_MAX && pieces[i] != NULL; i++)
-		give_back_memory((vm_address_t)pieces[i], PIECE * sizeof(vm_address_t));
+	vm_size_t size = region_pages * vm_page_size;
+	kern_return_t code = syscall_vm_allocate(mach_task_self(), &record->address, size, TRUE);
+
+	if (code != KERN_SUCCESS)
+		return code;
+	record->kind = region_pages;
+	return index % 2 != 0 ? KERN_SUCCESS :
+	       vm_protect(mach_task_self(), record->address, size, FALSE, VM_PROT_READ);
+}
+
+static kern_return_t take(struct flood_record *record, uint64_t index)
+{
+	kern_return_t code = entries ? take_entry(record, index) : take_touched(record);
+
+	/* The trap has no place for the address: the page of the record was denied. */
+	return code == MACH_SEND_INTERRUPTED ? KERN_RESOURCE_SHORTAGE : code;
+}
+
+static kern_return_t give_back(struct flood_record *record)
+{
+	return record->kind == 0 ? KERN_SUCCESS :
+	       give_back_memory(record->address, record->kind * vm_page_size);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const shapes[] = { "touch", "entries", NULL };
-	static const struct flood_syntax syntax = { "snpk", shapes, "pages until denied" };
-	uint64_t wanted, taken, start, middle;
-	struct flood_options options;
-	struct flood_end end = { 0 };
-	kern_return_t code;
-	bool entries;
+	static const struct flood flood = {
+		.noun = "pages",
+		.syntax = { "snptrSkz", shapes, "pages until denied", "pages of each region", REGION_MAX },
+		.begin = begin,
+		.take = take,
+		.give_back = give_back,
+	};
 
-	flood_parse(argc, argv, &syntax, &options);
-	entries = options.shape == 1;
-	wanted = options.count < UINT64_MAX ? options.count : REGION_PAGES;
-	code = start_handler();
-	if (code == KERN_SUCCESS)
-		code = flood_hold_ports(options.ports);
-	if (code != KERN_SUCCESS) {
-		printf("%s: cannot begin: %s\n", argv[0], mach_error_string(code));
-		return EXIT_FAILURE;
-	}
-	flood_reserve();
-	start = clock_uptime_us();
-	taken = entries ? flood_entries(wanted, &end) : flood_touch(wanted, &end);
-	middle = clock_uptime_us();
-	printf("%s: took %" PRIu64 " pages in %" PRIu64 " ms\n", argv[0], taken,
-	       (middle - start) / 1000);
-	while (options.keep)
-		thread_sleep(1000);
-	if (entries)
-		give_back_entries(taken);
-	else
-		give_back_touched();
-	printf("%s: gave them back in %" PRIu64 " ms\n", argv[0],
-	       (clock_uptime_us() - middle) / 1000);
-	if (end.code == KERN_SUCCESS)
-		printf("took %" PRIu64 " pages\n", taken);
-	flood_print_end(argv[0], &end);
-	return EXIT_SUCCESS;
+	return flood_main(argc, argv, &flood);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages to ports that nobody reads, until denied.
+ * Messages to ports that nobody reads, until denied; their sizes unless -z tells another:
  *   small  64 bytes; each port takes as many as its queue holds, then comes the next one
  *   large  16 KiB, the same way
  *   ool    64 KiB out of line each, the same way
@@ -9,11 +9,13 @@
  */
 #include <mach.h>
 #include <mach/program.h>
+#include <stdio.h>
 #include <string.h>
 #include "engine.h"
 
 #define LARGE		(16 * 1024)
 #define OOL_BYTES	(64 * 1024)
+#define SIZE_MAX_SENT	(16 * 1024 * 1024)
 
 enum { SHAPE_SMALL, SHAPE_LARGE, SHAPE_OOL, SHAPE_ONCE, SHAPE_BIG };
 static const char *const shapes[] = { "small", "large", "ool", "once", "big", NULL };
@@ -30,14 +32,33 @@ static mach_msg_size_t size;
 static bool once;			/* no queue is ever full */
 static mach_port_t port;		/* the one that takes the next */
 static vm_address_t region;
+static vm_size_t region_size;
+
+static mach_msg_size_t inline_size(const struct flood_options *options)
+{
+	bool large = options->shape == SHAPE_LARGE || options->shape == SHAPE_BIG;
+
+	if (options->size == 0)
+		return large ? LARGE : 64;
+	return (mach_msg_size_t)((offsetof(typeof(message.part), data) + options->size + 7) & ~7ul);
+}
+
+static kern_return_t prepare(const struct flood_options *options)
+{
+	if (options->shape == SHAPE_OOL || inline_size(options) <= sizeof message)
+		return KERN_SUCCESS;
+	fprintf(stderr, "msgflood: -z: no more than %zu bytes are sent inline\n",
+		sizeof message - offsetof(typeof(message.part), data));
+	return KERN_INVALID_ARGUMENT;
+}
 
 static kern_return_t begin(const struct flood_options *options)
 {
-	bool large = options->shape == SHAPE_LARGE || options->shape == SHAPE_BIG;
 	bool ool = options->shape == SHAPE_OOL;
 
 	once = options->shape == SHAPE_ONCE || options->shape == SHAPE_BIG;
-	size = large ? LARGE : ool ? sizeof message.part : 64;
+	size = ool ? sizeof message.part : inline_size(options);
+	region_size = options->size > 0 ? options->size : OOL_BYTES;
 	message.part.head.msgh_bits =
 		MACH_MSGH_BITS(once ? MACH_MSG_TYPE_MAKE_SEND_ONCE : MACH_MSG_TYPE_MAKE_SEND, 0) |
 		(ool ? MACH_MSGH_BITS_COMPLEX : 0);
@@ -46,11 +67,10 @@ static kern_return_t begin(const struct flood_options *options)
 		.msgt_name = MACH_MSG_TYPE_BYTE,
 		.msgt_size = 8,
 		.msgt_inline = !ool,
-		.msgt_number = ool ? OOL_BYTES : size - offsetof(typeof(message.part), data),
+		.msgt_number = ool ? (unsigned)region_size :
+			       size - offsetof(typeof(message.part), data),
 	};
-	if (!ool)
-		return KERN_SUCCESS;
-	return memory_allocate(&region, OOL_BYTES);
+	return ool ? memory_allocate(&region, region_size) : KERN_SUCCESS;
 }
 
 /* What nobody reads: this task holds the right to, and does not. */
@@ -99,7 +119,9 @@ int main(int argc, char **argv)
 {
 	static const struct flood flood = {
 		.noun = "messages",
-		.syntax = { "snptrSk", shapes, "messages that nobody reads, until denied" },
+		.syntax = { "snptrSkz", shapes, "messages that nobody reads, until denied",
+			    "bytes of a message's data", SIZE_MAX_SENT },
+		.prepare = prepare,
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,

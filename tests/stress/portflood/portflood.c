@@ -1,120 +1,127 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Opens ports to the null server, holding all the rights, then closes them all
- * at once. Without -n until denied. The server makes the ports, so the denial
- * may be its own; then it tells whose.
+ * Ports until denied, then all given back at once.
+ *   null  send rights to ports that the null server opens; it makes them, so
+ *         the denial may be the server's: then it tells whose
+ *   own   receive rights of this task
  */
 #include <device_user.h>
-#include <inttypes.h>
 #include <mach.h>
 #include <mach/program.h>
-#include <mach/threads.h>
 #include <null_user.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "flood.h"
-#include "options.h"
+#include "engine.h"
 
-/* The names are in an array of pages made as we go: what holds them must not stop the flood early. */
-#define PIECE		1024
-#define PIECES_MAX	16384
+#define SIZE_MAX_WRITTEN	(1024 * 1024)
 
-static mach_port_t *pieces[PIECES_MAX];
+enum { SHAPE_NULL, SHAPE_OWN };
+static const char *const shapes[] = { "null", "own", NULL };
+static unsigned shape;
+static mach_port_t server;
+static uint64_t denials;		/* that the server had met before */
+static vm_address_t data;		/* what is written to each port */
+static vm_size_t size;
 
-static mach_port_t *place_of(uint64_t index)
+static kern_return_t prepare(const struct flood_options *options)
 {
-	return &pieces[index / PIECE][index % PIECE];
+	shape = options->shape;
+	size = options->size;
+	if (shape == SHAPE_OWN)
+		return size > 0 ? KERN_INVALID_ARGUMENT : KERN_SUCCESS;
+	return program_lookup("null", &server);
 }
 
-/* Room for one more name. */
-static kern_return_t make_room(uint64_t index)
+/* The server's right gets the name that it has here. */
+static kern_return_t equip(task_t task)
 {
-	vm_address_t address = 0;
-	kern_return_t code;
-
-	if (index % PIECE != 0)
+	if (shape == SHAPE_OWN)
 		return KERN_SUCCESS;
-	if (index / PIECE == PIECES_MAX)
-		return KERN_NO_SPACE;
-	code = memory_allocate(&address, PIECE * sizeof(mach_port_t));
-	pieces[index / PIECE] = (mach_port_t *)address;
-	return code;
+	return mach_port_insert_right(task, server, server, MACH_MSG_TYPE_COPY_SEND);
 }
 
-/* How many were opened; *end tells what stopped it. */
-static uint64_t open_all(mach_port_t server, const struct flood_options *options,
-			 struct flood_end *end)
+static kern_return_t begin(const struct flood_options *options)
 {
-	uint64_t opened = 0;
-	ledger_denial_t before, after;
-	uint64_t denials = 0, now = 0, start = clock_uptime_us();
-	kern_return_t code = flood_hold_ports(options->ports);
+	ledger_denial_t before;
 
-	if (null_last_denial(server, &before, &denials) != KERN_SUCCESS)
+	(void)options;
+	if (shape == SHAPE_NULL && null_last_denial(server, &before, &denials) != KERN_SUCCESS)
 		denials = 0;
-	while (opened < options->count && code == KERN_SUCCESS) {
-		code = make_room(opened);
-		if (code == KERN_SUCCESS)
-			code = device_open(server, D_READ | D_WRITE, "null", place_of(opened));
-		if (code == KERN_SUCCESS)
-			flood_pace(options, ++opened, start);
+	return size > 0 ? memory_allocate(&data, size) : KERN_SUCCESS;
+}
+
+static kern_return_t take_own(mach_port_t *port)
+{
+	kern_return_t code = syscall_mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE,
+							port);
+
+	if (code != KERN_SUCCESS)
+		*port = MACH_PORT_NULL;
+	return code == MACH_SEND_INTERRUPTED ? KERN_RESOURCE_SHORTAGE : code;
+}
+
+static kern_return_t take_opened(mach_port_t *port)
+{
+	kern_return_t code = device_open(server, D_READ | D_WRITE, "null", port);
+	int written;
+
+	if (code != KERN_SUCCESS) {
+		*port = MACH_PORT_NULL;
+		return code;
 	}
-	if (code == KERN_SUCCESS)
-		return opened;
-	flood_stopped(end, code);
-	/* Was it the server that was denied? */
-	if (null_last_denial(server, &after, &now) == KERN_SUCCESS && now > denials) {
+	return size > 0 ? device_write(*port, 0, 0, (io_buf_ptr_t)data,
+				       (mach_msg_type_number_t)size, &written) : KERN_SUCCESS;
+}
+
+static kern_return_t take(struct flood_record *record, uint64_t index)
+{
+	(void)index;
+	return shape == SHAPE_OWN ? take_own(&record->port) : take_opened(&record->port);
+}
+
+/* Was it the server that was denied? */
+static void stopped(struct flood_end *end)
+{
+	ledger_denial_t after;
+	uint64_t now;
+
+	if (shape == SHAPE_NULL && null_last_denial(server, &after, &now) == KERN_SUCCESS &&
+	    now > denials) {
 		end->denied = true;
 		end->denial = after;
 	}
-	return opened;
 }
 
-static uint64_t close_all(uint64_t opened)
+static kern_return_t give_back(struct flood_record *record)
 {
-	uint64_t closed = 0;
+	if (record->port == MACH_PORT_NULL)
+		return KERN_SUCCESS;
+	if (shape == SHAPE_OWN)
+		return mach_port_mod_refs(mach_task_self(), record->port, MACH_PORT_RIGHT_RECEIVE,
+					  -1);
+	return give_back_right(record->port);
+}
 
-	for (uint64_t i = 0; i < opened; i++) {
-		if (give_back_right(*place_of(i)) == KERN_SUCCESS)
-			closed++;
-	}
-	for (uint64_t i = 0; i < PIECES_MAX && pieces[i] != NULL; i++)
-		give_back_memory((vm_address_t)pieces[i], PIECE * sizeof(mach_port_t));
-	return closed;
+static void finish(void)
+{
+	if (data != 0)
+		give_back_memory(data, size);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct flood_syntax syntax = {
-		"nprk", NULL, "opens ports to the null server until denied"
+	static const struct flood flood = {
+		.noun = "ports",
+		.syntax = { "snptrSkz", shapes, "ports until denied; null: opened at the null server",
+			    "bytes written to each port (null)", SIZE_MAX_WRITTEN },
+		.prepare = prepare,
+		.equip = equip,
+		.begin = begin,
+		.take = take,
+		.stopped = stopped,
+		.give_back = give_back,
+		.finish = finish,
 	};
-	uint64_t opened, closed, start, middle;
-	struct flood_options options;
-	struct flood_end end = { 0 };
-	mach_port_t server;
-	kern_return_t code;
 
-	flood_parse(argc, argv, &syntax, &options);
-	if (options.count > (uint64_t)PIECE * PIECES_MAX)
-		options.count = (uint64_t)PIECE * PIECES_MAX;
-	code = program_lookup("null", &server);
-	if (code != KERN_SUCCESS) {
-		printf("%s: no null server: %s\n", argv[0], mach_error_string(code));
-		return EXIT_FAILURE;
-	}
-	flood_reserve();
-	start = clock_uptime_us();
-	opened = open_all(server, &options, &end);
-	middle = clock_uptime_us();
-	printf("%s: opened %" PRIu64 " in %" PRIu64 " ms\n", argv[0], opened,
-	       (middle - start) / 1000);
-	while (options.keep)
-		thread_sleep(1000);
-	closed = close_all(opened);
-	printf("%s: closed %" PRIu64 " in %" PRIu64 " ms\n", argv[0], closed,
-	       (clock_uptime_us() - middle) / 1000);
-	if (end.code == KERN_SUCCESS)
-		printf("opened %" PRIu64 ", closed %" PRIu64 "\n", opened, closed);
-	flood_print_end(argv[0], &end);
-	return closed == opened ? EXIT_SUCCESS : EXIT_FAILURE;
+	return flood_main(argc, argv, &flood);
 }

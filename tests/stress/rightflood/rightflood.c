@@ -12,10 +12,11 @@
 #include <mach.h>
 #include <mach/program.h>
 #include <mach/threads.h>
+#include <stddef.h>
 #include <stdio.h>
 #include "engine.h"
 
-#define RIGHTS		64		/* in a message */
+#define RIGHTS		64		/* in a message, at most */
 #define VICTIM_NAME	((mach_port_name_t)0x30)
 #define WAIT_MS		1000		/* for a victim that is slow */
 
@@ -32,7 +33,7 @@ static union {
 	struct rights_message part;
 	char room[sizeof(struct rights_message) + 256];
 } message;
-static unsigned filled;			/* rights in it */
+static unsigned filled, wanted;	/* rights in it, and how many when it is sent */
 static unsigned shape;
 static mach_port_t victim_port;		/* our send right */
 static ledger_t victim_ledger;
@@ -83,6 +84,7 @@ static kern_return_t begin(const struct flood_options *options)
 	kern_return_t code = task_get_ledger(mach_task_self(), &own);
 
 	shape = options->shape;
+	wanted = options->size > 0 ? (unsigned)options->size : RIGHTS;
 	if (code == KERN_SUCCESS)
 		code = ledger_create(own, "victim", &victim_ledger);
 	if (code == KERN_SUCCESS)
@@ -92,9 +94,12 @@ static kern_return_t begin(const struct flood_options *options)
 
 static kern_return_t send(void)
 {
+	mach_msg_size_t bytes = offsetof(struct rights_message, rights) +
+				wanted * sizeof message.part.rights[0];
+
 	message.part.head = (mach_msg_header_t){
 		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0) | MACH_MSGH_BITS_COMPLEX,
-		.msgh_size = sizeof message.part,
+		.msgh_size = bytes,
 		.msgh_remote_slot = victim_port,
 		.msgh_id = 7500,
 	};
@@ -102,16 +107,16 @@ static kern_return_t send(void)
 		.msgt_name = MACH_MSG_TYPE_MAKE_SEND,
 		.msgt_size = 64,
 		.msgt_inline = 1,
-		.msgt_number = RIGHTS,
+		.msgt_number = wanted,
 	};
-	return mach_msg(&message.part.head, MACH_SEND_MSG | MACH_SEND_TIMEOUT, sizeof message.part,
-			0, MACH_PORT_NULL, WAIT_MS, MACH_PORT_NULL);
+	return mach_msg(&message.part.head, MACH_SEND_MSG | MACH_SEND_TIMEOUT, bytes, 0,
+		 MACH_PORT_NULL, WAIT_MS, MACH_PORT_NULL);
 }
 
 /* What was not sent is given back to us: rights to our own ports, by their own names. */
 static void take_back_rights(void)
 {
-	for (unsigned i = 0; i < RIGHTS; i++)
+	for (unsigned i = 0; i < wanted; i++)
 		give_back_right((mach_port_name_t)message.part.rights[i]);
 	give_back_right(message.part.head.msgh_remote_port);
 }
@@ -127,7 +132,7 @@ static kern_return_t take(struct flood_record *record, uint64_t index)
 		return code == MACH_SEND_INTERRUPTED ? KERN_RESOURCE_SHORTAGE : code;
 	}
 	message.part.rights[filled++] = record->port;
-	if (filled < RIGHTS)
+	if (filled < wanted)
 		return KERN_SUCCESS;
 	filled = 0;
 	if (ignored)
@@ -187,7 +192,8 @@ int main(int argc, char **argv)
 {
 	static const struct flood flood = {
 		.noun = "rights",
-		.syntax = { "snptrSk", shapes, "rights to a victim that does not want them" },
+		.syntax = { "snptrSkz", shapes, "rights to a victim that does not want them",
+			    "rights in each message", RIGHTS },
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A spike: ports, threads, tasks, map entries and messages in turn until denied
- * (or -n of them all), then given back. Tells the pages of zones and the free
+ * A spike: ports, threads, tasks, map entries and messages in turn (or only those
+ * that -s tells) until denied (or -n of them all), then given back. Tells the pages of zones and the free
  * pages before, at the peak and after.
  */
 #include <inttypes.h>
@@ -12,6 +12,19 @@
 #include "engine.h"
 
 enum kind { KIND_PORT, KIND_THREAD, KIND_TASK, KIND_ENTRY, KIND_MESSAGE, KINDS };
+/* The first is all of them in turn; the others in the order of the kinds. */
+static const char *const shapes[] = {
+	"all", "ports", "threads", "tasks", "entries", "messages", NULL
+};
+static unsigned shape;
+
+#define MESSAGE_DATA_MAX	8192
+static struct {
+	mach_msg_header_t head;
+	mach_msg_type_t type;
+	char data[MESSAGE_DATA_MAX];
+} message;
+static vm_size_t size;		/* -z: of an entry, or of a message's data */
 
 static mach_port_t host;
 static mach_port_t unread;	/* takes the messages */
@@ -29,34 +42,46 @@ static kern_return_t make_port(mach_port_t *port)
 
 static kern_return_t begin(const struct flood_options *options)
 {
-	(void)options;
+	shape = options->shape;
+	size = options->size;
 	return make_port(&unread);
 }
 
 /* No queue limit stops what goes through a send-once right. */
 static kern_return_t send(void)
 {
-	mach_msg_header_t head = {
+	mach_msg_size_t data = (mach_msg_size_t)(size + 7) & ~7u;
+	mach_msg_size_t bytes = sizeof message.head + (data > 0 ? sizeof message.type + data : 0);
+
+	message.head = (mach_msg_header_t){
 		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_MAKE_SEND_ONCE, 0),
-		.msgh_size = sizeof head,
+		.msgh_size = bytes,
 		.msgh_remote_slot = unread,
 		.msgh_id = 7600,
 	};
+	message.type = (mach_msg_type_t){
+		.msgt_name = MACH_MSG_TYPE_BYTE, .msgt_size = 8, .msgt_inline = 1,
+		.msgt_number = data,
+	};
+	return mach_msg(&message.head, MACH_SEND_MSG, bytes, 0, MACH_PORT_NULL, 0, MACH_PORT_NULL);
+}
 
-	return mach_msg(&head, MACH_SEND_MSG, sizeof head, 0, MACH_PORT_NULL, 0, MACH_PORT_NULL);
+static vm_size_t entry_size(void)
+{
+	return size > 0 ? round_page(size) : vm_page_size;
 }
 
 /* Neighbours of unlike protection are not merged. */
 static kern_return_t make_entry(vm_address_t *address)
 {
-	kern_return_t code = syscall_vm_allocate(mach_task_self(), address, vm_page_size, TRUE);
+	kern_return_t code = syscall_vm_allocate(mach_task_self(), address, entry_size(), TRUE);
 
 	if (code != KERN_SUCCESS) {
 		*address = 0;
 		return code == MACH_SEND_INTERRUPTED ? KERN_RESOURCE_SHORTAGE : code;
 	}
 	if (entries++ % 2 == 0)
-		return vm_protect(mach_task_self(), *address, vm_page_size, FALSE, VM_PROT_READ);
+		return vm_protect(mach_task_self(), *address, entry_size(), FALSE, VM_PROT_READ);
 	return KERN_SUCCESS;
 }
 
@@ -73,7 +98,7 @@ static kern_return_t take(struct flood_record *record, uint64_t index)
 {
 	kern_return_t code = KERN_SUCCESS;
 
-	record->kind = (unsigned)(index % KINDS);
+	record->kind = shape > 0 ? shape - 1 : (unsigned)(index % KINDS);
 	switch ((enum kind)record->kind) {
 	case KIND_PORT: code = make_port(&record->port); break;
 	case KIND_THREAD: code = thread_create(mach_task_self(), &record->port); break;
@@ -91,7 +116,7 @@ static kern_return_t give_back(struct flood_record *record)
 	kern_return_t code = KERN_SUCCESS;
 
 	if (record->address != 0)
-		return give_back_memory(record->address, vm_page_size);
+		return give_back_memory(record->address, entry_size());
 	if (record->port == MACH_PORT_NULL)
 		return KERN_SUCCESS;
 	switch ((enum kind)record->kind) {
@@ -150,8 +175,9 @@ int main(int argc, char **argv)
 {
 	static const struct flood flood = {
 		.noun = "things",
-		/* No -t: tasks that a killed one has made stay until its ledger ends. */
-		.syntax = { "nprSk", NULL, "ports, threads, tasks, map entries and messages" },
+		.outlives = true,
+		.syntax = { "snptrSkz", shapes, "ports, threads, tasks, map entries and messages",
+			    "bytes of an entry and of a message's data", MESSAGE_DATA_MAX },
 		.begin = begin,
 		.take = take,
 		.give_back = give_back,

@@ -71,41 +71,26 @@ static uint64_t take_all(void)
 		if (code == KERN_SUCCESS)
 			flood_pace(&options, ++taken, start);
 	}
-	if (code != KERN_SUCCESS)
-		flood_stopped(&end, code);
+	if (code == KERN_SUCCESS)
+		return taken;
+	flood_stopped(&end, code);
+	if (flood->stopped != NULL)
+		flood->stopped(&end);
 	return taken;
-}
-
-/* The first step from the seed on that meets each of count things once. */
-static uint64_t step_of(uint64_t seed, uint64_t count)
-{
-	for (uint64_t step = seed % count; ; step++) {
-		uint64_t a = step, b = count;
-
-		while (b != 0) {
-			uint64_t rest = a % b;
-
-			a = b;
-			b = rest;
-		}
-		if (a == 1)
-			return step;
-	}
 }
 
 /* How many could not be given back. */
 static uint64_t give_back_all(uint64_t taken)
 {
-	uint64_t failed = 0, count = taken, step, place;
+	uint64_t failed = 0, count = taken;
+	struct flood_order order;
 
 	/* The one that failed has a record as well, if there was room for it. */
-	if (pieces[taken / PIECE] != NULL && taken / PIECE < PIECES_MAX)
+	if (taken / PIECE < PIECES_MAX && pieces[taken / PIECE] != NULL)
 		count++;
-	step = count > 1 && options.seed != 0 ? step_of(options.seed, count) : 1;
-	place = count;
+	order = flood_order(count, options.seed);
 	for (uint64_t i = 0; i < count; i++) {
-		place = options.seed != 0 ? (place + step) % count : count - 1 - i;
-		if (flood->give_back(record_of(place)) != KERN_SUCCESS)
+		if (flood->give_back(record_of(flood_order_next(&order))) != KERN_SUCCESS)
 			failed++;
 	}
 	if (flood->finish != NULL)
@@ -157,17 +142,23 @@ static void flood_in_task(void *unused)
 		 MACH_PORT_NULL);
 	while (keeper_lives())
 		thread_sleep(LOOK_MS);
+	if (flood->outlives)
+		give_back_all(message.taken);
 }
 
+/* It begins when all are there and what we write to is ours: until then nothing may run short. */
 static kern_return_t equip_task(task_t child, void *unused)
 {
-	kern_return_t code = mach_port_insert_right(child, KEEPER_NAME, report,
-						    MACH_MSG_TYPE_MAKE_SEND);
+	kern_return_t code = task_suspend(child);
 
 	(void)unused;
 	if (code == KERN_SUCCESS)
+		code = mach_port_insert_right(child, KEEPER_NAME, report, MACH_MSG_TYPE_MAKE_SEND);
+	if (code == KERN_SUCCESS)
 		code = mach_port_insert_right(child, DONE_NAME, report,
 					      MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	if (code == KERN_SUCCESS && flood->equip != NULL)
+		code = flood->equip(child);
 	return code;
 }
 
@@ -207,7 +198,7 @@ static uint64_t hear_all(uint64_t started, uint64_t *died)
 
 static uint64_t take_in_tasks(uint64_t *started)
 {
-	uint64_t taken, died;
+	uint64_t taken, died, begun = 0;
 	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &report);
 
 	*started = 0;
@@ -220,19 +211,40 @@ static uint64_t take_in_tasks(uint64_t *started)
 		code = program_touch_static();
 	if (code != KERN_SUCCESS)
 		flood_stopped(&end, code);
-	taken = hear_all(*started, &died);
+	for (uint64_t i = 0; i < *started; i++)
+		begun += task_resume(tasks[i]) == KERN_SUCCESS;
+	taken = hear_all(begun, &died);
 	/* Whoever died was denied a page and could not say so: we find out what is short. */
 	if (!end.denied && died > 0)
 		taken += take_all();
 	return taken;
 }
 
+/* They go when they see that their keeper's port has gone. */
+static void await_end_of(task_t task)
+{
+	mach_port_type_t type;
+
+	while (mach_port_type(mach_task_self(), task, &type) == KERN_SUCCESS &&
+	       type & MACH_PORT_TYPE_SEND)
+		thread_sleep(LOOK_MS / 4);
+}
+
 static uint64_t give_back_tasks(uint64_t started)
 {
 	uint64_t failed = 0;
 
+	if (started > 0 && flood->outlives)
+		mach_port_mod_refs(mach_task_self(), report, MACH_PORT_RIGHT_RECEIVE, -1);
 	while (started-- > 0) {
-		if (give_back_task(tasks[started]) != KERN_SUCCESS)
+		kern_return_t code = KERN_SUCCESS;
+
+		if (flood->outlives)
+			await_end_of(tasks[started]);
+		else
+			code = give_back_task(tasks[started]);
+		/* One that was denied a page is dead already. */
+		if (code != KERN_SUCCESS && code != MACH_SEND_INVALID_DEST)
 			failed++;
 		give_back_right(tasks[started]);
 	}
@@ -258,6 +270,12 @@ int flood_main(int argc, char **argv, const struct flood *of)
 	}
 	flood_reserve();
 	look(argv[0], "before");
+	if (flood->prepare != NULL)
+		code = flood->prepare(&options);
+	if (code != KERN_SUCCESS) {
+		printf("%s: cannot begin: %s\n", argv[0], mach_error_string(code));
+		return EXIT_FAILURE;
+	}
 	start = clock_uptime_us();
 	taken = options.tasks > 0 ? take_in_tasks(&started) : take_all();
 	middle = clock_uptime_us();

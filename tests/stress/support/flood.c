@@ -79,3 +79,33 @@ void flood_print_end(const char *program, const struct flood_end *end)
 		printf("%s: stopped: %s (code %#x)\n", program, mach_error_string(end->code),
 		       (unsigned)end->code);
 }
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+	while (b != 0) {
+		uint64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* Steps of a length that has no divisor in common with the count meet each of them once. */
+struct flood_order flood_order(uint64_t count, uint64_t seed)
+{
+	struct flood_order order = { .count = count, .step = count - 1 };
+
+	if (count > 1 && seed != 0) {
+		order.step = seed % count;
+		while (common_divisor(order.step, count) != 1)
+			order.step++;
+	}
+	return order;
+}
+
+uint64_t flood_order_next(struct flood_order *order)
+{
+	order->place = (order->place + order->step) % order->count;
+	return order->place;
+}

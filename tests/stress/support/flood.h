@@ -32,4 +32,12 @@ void flood_stopped(struct flood_end *end, kern_return_t code);
 /* Prints the last line: the denial, or the code's text; nothing for a flood that was not stopped. */
 void flood_print_end(const char *program, const struct flood_end *end);
 
+/* The order in which count things are given back: the newest first, or (seed) each once in an order of its own. */
+struct flood_order {
+	uint64_t count, step, place;
+};
+struct flood_order flood_order(uint64_t count, uint64_t seed);
+/* The index of the next one; to be called count times. */
+uint64_t flood_order_next(struct flood_order *order);
+
 #endif

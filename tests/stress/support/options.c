@@ -2,6 +2,7 @@
 /* The options that floods have in common. */
 #include "options.h"
 #include <getopt.h>
+#include <inttypes.h>
 #include <mach.h>
 #include <mach/threads.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include "flood.h"
 
-#define LETTERS	"snptrSk"
+#define LETTERS	"snptrSkz"
 
 static const char *const meanings[] = {
 	"",
@@ -34,6 +35,19 @@ _Noreturn static void print_usage(const char *program, const struct flood_syntax
 		if (strchr(syntax->accepts, LETTERS[i]) != NULL)
 			fprintf(stderr, "%s\n", meanings[i]);
 	}
+	if (strchr(syntax->accepts, 'z') != NULL)
+		fprintf(stderr, "  -z SIZE   %s\n", syntax->size_is);
+	exit(EXIT_USAGE);
+}
+
+static uint64_t size_of(const char *program, const struct flood_syntax *syntax, const char *text)
+{
+	uint64_t size;
+
+	if (parse_size(text, &size) && size > 0 && size <= syntax->size_max)
+		return size;
+	fprintf(stderr, "%s: -z: 1 to %" PRIu64 " %s, not %s\n", program, syntax->size_max,
+		syntax->size_is, text);
 	exit(EXIT_USAGE);
 }
 
@@ -53,7 +67,7 @@ void flood_parse(int argc, char **argv, const struct flood_syntax *syntax,
 	int option;
 
 	*options = (struct flood_options){ .count = UINT64_MAX };
-	while ((option = getopt(argc, argv, "s:n:p:t:r:S:k")) != -1) {
+	while ((option = getopt(argc, argv, "s:n:p:t:r:z:S:k")) != -1) {
 		if (option == '?' || strchr(syntax->accepts, option) == NULL)
 			print_usage(argv[0], syntax);
 		switch (option) {
@@ -62,6 +76,7 @@ void flood_parse(int argc, char **argv, const struct flood_syntax *syntax,
 		case 'p': options->ports = flood_number(argv[0], 'p', optarg); break;
 		case 't': options->tasks = flood_number(argv[0], 't', optarg); break;
 		case 'r': options->rate = flood_number(argv[0], 'r', optarg); break;
+		case 'z': options->size = size_of(argv[0], syntax, optarg); break;
 		case 'S': options->seed = flood_number(argv[0], 'S', optarg); break;
 		default: options->keep = true; break;
 		}

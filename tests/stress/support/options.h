@@ -12,14 +12,17 @@ struct flood_options {
 	uint64_t ports;		/* -p: more ports that each task holds */
 	uint64_t tasks;		/* -t: tasks that flood at once; 0: none but this one */
 	uint64_t rate;		/* -r: in a second; 0: as fast as it can */
+	uint64_t size;		/* -z: of what size_is says; 0: as the shape has it */
 	uint64_t seed;		/* -S: what is given back first; 0: the newest */
 	bool keep;		/* -k: not given back */
 };
 
 struct flood_syntax {
-	const char *accepts;		/* the letters that it takes, of "snptrSk" */
+	const char *accepts;		/* the letters that it takes, of "snptrzSk" */
 	const char *const *shapes;	/* ended by NULL; the first is meant when none is told */
 	const char *about;		/* a line for the usage */
+	const char *size_is;		/* what -z means: "bytes of a message" */
+	uint64_t size_max;		/* and how much it may be */
 };
 
 /* Fills in the options; prints the usage and ends with status 64 when they make no sense. */
