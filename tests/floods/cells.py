@@ -174,7 +174,7 @@ def differs(cell, committed):
     limit, and where that is memory on the size of the image too: as many by the limit, within
     2 % (or 4 objects) for what another compiler does to programs. A limit of the box is a fixed
     number of things, so there the objects are the same; but not the pages, which the program's
-    own are among.
+    own are among, nor the entries.
     """
     if committed.same not in ("all", "denial"):
         return ""
@@ -183,7 +183,8 @@ def differs(cell, committed):
     if committed.same == "denial":
         return ""
     expected, room = committed.objects, 0
-    fixed = not committed.resource or committed.ledger == "box" and committed.resource != "resident_pages"
+    fixed = not committed.resource or \
+        committed.ledger == "box" and committed.resource not in ("resident_pages", "entries")
     if not fixed:
         expected *= amount(cell.limit) / amount(committed.limit)
         room = max(4, expected * 0.02)

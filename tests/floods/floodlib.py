@@ -34,10 +34,19 @@ def samples(text):
     return [(int(m[1]), int(m[6]), int(m[7])) for m in BYSTANDER.finditer(text) if m[6]]
 
 
-def kernel_has_policy():
-    """Was this kernel built with policy=mach?"""
+def built_with(flag):
+    """Was this kernel compiled with the flag?"""
     with open(os.path.join(BUILD, "flags"), encoding="utf-8") as flags:
-        return "-DWEIR_POLICY=1" in flags.read()
+        return flag in flags.read().split()
+
+
+def kernel_has_policy():
+    return built_with("-DWEIR_POLICY=1")
+
+
+def kernel_is_release():
+    """Without red zones its objects are smaller."""
+    return built_with("-DNDEBUG")
 
 
 class Field:
