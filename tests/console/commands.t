@@ -200,14 +200,15 @@ def keep_ledgers(c, m):
     tree = "\n".join(c.do("ledgers"))
     tap.contains(tree, r"(?m)^root \(1\).*(\n  .*)*\n  room \(\d+\).*(\n    .*)*\n    inner \(",
                  "ledgers shows the tree", machine=m)
-    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \d+ of 120K$",
+    tap.contains(c.do("in inner forkbomb"), r"denied: kmem in ledger inner: \w+ of 120K$",
                  "in LEDGER: the program meets its limit", machine=m)
     tap.contains(c.do("in room forkbomb"), r"denied: tasks in ledger room: 6 of 6$",
                  "and that of the ledger above", machine=m)
     row = c.ledgers()["room", "tasks"]
-    tap.equal((row["used"], row["peak"], row["denials"]), (0, 6, 1), "ledgers tells peak and denials",
-              machine=m)
-    tap.contains(c.do("denials"), r"\+\d+ ms 1x forkbomb: wanted 1, denied: tasks in ledger room: 6 of 6$",
+    # The bomber is denied; the keeper too, when it asks for tasks itself because a child was slow to report.
+    tap.equal((row["used"], row["peak"], row["denials"] in (1, 2)), (0, 6, True),
+              "ledgers tells peak and denials", machine=m)
+    tap.contains(c.do("denials"), r"\+\d+ ms [12]x forkbomb: wanted 1, denied: tasks in ledger room: 6 of 6$",
                  "denials tells the newest last", machine=m)
     c.do("limit room tasks=4 ports=20")
     tap.contains(c.do("in room forkbomb"), r"denied: (tasks in ledger room: 4 of 4|ports in ledger room: 20 of 20)$",

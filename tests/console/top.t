@@ -194,7 +194,7 @@ try:
        "the ledgers with most kernel memory are shown")
     ok([row[2] for row in tasks if row[1] == "forkbomb"].count("root") >= 1,
        "the other flood's task is among the tasks, with its ledger")
-    ok(any(re.fullmatch(r"\d+x forkbomb: denied: kmem in ledger user: \d+ of 3480K", " ".join(row))
+    ok(any(re.fullmatch(r"\d+x forkbomb: denied: kmem in ledger user: \w+ of 3480K", " ".join(row))
            for row in denials), "the denial is shown")
 
     t.type("x\r")

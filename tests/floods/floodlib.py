@@ -20,7 +20,7 @@ from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
                        r"share (\d+)%(?:, kernel (\d+)K, free (\d+)K)?")
 # What the console writes at the start of a line that a program then goes on with.
-CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =\x22;0-9]*(?=\[|[a-z]+: )")
+CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =<>\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 30
 WORST_US = 1000000         # of a bystander's request
 CONSOLE_SECONDS = 5        # of a word of the console
@@ -61,15 +61,14 @@ class Field:
     def ask(self, command, timeout=60):
         """The lines that a command prints, without those of the bystander."""
         self.number += 1
-        mark = f"={self.number}="
+        first, last = f"<{self.number}>", f"={self.number}="
         start = len(self.machine.text)
         # The quotes keep what is typed, which a program's line may cut in two, unlike what is printed.
-        self.machine.send(f'{command}; echo "={self.number}"=\n')
-        self.machine.expect(rf"(?m)^{mark}$", timeout)
+        self.machine.send(f'echo "<{self.number}">; {command}; echo "={self.number}"=\n')
+        self.machine.expect(rf"(?m)^{last}$", timeout)
         lines = self.machine.text[start:].split("\n")
-        end = next(i for i, line in enumerate(lines) if line == mark)
-        return [line for line in lines[:end] if line and "bystander" not in line
-                and "weir> " not in line and mark not in line and "; echo " not in line]
+        return [line for line in lines[lines.index(first) + 1:lines.index(last)]
+                if line and "bystander" not in line]
 
     def audit(self):
         return [line for line in self.ask("audit", 120) if line.startswith("audit: ")]

@@ -7,6 +7,7 @@ fit in a page. So a child costs so many bytes of the zone map, and with its own 
 """
 
 import dataclasses
+import textwrap
 
 from console_text import DENIED, read_sizes
 from .rows import Boot, Row
@@ -96,7 +97,7 @@ def row_b(small):
     def judge(row, first, *seen):
         child = child_of(row, first)
         counts = {}
-        row.more = [f"One child is {child.text()}.", "",
+        row.more = [*textwrap.wrap(f"One child is {child.text()}.", 108), "",
                     "| MEM | ZONE_MAP | children | by `sizes` | denied |", "| --- | --- | --- | --- | --- |"]
         for place, one in zip(places, seen):
             (expected, full), root = child.fit(one.root()), one.root()

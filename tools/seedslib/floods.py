@@ -46,7 +46,7 @@ def row_i(small):
     first, second, pause = (33000, 2000, 4000) if small else (33000, 70000, 45000)
     # The second flood is task 4: console and server are 1 and 2.
     boot = Boot(f"servers; in root portflood -n {first}; servers; in root portflood -n {second} -k &; "
-                f"sleep {pause}; servers; kill 4; sleep 2000; servers; in root portflood -n 100; ps; audit; halt",
+                f"sleep {pause}; servers; kill 4; in root portflood -n 100; sleep {pause}; servers; ps; audit; halt",
                 mem="256M" if small else "512M", limit=300)
 
     def judge(row, seen):
