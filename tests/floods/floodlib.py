@@ -240,7 +240,7 @@ def check(tap, f, command, name, before, denied=True):
                                     for requests, failed, worst in flood.served),
                f"{name}: a bystander is served in each tenth of a second, none later than "
                f"{WORST_US // 1000} ms", flood.served, "requests, 0 failed", machine=machine)
-        tap.ok(max(flood.waits or [0]) < CONSOLE_SECONDS,
+        tap.ok(flood.waits and max(flood.waits) < CONSOLE_SECONDS,
                f"{name}: the console answers within {CONSOLE_SECONDS} s", flood.waits,
                f"less than {CONSOLE_SECONDS}", machine=machine)
         tap.equal(left, {}, f"{name}: everything comes back", machine=machine)
