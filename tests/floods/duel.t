@@ -63,7 +63,8 @@ if not kernel_has_policy():
     tap.skip("the duel", "this kernel was built without policy=mach")
     tap.done()
 
-for flood, words in (("forkbomb", r"denied: kmem in ledger user"), ("portflood", r"denied: ports in ledger services"),
+for flood, words in (("forkbomb", r"denied: kmem in ledger user"),
+                     ("portflood", r"denied: ports in ledger services"),
                      ("memhog", r"denied: resident_pages in ledger user")):
     pictures_of("duel")
     done = duel(flood, WEIR_MEM="48M")

@@ -71,7 +71,8 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 	send_done(done, forks, &end);
 }
 
-#define LOOK_MS		200		/* how often one looks whether the keeper still lives */
+#define LOOK_MS		200		/* after that one looks whether the keeper still lives */
+#define LOOK_MAX_MS	3200		/* then later and later: thousands who look fill the CPU */
 #define LOOK_TURNS	20000000	/* the same for those that spin */
 
 static bool keeper_lives(void)
@@ -88,8 +89,8 @@ static bool keeper_lives(void)
 
 static void wait_for_the_end(void)
 {
-	while (keeper_lives())
-		thread_sleep(LOOK_MS);
+	for (unsigned ms = LOOK_MS; keeper_lives(); ms = ms < LOOK_MAX_MS ? ms * 2 : ms)
+		thread_sleep(ms);
 }
 
 static void spin_until_the_end(void)
