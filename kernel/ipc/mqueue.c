@@ -336,7 +336,7 @@ struct kmsg *mqueue_peek(struct port *object)
 	return port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
 }
 
-struct kmsg *mqueue_take(struct port *object)
+static struct kmsg *take(struct port *object)
 {
 	struct port *port = queue_next(object);
 	struct kmsg *kmsg = port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
@@ -346,8 +346,15 @@ struct kmsg *mqueue_take(struct port *object)
 	queue_remove(port, kmsg);
 	if (throttle_on(object))
 		throttle_taken(object, kmsg->queued_ns);
-	if (!TAILQ_EMPTY(&port->senders))
-		mqueue_offer_room(port);
+	return kmsg;
+}
+
+struct kmsg *mqueue_take(struct port *object)
+{
+	struct kmsg *kmsg = take(object);
+
+	if (kmsg != NULL && !TAILQ_EMPTY(&kmsg->remote->senders))
+		mqueue_offer_room(kmsg->remote);
 	return kmsg;
 }
 
@@ -408,14 +415,17 @@ void mqueue_changed(struct port *port, int result)
 
 void mqueue_release(struct port *object)
 {
-	struct kmsg *kmsg = mqueue_take(object);
+	struct kmsg *kmsg = take(object);
 	struct port *port;
 
 	if (kmsg == NULL)
 		return;
 	port = kmsg->remote;
+	/* Room is offered afterwards: a sender that wakes may itself be of those that serve a throttled set. */
 	if (!receiver_take(object, kmsg))
 		queue_add(port, kmsg, true);
+	else if (!TAILQ_EMPTY(&port->senders))
+		mqueue_offer_room(port);
 }
 
 void mqueue_set_offer(struct port *set)

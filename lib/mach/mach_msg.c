@@ -7,6 +7,8 @@
 #include <string.h>
 #include "calls_private.h"
 
+static void destroy_right(mach_port_t name, unsigned type);
+
 /* A call that was aborted on purpose (calls.h) is not repeated. */
 static bool is_repeated(mach_msg_return_t code, mach_msg_return_t interrupted, const struct call *watched)
 {
@@ -29,6 +31,14 @@ static mach_msg_return_t call(mach_msg_header_t *msg, mach_msg_option_t option, 
 	return code;
 }
 
+/* What came back with a call that was aborted before the message was sent: nobody asks for it. */
+static void destroy_unsent(mach_msg_header_t *message)
+{
+	destroy_right(message->msgh_local_port, MACH_MSGH_BITS_LOCAL(message->msgh_bits));
+	message->msgh_local_port = MACH_PORT_NULL;
+	mach_msg_destroy(message);
+}
+
 mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
 			   mach_msg_size_t send_size, mach_msg_size_t rcv_size,
 			   mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
@@ -42,6 +52,8 @@ mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
 	call_begin(&watched);
 	code = call(msg, option, send_size, rcv_size, rcv_name, timeout, notify, &watched);
 	call_end(&watched);
+	if (code == MACH_SEND_INTERRUPTED && call_aborted(&watched))
+		destroy_unsent(msg);
 	return code;
 }
 

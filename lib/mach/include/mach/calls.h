@@ -15,7 +15,8 @@ void *calls_watch(void *watcher);
 /*
  * Aborts the call that began last of those that are watched on behalf of watcher: it
  * returns MACH_SEND_INTERRUPTED or MACH_RCV_INTERRUPTED, and mach_msg does not
- * repeat it. False: there is none. Does not wait for it to return.
+ * repeat it. In the first case what the message carried is destroyed. False: there
+ * is none. Does not wait for it to return.
  */
 bool calls_abort_newest(const void *watcher);
 
