@@ -109,11 +109,14 @@ char null_name[] = "null";
 unsigned null_starts;
 static uint64_t null_restart_us;	/* 0: it runs */
 
+/* The boot option random_seed=N, as the null server takes it; empty without it. */
+static char null_seed[32];
+
 static struct job *start_null(void)
 {
-	char *argv[] = { null_name, NULL };
+	char *argv[] = { null_name, null_seed[0] != '\0' ? null_seed : NULL, NULL };
 	struct job_place place = { .ledger = ledger_of_services, .is_server = true };
-	struct job *job = job_start(1, argv, &place, true);
+	struct job *job = job_start(argv[1] != NULL ? 2 : 1, argv, &place, true);
 
 	null_starts += job != NULL;
 	null_restart_us = job != NULL ? 0 : clock_uptime_us() + RESTART_MS * 1000;
@@ -148,24 +151,35 @@ static void wait_for_null(void)
 	uint64_t until = clock_uptime_us() + SERVER_START_MS * 1000;
 	struct job *job = start_null();
 
-	while (job != NULL && job_is_alive(job->id) && job_server(null_name) == NULL &&
+	while (job != NULL && job_of_id(job->id) != NULL && job_server(null_name) == NULL &&
 	       clock_uptime_us() < until)
 		event_wait(10);
 	if (job_server(null_name) == NULL)
 		printf("bootstrap: the null server has not started\n");
 }
 
-/* The value of the option at the start of a word; NULL: not there. */
-static char *find_run(char *line)
+/* The value of the option ("run=") at the start of a word; NULL: not there. */
+static char *find_option(char *line, const char *option)
 {
 	char *at = line;
 
-	while ((at = strstr(at, "run=")) != NULL) {
+	while ((at = strstr(at, option)) != NULL) {
 		if (at == line || at[-1] == ' ')
-			return at + 4;
+			return at + strlen(option);
 		at++;
 	}
 	return NULL;
+}
+
+/* Of the words before run=. */
+static void find_seed(void)
+{
+	const char *seed = find_option(command_line, "random_seed=");
+	const char *run = find_option(command_line, "run=");
+	size_t length = seed != NULL ? strcspn(seed, " ") : 0;
+
+	if (length > 0 && (run == NULL || seed < run))
+		snprintf(null_seed, sizeof null_seed, "--seed=%.*s", (int)length, seed);
 }
 
 /* The kernel's command line is one argument, or came apart at its blanks. */
@@ -178,7 +192,7 @@ static char *find_script(int argc, char **argv)
 	}
 	/* The commands are taken apart where they stand; `cmdline` shows the whole as it came. */
 	strlcpy(script, command_line, sizeof script);
-	return find_run(script);
+	return find_option(script, "run=");
 }
 
 static bool make_ports(void)
@@ -211,9 +225,10 @@ int main(int argc, char **argv)
 		test_device = MACH_PORT_NULL;
 	archive_open(device_master);
 	ledgers_make();
+	commands = find_script(argc, argv);
+	find_seed();
 	wait_for_null();
 	ledgers_divide();
-	commands = find_script(argc, argv);
 	if (commands == NULL)
 		printf("`help` lists commands, Ctrl-A X leaves, Ctrl-C stops what runs. "
 		       "Try: forkbomb\n");

@@ -18,7 +18,9 @@
 #include "archive.h"
 #include "bootstrap.h"
 #include "command.h"
+#include "demand.h"
 #include "ledgers.h"
+#include "names.h"
 #include "shell.h"
 
 static struct job jobs[JOBS_MAX];
@@ -69,13 +71,13 @@ struct job *job_server(const char *name)
 	return NULL;
 }
 
-bool job_is_alive(uint32_t id)
+struct job *job_of_id(uint32_t id)
 {
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		if (jobs[i].used && jobs[i].id == id)
-			return true;
+			return &jobs[i];
 	}
-	return false;
+	return NULL;
 }
 
 unsigned job_count_background(void)
@@ -99,6 +101,7 @@ static void discard(struct job *job)
 		give_back_right(job->task);
 	}
 	give_back_right(job->server);
+	names_drop(job->id);
 	event_port_destroy(job->port);
 	memset(job, 0, sizeof *job);
 }
@@ -293,14 +296,14 @@ kern_return_t serve_console_get_output(mach_port_t port, mach_port_t *output)
 
 kern_return_t serve_console_lookup(mach_port_t port, const char *name, mach_port_t *server)
 {
-	struct job *job = job_server(name);
+	const struct job *job = job_server(name);
 
 	if (job_of_port(port) == NULL)
 		return KERN_FAILURE;
-	if (job == NULL)
-		return KERN_INVALID_NAME;
-	*server = job->server;
-	return KERN_SUCCESS;
+	*server = job != NULL ? job->server : names_find(name);
+	if (*server != MACH_PORT_NULL)
+		return KERN_SUCCESS;
+	return demand_server(name) ? KERN_ABORTED : KERN_INVALID_NAME;
 }
 
 kern_return_t serve_console_get_host_priv(mach_port_t port, mach_port_t *result)
@@ -330,9 +333,26 @@ kern_return_t serve_console_register(mach_port_t port, mach_port_t server)
 
 	if (job == NULL || !job->is_server)
 		return KERN_NO_ACCESS;
+	if (names_find(job->name) != MACH_PORT_NULL)
+		return KERN_NAME_EXISTS;
 	give_back_right(job->server);
 	job->server = server;
+	demand_registered(job);
 	return KERN_SUCCESS;
+}
+
+kern_return_t serve_console_register_name(mach_port_t port, const char *name, mach_port_t server)
+{
+	const struct job *job = job_of_port(port);
+
+	return job != NULL && job->is_server ? names_add(job, name, server) : KERN_NO_ACCESS;
+}
+
+kern_return_t serve_console_withdraw_name(mach_port_t port, const char *name)
+{
+	const struct job *job = job_of_port(port);
+
+	return job != NULL && job->is_server ? names_withdraw(job, name) : KERN_NO_ACCESS;
 }
 
 kern_return_t serve_console_get_test_output(mach_port_t port, mach_port_t *output)

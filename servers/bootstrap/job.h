@@ -45,7 +45,8 @@ struct job *job_of_port(mach_port_t port);
 struct job *job_of_task(task_t task);
 /* The living server that registered under its program's name; NULL: none. */
 struct job *job_server(const char *name);
-bool job_is_alive(uint32_t id);
+/* NULL: it has ended. */
+struct job *job_of_id(uint32_t id);
 unsigned job_count_background(void);
 /* All jobs: index from 0; NULL: unused. */
 struct job *job_at(unsigned index);

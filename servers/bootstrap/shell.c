@@ -84,7 +84,7 @@ static bool busy(void)
 {
 	if (screen != NULL)
 		watch_screen();
-	if (awaited_job != 0 && !job_is_alive(awaited_job))
+	if (awaited_job != 0 && job_of_id(awaited_job) == NULL)
 		awaited_job = 0;
 	if (awaited_us != 0 && clock_uptime_us() >= awaited_us)
 		awaited_us = 0;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The null server: device_open "null" gives a fresh port each time, whose reads
- * are empty and whose writes vanish. The ports are this task's: its ledger pays
- * for them, and when it is denied the caller is told so.
+ * The null server. Devices, each open a fresh port:
+ *   null             reads are empty, writes vanish
+ *   zero             reads give zeros, writes vanish
+ *   full             reads give zeros, writes are refused: D_NO_MEMORY, no space
+ *   random, urandom  reads give numbers that look random (random.h: not for secrets)
+ * The ports are this task's: its ledger pays for them, and for the memory of a read until it is
+ * received; when it is denied the caller is told so. One call moves at most TRANSFER_MAX bytes.
  *
  * One thread serves all: no routine here ever waits for anybody.
  */
@@ -11,16 +15,40 @@
 #include <ledger_user.h>
 #include <mach.h>
 #include <mach/program.h>
+#include <mach/threads.h>
+#include <mach_host_user.h>
 #include <null_server.h>
 #include <ports.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "random.h"
 
 #define MAX_MESSAGE	4096
+#define TRANSFER_MAX	(64 * 1024)
+
+enum kind { KIND_NULL, KIND_ZERO, KIND_FULL, KIND_RANDOM };
+
+static const struct {
+	const char *name;
+	enum kind kind;
+} devices[] = {
+	{ "null", KIND_NULL },	/* first: the name that the server is registered by anyway */
+	{ "zero", KIND_ZERO },
+	{ "full", KIND_FULL },
+	{ "random", KIND_RANDOM },
+	{ "urandom", KIND_RANDOM },
+};
+#define DEVICES		(sizeof devices / sizeof devices[0])
+
+struct opened {
+	struct port_info port;
+	enum kind kind;
+};
 
 static struct port_bucket bucket;
 static struct port_class master_class = { .name = "master", .size = sizeof(struct port_info) };
-static struct port_class open_class = { .name = "open", .size = sizeof(struct port_info) };
+static struct port_class open_class = { .name = "open", .size = sizeof(struct opened) };
 
 static ledger_denial_t last_denial;
 static uint64_t denials;
@@ -31,23 +59,34 @@ static void remember_denial(void)
 		denials++;
 }
 
-/* What the call asks for is allowed on ports of this class only. */
-static kern_return_t check(mach_port_t handle, const struct port_class *class)
+static bool is_master(mach_port_t handle)
 {
-	struct port_info *port = ports_lookup(&bucket, handle, class);
+	struct port_info *port = ports_lookup(&bucket, handle, &master_class);
 
-	if (port == NULL)
-		return D_INVALID_OPERATION;
-	ports_port_deref(port);
-	return D_SUCCESS;
+	if (port != NULL)
+		ports_port_deref(port);
+	return port != NULL;
 }
 
-static kern_return_t open_new(mach_port_t *device)
+/* Which device was opened there? False: none, the call is not allowed. */
+static bool find_opened(mach_port_t handle, enum kind *kind)
+{
+	struct port_info *port = ports_lookup(&bucket, handle, &open_class);
+
+	if (port == NULL)
+		return false;
+	*kind = ((struct opened *)port)->kind;
+	ports_port_deref(port);
+	return true;
+}
+
+static kern_return_t open_new(enum kind kind, mach_port_t *device)
 {
 	struct port_info *port;
 	kern_return_t code = ports_create_port(&open_class, &bucket, &port);
 
 	if (code == KERN_SUCCESS) {
+		((struct opened *)port)->kind = kind;
 		code = ports_get_send_right(port, device);
 		if (code != KERN_SUCCESS)
 			remember_denial();
@@ -63,9 +102,13 @@ kern_return_t serve_device_open(mach_port_t master, dev_mode_t mode, const char 
 				mach_port_t *device)
 {
 	(void)mode;
-	if (check(master, &master_class) != D_SUCCESS)
+	if (!is_master(master))
 		return D_INVALID_OPERATION;
-	return strcmp(name, "null") == 0 ? open_new(device) : D_NO_SUCH_DEVICE;
+	for (unsigned i = 0; i < DEVICES; i++) {
+		if (strcmp(name, devices[i].name) == 0)
+			return open_new(devices[i].kind, device);
+	}
+	return D_NO_SUCH_DEVICE;
 }
 
 kern_return_t serve_device_open_new(mach_port_t master, dev_mode_t mode, const char *name,
@@ -77,46 +120,113 @@ kern_return_t serve_device_open_new(mach_port_t master, dev_mode_t mode, const c
 /* The port goes with its last send right, not before. */
 kern_return_t serve_device_close(mach_port_t device)
 {
-	return check(device, &open_class);
+	enum kind kind;
+
+	return find_opened(device, &kind) ? D_SUCCESS : D_INVALID_OPERATION;
+}
+
+/* What is written is not even looked at. */
+static kern_return_t write_to(mach_port_t device, mach_msg_type_number_t size, int *written)
+{
+	enum kind kind;
+
+	*written = 0;
+	if (!find_opened(device, &kind))
+		return D_INVALID_OPERATION;
+	if (kind == KIND_FULL && size > 0)
+		return D_NO_MEMORY;
+	*written = (int)size;
+	return D_SUCCESS;
 }
 
 kern_return_t serve_device_write(mach_port_t device, dev_mode_t mode, recnum_t recnum,
 				 io_buf_ptr_t data, mach_msg_type_number_t size, int *written)
 {
-	kern_return_t code = check(device, &open_class);
+	kern_return_t code = write_to(device, size, written);
 
 	(void)mode, (void)recnum;
-	if (code != D_SUCCESS)
-		return code;
-	if (size > 0)
+	/* When it is refused the caller of this routine gives it back. */
+	if (code == D_SUCCESS && size > 0)
 		give_back_memory((vm_address_t)data, size);
-	*written = (int)size;
-	return D_SUCCESS;
+	return code;
 }
 
 kern_return_t serve_device_write_inband(mach_port_t device, dev_mode_t mode, recnum_t recnum,
 					const char *data, mach_msg_type_number_t size, int *written)
 {
 	(void)mode, (void)recnum, (void)data;
-	*written = (int)size;
-	return check(device, &open_class);
+	return write_to(device, size, written);
 }
 
+/* How many bytes a read of that device gives; false: the read makes no sense. */
+static bool read_size(enum kind kind, int wanted, int most, mach_msg_type_number_t *size)
+{
+	*size = 0;
+	if (wanted < 0)
+		return false;
+	if (kind != KIND_NULL)
+		*size = (mach_msg_type_number_t)(wanted < most ? wanted : most);
+	return true;
+}
+
+/* Out of line; its memory is ours until the reply takes it, and then of who receives that. */
 kern_return_t serve_device_read(mach_port_t device, dev_mode_t mode, recnum_t recnum, int wanted,
 				io_buf_ptr_t *data, mach_msg_type_number_t *size)
 {
-	(void)mode, (void)recnum, (void)wanted;
+	vm_address_t memory = 0;
+	enum kind kind;
+
+	(void)mode, (void)recnum;
 	*data = NULL;
 	*size = 0;
-	return check(device, &open_class);
+	if (!find_opened(device, &kind))
+		return D_INVALID_OPERATION;
+	if (!read_size(kind, wanted, TRANSFER_MAX, size))
+		return D_INVALID_SIZE;
+	if (*size == 0)
+		return D_SUCCESS;
+	if (memory_allocate(&memory, *size) != KERN_SUCCESS) {
+		remember_denial();
+		*size = 0;
+		return D_NO_MEMORY;
+	}
+	if (kind == KIND_RANDOM)
+		random_fill((char *)memory, *size);
+	*data = (io_buf_ptr_t)memory;
+	return D_SUCCESS;
 }
 
 kern_return_t serve_device_read_inband(mach_port_t device, dev_mode_t mode, recnum_t recnum,
 				       int wanted, char *data, mach_msg_type_number_t *size)
 {
-	(void)mode, (void)recnum, (void)wanted, (void)data;
+	enum kind kind;
+
+	(void)mode, (void)recnum;
 	*size = 0;
-	return check(device, &open_class);
+	if (!find_opened(device, &kind))
+		return D_INVALID_OPERATION;
+	if (!read_size(kind, wanted, IO_INBAND_MAX, size))
+		return D_INVALID_SIZE;
+	if (kind == KIND_RANDOM)
+		random_fill(data, *size);
+	else
+		memset(data, 0, *size);
+	return D_SUCCESS;
+}
+
+kern_return_t serve_device_get_status(mach_port_t device, dev_flavor_t flavor, int *status,
+				      mach_msg_type_number_t *count)
+{
+	enum kind kind;
+
+	if (!find_opened(device, &kind))
+		return D_INVALID_OPERATION;
+	if ((flavor != DEV_GET_SIZE && flavor != DEV_GET_RECORDS) || *count < DEV_GET_SIZE_COUNT)
+		return D_INVALID_OPERATION;
+	status[DEV_GET_SIZE_DEVICE_SIZE] = 0;
+	status[DEV_GET_SIZE_RECORD_SIZE] = 1;
+	*count = DEV_GET_SIZE_COUNT;
+	return D_SUCCESS;
 }
 
 kern_return_t serve_last_denial(mach_port_t port, ledger_denial_t *denial, uint64_t *count)
@@ -129,15 +239,43 @@ kern_return_t serve_last_denial(mach_port_t port, ledger_denial_t *denial, uint6
 	return KERN_SUCCESS;
 }
 
+/* As the option says, else by the clock (with QEMU's -icount the same each time). */
+static bool seed_from(int argc, char **argv)
+{
+	static const char option[] = "--seed=";
+	time_value_t now = { 0 };
+	uint64_t seed;
+
+	if (argc > 2 || (argc == 2 && (strncmp(argv[1], option, sizeof option - 1) != 0 ||
+				       !parse_number(argv[1] + sizeof option - 1, &seed))))
+		return false;
+	if (argc < 2) {
+		host_get_time(mach_host_self(), &now);
+		seed = clock_uptime_ns() ^ (uint64_t)now.seconds << 32 ^ (uint64_t)now.microseconds;
+	}
+	random_seed(seed);
+	return true;
+}
+
+/* By the name of the program, and by that of each device. */
+static kern_return_t register_all(mach_port_t right)
+{
+	kern_return_t code = KERN_SUCCESS;
+
+	for (unsigned i = 1; code == KERN_SUCCESS && i < DEVICES; i++)
+		code = console_register_name(program_console(), devices[i].name, right);
+	return code == KERN_SUCCESS ? console_register(program_console(), right) : code;
+}
+
 int main(int argc, char **argv)
 {
 	struct port_info *master;
 	mach_port_t right;
 	kern_return_t code;
 
-	if (argc > 1) {
-		fprintf(stderr, "usage: %s\n", argv[0]);
-		return 64;
+	if (!seed_from(argc, argv)) {
+		fprintf(stderr, "usage: %s [--seed=NUMBER]\n", argv[0]);
+		return EXIT_USAGE;
 	}
 	/* A flood may take everything later: what we write to must be ours now. */
 	code = program_touch_static();
@@ -148,7 +286,7 @@ int main(int argc, char **argv)
 	if (code == KERN_SUCCESS)
 		code = ports_get_send_right(master, &right);
 	if (code == KERN_SUCCESS)
-		code = console_register(program_console(), right);
+		code = register_all(right);
 	if (code == KERN_SUCCESS)
 		code = ports_manage_port_operations_one_thread(&bucket, null_server, MAX_MESSAGE);
 	fprintf(stderr, "null: %s\n", mach_error_string(code));
