@@ -5,7 +5,6 @@
 #include <ledger_user.h>
 #include <mach.h>
 #include <mach/program.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Pages kept for transfers: no disk takes them, so that a full one can be read. */
@@ -119,18 +118,26 @@ static kern_return_t take_all(struct disk *disk, uint64_t count, uint64_t *avail
 	return KERN_SUCCESS;
 }
 
+/* Whole pages, so that all of it goes back with the disk. */
+static vm_size_t bits_size(const struct disk *disk)
+{
+	return round_page(disk->size / vm_page_size / 8 + 1);
+}
+
 kern_return_t disk_create(struct disk *disk, uint64_t size, bool reserve, uint64_t *available,
 			  ledger_denial_t *denial)
 {
 	uint64_t count = (size + vm_page_size - 1) / vm_page_size;
+	vm_address_t present = 0;
 	kern_return_t code;
 
 	*disk = (struct disk){ .used = true, .reserved = reserve, .serial = ++last_serial, .size = size };
 	*available = 0;
-	disk->present = calloc((count + 7) / 8, 1);
-	code = disk->present != NULL ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
-	if (code == KERN_SUCCESS)
+	code = memory_allocate(&present, bits_size(disk));
+	if (code == KERN_SUCCESS) {
+		disk->present = (uint8_t *)present;
 		code = syscall_vm_allocate(mach_task_self(), &disk->data, count * vm_page_size, TRUE);
+	}
 	if (code == KERN_SUCCESS && reserve) {
 		code = take_all(disk, count, available, denial);
 	} else if (code != KERN_SUCCESS) {
@@ -148,7 +155,8 @@ void disk_destroy(struct disk *disk)
 {
 	if (disk->data != 0)
 		give_back_memory(disk->data, (disk->size + vm_page_size - 1) & -vm_page_size);
-	free(disk->present);
+	if (disk->present != NULL)
+		give_back_memory((vm_address_t)disk->present, bits_size(disk));
 	memset(disk, 0, sizeof *disk);
 }
 
