@@ -18,8 +18,8 @@
 #define FOR_EVER_MS	(24 * 3600 * 1000)
 #define PATH_MAX	64
 
-enum routine { SLEEP, COMPUTE, CALL, HAND_OVER, ROUTINES };
-static const char *const routines[ROUTINES] = { "sleep", "compute", "call", "handover" };
+enum routine { SLEEP, COMPUTE, CALL, HAND_OVER, COUNTERS, ROUTINES };
+static const char *const routines[ROUTINES] = { "sleep", "compute", "call", "handover", "counters" };
 
 static enum routine routine;
 static natural_t amount;		/* milliseconds; COMPUTE: microseconds */
@@ -41,6 +41,7 @@ _Noreturn static void usage(void)
 		"  compute US          it computes\n"
 		"  call PATH [MS]      it calls the first server of PATH with the rest; the last one sleeps\n"
 		"  handover PATH [MS]  the same, by another thread of its own\n"
+		"  counters            tells its requests, those inside now, and at most\n"
 		"  PATH: names with commas between; the server's own name: a call of itself\n");
 	exit(EXIT_USAGE);
 }
@@ -102,7 +103,9 @@ static void parse_routine(int argc, char **argv)
 {
 	while (routine < ROUTINES && strcmp(argv[0], routines[routine]) != 0)
 		routine++;
-	if (routine == ROUTINES || argc < 2 || argc > 3 || (argc == 3 && routine < CALL))
+	if (routine == COUNTERS && argc == 1)
+		return;
+	if (routine >= COUNTERS || argc < 2 || argc > 3 || (argc == 3 && routine < CALL))
 		usage();
 	if (routine < CALL) {
 		amount = (natural_t)number(argv[1], FOR_EVER_MS);
@@ -151,6 +154,20 @@ static unsigned start(unsigned wanted, struct thread *threads[])
 	return started;
 }
 
+static int tell_counters(void)
+{
+	uint64_t requests;
+	natural_t inside, most;
+	kern_return_t code = slow_counters(server, &requests, &inside, &most);
+
+	if (code == KERN_SUCCESS)
+		printf("ask: %s: %" PRIu64 " requests, %u inside, %u at most\n", server_name, requests, inside,
+		       most);
+	else
+		fprintf(stderr, "ask: %s: %s\n", server_name, mach_error_string(code));
+	return code == KERN_SUCCESS ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	static struct thread *threads[THREADS_MAX];
@@ -162,6 +179,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ask: no server %s: %s\n", server_name, mach_error_string(code));
 		return EXIT_FAILURE;
 	}
+	if (routine == COUNTERS)
+		return tell_counters();
 	started = start(wanted, threads);
 	for (unsigned i = 0; i < started; i++)
 		thread_join(threads[i]);

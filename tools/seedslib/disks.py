@@ -27,8 +27,8 @@ def row_l(_small):
         row.claim(seen.children() == [10], "a fork bomb of ten runs", seen.children(), seen)
         return f"refused: 300M asked, {match[1]} available; {match[2]}"
     return Row("l", "`mdconfig -a -t malloc -s 300m` with 128 MB of memory",
-               "FreeBSD's mdconfig(8) warns that filling a large malloc disk that was not reserved easily makes the "
-               "system panic; the report's machine did", [boot], judge)
+               "FreeBSD takes it; its mdconfig(8) warns that filling a large malloc disk that is not reserved is an "
+               "easy way to a panic", [boot], judge)
 
 
 def row_m(small):
@@ -49,7 +49,7 @@ def row_m(small):
         row.claim("reboot" in seen.result.reason, "the machine restarts by itself", seen.result.reason, seen)
         return f"No space after {out} records; {into}+0 in, {out}+0 out; ten children; a clean restart"
     return Row("m", "`mdconfig -a -t malloc -o noreserve -s 300m; dd if=/dev/urandom of=/dev/md0 bs=4096; "
-               "forkbomb -n 10; reboot` with 128 MB of memory", "the report's machine panicked", [boot], judge)
+               "forkbomb -n 10; reboot` with 128 MB of memory", "FreeBSD: reported as that way to a panic; no figures are handed down", [boot], judge)
 
 
 def row_n(small):
@@ -74,7 +74,7 @@ def row_n(small):
         row.claim(left == [], "both are removed", left, seen)
         return f"{blocks}+0 records of 4096 bytes out, then No space: its end; 10000 of one byte; equal when compared"
     return Row("n", f"a disk of {size}m filled completely, also with bs=1 count=10000, read back and compared",
-               "asked for by the report", [boot], judge)
+               "FreeBSD: part of that report; no figures are handed down", [boot], judge)
 
 
 def row_o(small):
@@ -94,7 +94,7 @@ def row_o(small):
         row.claim(seen.lines("mdconfig -l") == [], "all disks are removed", seen.lines("mdconfig -l"), seen)
         return f"{EIGHT} times {count} records of 8K written beside {5 * rounds} children started and killed"
     return Row("o", "eight dd at once on eight disks beside `forkbomb -s churn` (the large compile job)",
-               "asked for by the report", [boot], judge)
+               "FreeBSD: part of that report; no figures are handed down", [boot], judge)
 
 
 def rows(small):
