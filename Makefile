@@ -14,6 +14,8 @@
 ##make unit             only the unit tests, on this machine, with ASan and UBSan
 ##make duel             the same flood in two machines at once, Weir and Weir without its protection;
 ##                      FLOOD='msgflood -s ool' another flood than a fork bomb, FLOOD=all each of them
+##make floods           the whole matrix of floods: build/floods.tsv, and what differs from the committed
+##                      run (FLOOD=portflood MEM=48M some of it, WRITE=1 puts it into docs/floods.md)
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
 ##make compile_commands.json   for editors and clang tools
@@ -40,7 +42,7 @@ OBJ := $(BUILD)/obj
 
 # What the user says is data: the bytes travel to tools/run and tests/run as they are, never
 # expanded by make (hence `value`, and no export of the originals) and never seen by a shell.
-unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD
+unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD WRITE
 export WEIR_RUN = $(value RUN)
 export WEIR_MEM = $(value MEM)
 export WEIR_ZONE_MAP = $(value ZONE_MAP)
@@ -53,6 +55,7 @@ export WEIR_DISPLAY_VGA = $(value DISPLAY_VGA)
 export WEIR_T = $(value T)
 export WEIR_GDB = $(value GDB)
 export WEIR_FLOOD = $(value FLOOD)
+export WEIR_WRITE = $(value WRITE)
 export WEIR_BUILD = $(abspath $(BUILD))
 # For the makes that tests start: without these they would build everything anew.
 export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) POLICY=$(POLICY) WERROR=$(WERROR) \
@@ -347,9 +350,11 @@ unit: $(UNIT_TESTS)
 seeds: $(IMAGE)
 	@exec tools/seeds $(if $(filter 1,$(WRITE)),--write)
 
-.PHONY: duel
+.PHONY: duel floods
 duel: $(IMAGE)
 	@exec tools/duel
+floods: $(IMAGE)
+	@exec tools/floods
 
 # --- the rest -------------------------------------------------------------------------------
 

@@ -28,11 +28,10 @@
 #include "console.h"
 #include "job.h"
 #include "ledgers.h"
+#include "server.h"
 #include "shell.h"
 
 #define MESSAGE_MAX	1024
-#define SERVER_START_MS	2000
-#define RESTART_MS	1000
 #define COMMAND_LINE_MAX	4096
 
 mach_port_t host_priv, device_master, test_device;
@@ -105,57 +104,14 @@ void event_wait(unsigned milliseconds)
 		thread_sleep(1);
 }
 
-char null_name[] = "null";
-unsigned null_starts;
-static uint64_t null_restart_us;	/* 0: it runs */
-
-/* The boot option random_seed=N, as the null server takes it; empty without it. */
-static char null_seed[32];
-
-static struct job *start_null(void)
-{
-	char *argv[] = { null_name, null_seed[0] != '\0' ? null_seed : NULL, NULL };
-	struct job_place place = { .ledger = ledger_of_services, .is_server = true };
-	struct job *job = job_start(argv[1] != NULL ? 2 : 1, argv, &place, true);
-
-	null_starts += job != NULL;
-	null_restart_us = job != NULL ? 0 : clock_uptime_us() + RESTART_MS * 1000;
-	return job;
-}
-
-/* Not at once: if it cannot live there must be time for other things. */
-void server_died(const char *name)
-{
-	if (strcmp(name, null_name) == 0)
-		null_restart_us = clock_uptime_us() + RESTART_MS * 1000;
-}
-
-static void restart_servers(void)
-{
-	if (null_restart_us != 0 && clock_uptime_us() >= null_restart_us)
-		start_null();
-}
-
 /* Milliseconds until the shell or a server is to be looked after; 0: not before an event. */
 static unsigned patience(void)
 {
-	unsigned shell = shell_patience();
+	unsigned shell = shell_patience(), server = server_patience();
 
-	if (null_restart_us == 0)
-		return shell;
-	return shell != 0 && shell < RESTART_MS ? shell : RESTART_MS;
-}
-
-static void wait_for_null(void)
-{
-	uint64_t until = clock_uptime_us() + SERVER_START_MS * 1000;
-	struct job *job = start_null();
-
-	while (job != NULL && job_of_id(job->id) != NULL && job_server(null_name) == NULL &&
-	       clock_uptime_us() < until)
-		event_wait(10);
-	if (job_server(null_name) == NULL)
-		printf("bootstrap: the null server has not started\n");
+	if (shell == 0 || server == 0)
+		return shell + server;
+	return shell < server ? shell : server;
 }
 
 /* The value of the option ("run=") at the start of a word; NULL: not there. */
@@ -171,15 +127,24 @@ static char *find_option(char *line, const char *option)
 	return NULL;
 }
 
-/* Of the words before run=. */
-static void find_seed(void)
+/* The boot option random_seed=N, of the words before run=, as the null server takes it; NULL: none. */
+static char *find_seed(void)
 {
+	static char word[40];
 	const char *seed = find_option(command_line, "random_seed=");
 	const char *run = find_option(command_line, "run=");
-	size_t length = seed != NULL ? strcspn(seed, " ") : 0;
+	char number[24];
+	uint64_t value;
 
-	if (length > 0 && (run == NULL || seed < run))
-		snprintf(null_seed, sizeof null_seed, "--seed=%.*s", (int)length, seed);
+	if (seed == NULL || (run != NULL && seed > run))
+		return NULL;
+	snprintf(number, sizeof number, "%.*s", (int)strcspn(seed, " "), seed);
+	if (!parse_number(number, &value)) {
+		printf("random_seed=%s is no number: ignored\n", number);
+		return NULL;
+	}
+	snprintf(word, sizeof word, "--seed=%s", number);
+	return word;
 }
 
 /* The kernel's command line is one argument, or came apart at its blanks. */
@@ -226,8 +191,7 @@ int main(int argc, char **argv)
 	archive_open(device_master);
 	ledgers_make();
 	commands = find_script(argc, argv);
-	find_seed();
-	wait_for_null();
+	server_boot(find_seed());
 	ledgers_divide();
 	if (commands == NULL)
 		printf("`help` lists commands, Ctrl-A X leaves, Ctrl-C stops what runs. "
@@ -236,6 +200,6 @@ int main(int argc, char **argv)
 	for (;;) {
 		shell_continue();
 		event_wait(patience());
-		restart_servers();
+		server_continue();
 	}
 }

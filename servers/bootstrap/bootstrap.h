@@ -24,10 +24,4 @@ void event_port_destroy(mach_port_t port);
 /* Waits for one message, at most the time (milliseconds), and deals with it. */
 void event_wait(unsigned milliseconds);
 
-/* The server that we start, and start anew when it ends; how often we have. */
-extern char null_name[];
-extern unsigned null_starts;
-/* A job in the ledger `services` has ended. */
-void server_died(const char *name);
-
 #endif

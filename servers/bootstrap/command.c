@@ -9,6 +9,7 @@
 #include <weir_user.h>
 #include "archive.h"
 #include "bootstrap.h"
+#include "command_server.h"
 #include "job.h"
 #include <ledger_user.h>
 #include "ledgers.h"
@@ -102,9 +103,10 @@ void command_run(int argc, char **argv)
 
 static void run_in(int argc, char **argv)
 {
+	const struct command *command = find(argv[2]);
 	struct job_place place = { 0 };
 
-	if (find(argv[2]) != NULL) {
+	if (command != NULL && command->run != command_server) {
 		printf("%s: a command of the console, no program\n", argv[2]);
 		return;
 	}
@@ -113,7 +115,10 @@ static void run_in(int argc, char **argv)
 	place.privileged = place.ledger == ledger_of_root;
 	place.is_server = place.ledger == ledger_of_services;
 	place.own_session = !place.privileged && !place.is_server;
-	start(argc - 2, argv + 2, &place);
+	if (command != NULL)
+		command_server_in(place.ledger, argc - 2, argv + 2);
+	else
+		start(argc - 2, argv + 2, &place);
 	give_back_right(place.ledger);
 }
 
@@ -284,7 +289,8 @@ static void run_help(int argc, char **argv)
 const struct command program_commands[] = {
 	{ "in", "LEDGER NAME [WORD...]", "runs a program in that ledger", 2, -1, run_in,
 	  "  in a ledger of its own below it, where it ends with all that it has started;\n"
-	  "  `in root`: in the root itself, with no limits but the machine's and all rights\n" },
+	  "  `in root`: in the root itself, with no limits but the machine's and all rights\n"
+	  "  `in LEDGER server ...`: that server in the ledger itself, see `help server`\n" },
 	{ "kill", "TASKID|LEDGER|%N", "ends a task, all tasks of a ledger, program [N]", 1, 1,
 	  run_kill,
 	  "  a ledger ends with all below it; `ps` tells the tasks, `ledgers` the ledgers\n" },

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command about servers: which instance answers, and how often it was started. */
+/* The commands about servers: which instance answers and how it was started; starting it otherwise. */
+#include "command_server.h"
 #include <inttypes.h>
+#include <ledger_user.h>
 #include <mach.h>
 #include <stdio.h>
+#include <string.h>
 #include <weir_user.h>
 #include "bootstrap.h"
 #include "command.h"
-#include "job.h"
+#include "ledgers.h"
+#include "server.h"
+#include "shell.h"
 
-/* The kernel's number of a task that we hold a right to; 0: it is gone, or not in the list. */
-static uint64_t find_task(task_t task, const weir_task_info_t *tasks, unsigned count)
+/* What the kernel tells of a task that we hold a right to; NULL: it is gone, or not in the list. */
+static const struct weir_task_info *find_task(task_t task, const weir_task_info_t *tasks, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
 		task_t same = MACH_PORT_NULL;
@@ -17,14 +22,34 @@ static uint64_t find_task(task_t task, const weir_task_info_t *tasks, unsigned c
 
 		give_back_right(same);
 		if (code == KERN_SUCCESS && same == task)
-			return tasks[i].id;
+			return &tasks[i];
 	}
-	return 0;
+	return NULL;
+}
+
+static void print_server(const struct server_facts *facts, const weir_task_info_t *tasks, unsigned count)
+{
+	const struct weir_task_info *task =
+		facts->job != NULL ? find_task(facts->job->task, tasks, count) : NULL;
+	struct ledger_facts ledger;
+
+	printf("%s: ", null_name);
+	if (task != NULL)
+		printf("task %" PRIu64 ", %" PRIu64 " threads", task->id, task->threads);
+	else
+		printf("not running");
+	if (ledger_info(facts->ledger, &ledger.id, &ledger.parent_id, ledger.name, &ledger.children,
+			&ledger.tasks, &ledger.weight) != KERN_SUCCESS)
+		strlcpy(ledger.name, "?", sizeof ledger.name);
+	printf(", in %s:", ledger.name);
+	for (char *const *word = facts->argv; *word != NULL; word++)
+		printf(" %s", *word);
+	printf(", started %u times\n", facts->starts);
 }
 
 void command_servers(int argc, char **argv)
 {
-	const struct job *job = job_server(null_name);
+	struct server_facts facts;
 	weir_task_info_array_t tasks;
 	mach_msg_type_number_t count;
 	kern_return_t code = weir_task_list(host_priv, &tasks, &count);
@@ -34,8 +59,25 @@ void command_servers(int argc, char **argv)
 		command_failed(argv[0], code);
 		return;
 	}
-	printf("%s: task %" PRIu64 ", started %u times\n", null_name,
-	       job != NULL ? find_task(job->task, tasks, count) : 0, null_starts);
+	server_tell(&facts);
+	print_server(&facts, tasks, count);
 	if (count > 0)
 		give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
+}
+
+void command_server_in(mach_port_t ledger, int argc, char **argv)
+{
+	if (argc < 2)
+		printf("usage: in LEDGER server NAME [WORD...]\n");
+	else if (strcmp(argv[1], null_name) != 0)
+		printf("%s: no such server; there is %s\n", argv[1], null_name);
+	else if (server_changes())
+		printf("server: %s is still being started\n", argv[1]);
+	else if (server_change(argc - 1, argv + 1, ledger))
+		shell_wait_for_server();
+}
+
+void command_server(int argc, char **argv)
+{
+	command_server_in(ledger_of_services, argc, argv);
 }

@@ -8,15 +8,41 @@
 #include <weir_user.h>
 #include "bootstrap.h"
 #include "command.h"
+#include "command_server.h"
 #include "ledgers.h"
 #include "shell.h"
 #include "top.h"
+
+/* What is guaranteed is taken from the ledgers above, also as long as it is not used. */
+static bool leave_out_unused(mach_port_t ledger, const struct ledger_facts *facts, unsigned depth,
+			     void *argument)
+{
+	struct ledger_usage usage;
+	uint64_t *tasks = argument;
+
+	(void)facts, (void)depth;
+	if (ledger_get_usage(ledger, LEDGER_TASKS, &usage) == KERN_SUCCESS && usage.guarantee > usage.used)
+		*tasks -= usage.guarantee - usage.used;
+	return true;
+}
+
+/* How many there are; 0: not to be had. */
+static uint64_t count_tasks(void)
+{
+	struct ledger_usage all;
+	uint64_t tasks;
+
+	if (ledger_get_usage(ledger_of_root, LEDGER_TASKS, &all) != KERN_SUCCESS)
+		return 0;
+	tasks = all.used;
+	return ledgers_walk(leave_out_unused, &tasks) == KERN_SUCCESS ? tasks : 0;
+}
 
 static void run_ps(int argc, char **argv)
 {
 	weir_task_info_array_t tasks;
 	mach_msg_type_number_t count;
-	struct ledger_usage all;
+	uint64_t all;
 	kern_return_t code = weir_task_list(host_priv, &tasks, &count);
 
 	(void)argc;
@@ -38,9 +64,10 @@ static void run_ps(int argc, char **argv)
 		       task->cpu_ns / 1000000, task->suspend_count > 0 ? " stopped" : "");
 	}
 	give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
-	if (ledger_get_usage(ledger_of_root, LEDGER_TASKS, &all) == KERN_SUCCESS && count < all.used)
+	all = count_tasks();
+	if (count < all)
 		printf("%u of %" PRIu64 " tasks, the newest: there is no memory for a longer list\n",
-		       count, all.used);
+		       count, all);
 }
 
 static void run_top(int argc, char **argv)
@@ -146,7 +173,17 @@ const struct command system_commands[] = {
 	{ "top", "[N]", "zones, ledgers, tasks, denials, live; q leaves", 0, 1, run_top,
 	  "  each second, N times or until q: the largest zones, of each the ledger that\n"
 	  "  holds most; ledgers and tasks with most kernel memory; the newest denials\n" },
-	{ "servers", "", "the task of each server, how often it was started", 0, 0, command_servers, NULL },
+	{ "servers", "", "the server's task, threads, ledger, words, starts", 0, 0, command_servers, NULL },
+	{ "server", "NAME [WORD...]", "starts that server anew, with these words", 1, -1, command_server,
+	  "  in the ledger services; `in LEDGER server NAME ...`: in that ledger. The old\n"
+	  "  one ends when the new one serves: if that does not start nothing has changed.\n"
+	  "  When it ends it is started with the same words. `server null`: as at boot\n"
+	  "  null's words: --throttle=none, in a flood a thread for each request; =cap, the\n"
+	  "  same, at most --threads=N (8); =pool, what the work needs, at most 8; without\n"
+	  "  any it has one thread. `msgflood -s null -t 50 -n 100` is such a flood\n" },
+	{ "devices", "", "names of devices, and who serves them", 0, 0, command_devices,
+	  "  `mdconfig` makes and removes memory disks, `dd if=/dev/zero of=/dev/md0` copies,\n"
+	  "  `cmp` compares two, `hexdump` shows one: programs, and -h makes each tell its own\n" },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem, NULL },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit, NULL },
 	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },

@@ -21,6 +21,7 @@
 #include "demand.h"
 #include "ledgers.h"
 #include "names.h"
+#include "server.h"
 #include "shell.h"
 
 static struct job jobs[JOBS_MAX];
@@ -64,7 +65,7 @@ struct job *job_of_task(task_t task)
 struct job *job_server(const char *name)
 {
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
-		if (jobs[i].used && jobs[i].server != MACH_PORT_NULL &&
+		if (jobs[i].used && !jobs[i].killed && jobs[i].server != MACH_PORT_NULL &&
 		    strcmp(jobs[i].name, name) == 0)
 			return &jobs[i];
 	}
@@ -277,10 +278,9 @@ void job_task_died(mach_port_name_t task)
 		printf("%s%s: status %d\n", background, job->name, job->status);
 	else if (job->background)
 		printf("%s%s: done\n", background, job->name);
+	server_died(job);
 	if (job->background)
 		shell_printed();
-	if (job->is_server)
-		server_died(job->name);
 	discard(job);
 }
 
@@ -333,11 +333,12 @@ kern_return_t serve_console_register(mach_port_t port, mach_port_t server)
 
 	if (job == NULL || !job->is_server)
 		return KERN_NO_ACCESS;
-	if (names_find(job->name) != MACH_PORT_NULL)
+	if (names_is_foreign(job, job->name))
 		return KERN_NAME_EXISTS;
 	give_back_right(job->server);
 	job->server = server;
 	demand_registered(job);
+	server_registered(job);
 	return KERN_SUCCESS;
 }
 

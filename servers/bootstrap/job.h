@@ -19,7 +19,7 @@ struct job {
 	mach_port_t session;	/* control right of a ledger of its own, or MACH_PORT_NULL */
 	mach_port_t server;	/* what it has registered, or MACH_PORT_NULL */
 	bool privileged;	/* runs in the root ledger */
-	bool is_server;		/* runs in the ledger `services` */
+	bool is_server;		/* may register */
 	bool background;
 	bool killed;		/* by us */
 	bool reported;		/* has told its status */

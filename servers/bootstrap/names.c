@@ -32,8 +32,7 @@ static struct entry *find_unused(uint32_t job)
 	return count < NAMES_OF_ONE ? unused : NULL;
 }
 
-/* Does a living server of another program have it? */
-static bool is_foreign(const struct job *job, const char *name)
+bool names_is_foreign(const struct job *job, const char *name)
 {
 	for (unsigned i = 0; i < NAMES_MAX; i++) {
 		const struct job *other = entries[i].job != 0 ? job_of_id(entries[i].job) : NULL;
@@ -58,7 +57,7 @@ kern_return_t names_add(const struct job *job, const char *name, mach_port_t ser
 
 	if (name[0] == '\0' || strlen(name) >= sizeof entry->name)
 		return KERN_INVALID_ARGUMENT;
-	if (is_foreign(job, name))
+	if (names_is_foreign(job, name))
 		return KERN_NAME_EXISTS;
 	if (entry != NULL)
 		give_back_right(entry->server);
@@ -82,15 +81,16 @@ kern_return_t names_withdraw(const struct job *job, const char *name)
 	return KERN_SUCCESS;
 }
 
-/* Jobs count up, so the newest has the largest number. */
+/* Jobs count up, so the newest has the largest number. One that is being killed serves no more. */
 mach_port_t names_find(const char *name)
 {
 	const struct entry *newest = NULL;
 
 	for (unsigned i = 0; i < NAMES_MAX; i++) {
 		const struct entry *entry = &entries[i];
+		const struct job *job = entry->job != 0 ? job_of_id(entry->job) : NULL;
 
-		if (entry->job != 0 && strcmp(entry->name, name) == 0 &&
+		if (job != NULL && !job->killed && strcmp(entry->name, name) == 0 &&
 		    (newest == NULL || entry->job > newest->job))
 			newest = entry;
 	}

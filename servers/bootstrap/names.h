@@ -13,6 +13,8 @@
 #define NAMES_MAX	256
 #define NAMES_OF_ONE	96	/* no server has more */
 
+/* Does a living server of another program have that name? */
+bool names_is_foreign(const struct job *job, const char *name);
 /* Takes the right over. KERN_NAME_EXISTS, KERN_RESOURCE_SHORTAGE: it stays the caller's. */
 kern_return_t names_add(const struct job *job, const char *name, mach_port_t server);
 kern_return_t names_withdraw(const struct job *job, const char *name);

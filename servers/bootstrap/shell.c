@@ -12,6 +12,7 @@
 #include "console.h"
 #include "edit.h"
 #include "job.h"
+#include "server.h"
 #include "words.h"
 
 #define PROMPT		"weir> "
@@ -22,7 +23,7 @@ static bool prompted;
 
 static uint32_t awaited_job;	/* 0: none */
 static uint64_t awaited_us;	/* 0: none */
-static bool awaiting_background;
+static bool awaiting_background, awaiting_server;
 
 static void (*screen)(void);	/* drawn each second; NULL: none */
 static uint64_t screen_left;	/* how often yet */
@@ -47,6 +48,11 @@ void shell_wait_for_time(unsigned milliseconds)
 void shell_wait_for_background(void)
 {
 	awaiting_background = true;
+}
+
+void shell_wait_for_server(void)
+{
+	awaiting_server = true;
 }
 
 void shell_show_screen(void (*draw)(void), uint64_t times)
@@ -90,7 +96,10 @@ static bool busy(void)
 		awaited_us = 0;
 	if (awaiting_background && job_count_background() == 0)
 		awaiting_background = false;
-	return awaited_job != 0 || awaited_us != 0 || awaiting_background || screen != NULL;
+	if (awaiting_server && !server_changes())
+		awaiting_server = false;
+	return awaited_job != 0 || awaited_us != 0 || awaiting_background || awaiting_server ||
+	       screen != NULL;
 }
 
 unsigned shell_patience(void)
@@ -176,7 +185,7 @@ void shell_interrupt(void)
 			job_kill(job);
 	}
 	awaited_us = 0;
-	awaiting_background = false;
+	awaiting_background = awaiting_server = false;
 	screen = NULL;
 	typed = NULL;
 }

@@ -22,6 +22,7 @@ void shell_interrupt(void);
 void shell_wait_for_job(const struct job *job);
 void shell_wait_for_time(unsigned milliseconds);
 void shell_wait_for_background(void);
+void shell_wait_for_server(void);
 /* Draws each second, so often; before that `q` and Ctrl-C end it. */
 void shell_show_screen(void (*draw)(void), uint64_t times);
 

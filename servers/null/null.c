@@ -8,7 +8,12 @@
  * The ports are this task's: its ledger pays for them, and for the memory of a read until it is
  * received; when it is denied the caller is told so. One call moves at most TRANSFER_MAX bytes.
  *
- * One thread serves all: no routine here ever waits for anybody.
+ * One thread serves all, as no routine here ever waits for anybody. Options show
+ * what a server with more threads does in a flood:
+ *   --throttle=none  a thread for every request that finds the others busy
+ *   --throttle=cap   the same, at most --threads=N (8)
+ *   --throttle=pool  one more only when all are at work, at most 8
+ *   --seed=N         of the random numbers; else the clock's
  */
 #include <console_user.h>
 #include <device/device_types.h>
@@ -26,6 +31,8 @@
 
 #define MAX_MESSAGE	4096
 #define TRANSFER_MAX	(64 * 1024)
+#define MAX_THREADS	8
+#define IDLE_MS		300
 
 enum kind { KIND_NULL, KIND_ZERO, KIND_FULL, KIND_RANDOM };
 
@@ -33,7 +40,7 @@ static const struct {
 	const char *name;
 	enum kind kind;
 } devices[] = {
-	{ "null", KIND_NULL },	/* first: the name that the server is registered by anyway */
+	{ "null", KIND_NULL },
 	{ "zero", KIND_ZERO },
 	{ "full", KIND_FULL },
 	{ "random", KIND_RANDOM },
@@ -50,13 +57,20 @@ static struct port_bucket bucket;
 static struct port_class master_class = { .name = "master", .size = sizeof(struct port_info) };
 static struct port_class open_class = { .name = "open", .size = sizeof(struct opened) };
 
+static struct mutex denial_lock = MUTEX_INIT;
 static ledger_denial_t last_denial;
 static uint64_t denials;
 
 static void remember_denial(void)
 {
-	if (program_last_denial(&last_denial))
-		denials++;
+	ledger_denial_t denial;
+
+	if (!program_last_denial(&denial))
+		return;
+	mutex_lock(&denial_lock);
+	last_denial = denial;
+	denials++;
+	mutex_unlock(&denial_lock);
 }
 
 static bool is_master(mach_port_t handle)
@@ -232,29 +246,95 @@ kern_return_t serve_device_get_status(mach_port_t device, dev_flavor_t flavor, i
 kern_return_t serve_last_denial(mach_port_t port, ledger_denial_t *denial, uint64_t *count)
 {
 	(void)port;
-	if (denials == 0)
-		return KERN_FAILURE;
+	mutex_lock(&denial_lock);
 	*denial = last_denial;
 	*count = denials;
+	mutex_unlock(&denial_lock);
+	return *count > 0 ? KERN_SUCCESS : KERN_FAILURE;
+}
+
+kern_return_t serve_counters(mach_port_t port, natural_t *threads, natural_t *most_threads,
+			     uint64_t *requests, uint64_t *refused)
+{
+	struct ports_counters counters;
+
+	(void)port;
+	ports_get_counters(&bucket, &counters);
+	*threads = counters.threads;
+	*most_threads = counters.most_threads;
+	*requests = counters.requests;
+	*refused = counters.refused;
 	return KERN_SUCCESS;
 }
 
-/* As the option says, else by the clock (with QEMU's -icount the same each time). */
-static bool seed_from(int argc, char **argv)
+/* What follows the prefix; NULL: the word is another. */
+static const char *value_of(const char *word, const char *prefix)
 {
-	static const char option[] = "--seed=";
-	time_value_t now = { 0 };
-	uint64_t seed;
+	size_t length = strlen(prefix);
 
-	if (argc > 2 || (argc == 2 && (strncmp(argv[1], option, sizeof option - 1) != 0 ||
-				       !parse_number(argv[1] + sizeof option - 1, &seed))))
-		return false;
-	if (argc < 2) {
-		host_get_time(mach_host_self(), &now);
-		seed = clock_uptime_ns() ^ (uint64_t)now.seconds << 32 ^ (uint64_t)now.microseconds;
+	return strncmp(word, prefix, length) == 0 ? word + length : NULL;
+}
+
+static bool parse_throttle(const char *name, enum ports_throttle *throttle)
+{
+	static const char *const names[] = {
+		[PORTS_THROTTLE_POOL] = "pool",
+		[PORTS_THROTTLE_NONE] = "none",
+		[PORTS_THROTTLE_CAP] = "cap",
+	};
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (strcmp(name, names[i]) == 0) {
+			*throttle = (enum ports_throttle)i;
+			return true;
+		}
 	}
-	random_seed(seed);
+	return false;
+}
+
+/* With QEMU's -icount the same each time. */
+static uint64_t seed_of_clock(void)
+{
+	time_value_t now = { 0 };
+
+	host_get_time(mach_host_self(), &now);
+	return clock_uptime_ns() ^ (uint64_t)now.seconds << 32 ^ (uint64_t)now.microseconds;
+}
+
+/* False: the words make no sense. Without any there is one thread. */
+static bool parse(int argc, char **argv, struct ports_manage_options *options)
+{
+	const char *throttle = NULL, *threads = NULL, *seed = NULL, *value;
+	uint64_t count = MAX_THREADS, seed_value;
+
+	for (int i = 1; i < argc; i++) {
+		if ((value = value_of(argv[i], "--throttle=")) != NULL)
+			throttle = value;
+		else if ((value = value_of(argv[i], "--threads=")) != NULL)
+			threads = value;
+		else if ((value = value_of(argv[i], "--seed=")) != NULL)
+			seed = value;
+		else
+			return false;
+	}
+	if (throttle != NULL && !parse_throttle(throttle, &options->throttle))
+		return false;
+	if (threads != NULL && (options->throttle != PORTS_THROTTLE_CAP ||
+				!parse_number(threads, &count) || count == 0 || count > UINT32_MAX))
+		return false;
+	if (seed != NULL && !parse_number(seed, &seed_value))
+		return false;
+	random_seed(seed != NULL ? seed_value : seed_of_clock());
+	options->max_workers = throttle != NULL ? (uint32_t)count : 1;
 	return true;
+}
+
+static kern_return_t serve_for_ever(const struct ports_manage_options *options)
+{
+	if (options->max_workers == 1)
+		return ports_manage_port_operations_one_thread(&bucket, null_server,
+							       options->max_size);
+	return ports_manage_port_operations_multithread(&bucket, null_server, options);
 }
 
 /* By the name of the program, and by that of each device. */
@@ -262,19 +342,21 @@ static kern_return_t register_all(mach_port_t right)
 {
 	kern_return_t code = KERN_SUCCESS;
 
-	for (unsigned i = 1; code == KERN_SUCCESS && i < DEVICES; i++)
+	for (unsigned i = 0; code == KERN_SUCCESS && i < DEVICES; i++)
 		code = console_register_name(program_console(), devices[i].name, right);
 	return code == KERN_SUCCESS ? console_register(program_console(), right) : code;
 }
 
 int main(int argc, char **argv)
 {
+	struct ports_manage_options options = { .max_size = MAX_MESSAGE, .idle_ms = IDLE_MS };
 	struct port_info *master;
 	mach_port_t right;
 	kern_return_t code;
 
-	if (!seed_from(argc, argv)) {
-		fprintf(stderr, "usage: %s [--seed=NUMBER]\n", argv[0]);
+	if (!parse(argc, argv, &options)) {
+		fprintf(stderr, "usage: %s [--throttle=none|cap|pool] [--threads=N] [--seed=N]\n"
+				"  --threads: of cap\n", argv[0]);
 		return EXIT_USAGE;
 	}
 	/* A flood may take everything later: what we write to must be ours now. */
@@ -288,7 +370,7 @@ int main(int argc, char **argv)
 	if (code == KERN_SUCCESS)
 		code = register_all(right);
 	if (code == KERN_SUCCESS)
-		code = ports_manage_port_operations_one_thread(&bucket, null_server, MAX_MESSAGE);
+		code = serve_for_ever(&options);
 	fprintf(stderr, "null: %s\n", mach_error_string(code));
 	return 1;
 }

@@ -15,7 +15,7 @@ from harness import Tap, boot, comment  # noqa: E402
 
 CTRL_C = "\x03"
 COMMANDS = ("in kill wait sleep echo help ledgers ledger limit guarantee weight denials zones zone sizes "
-            "ports ps top mem audit cmdline halt reboot debug").split()
+            "ports ps top servers server devices mem audit cmdline halt reboot debug").split()
 RESOURCES = ("tasks threads ports names entries objects messages virtual_pages resident_pages nodes kpages "
              "fpus ledgers kmem memory")
 
@@ -37,6 +37,16 @@ WRONG = (
     ("in nosuch forkbomb", "nosuch: no such ledger; `ledgers` lists them"),
     ("in small nosuch", "nosuch: no such command or program; try `help`"),
     ("in small ps", "ps: a command of the console, no program"),
+    ("in nosuch server null", "nosuch: no such ledger; `ledgers` lists them"),
+    ("in small server", "usage: in LEDGER server NAME [WORD...]"),
+    ("in small server nosuch", "nosuch: no such server; there is null"),
+    ("server", "usage: server NAME [WORD...]"),
+    ("server nosuch --throttle=none", "nosuch: no such server; there is null"),
+    ("server null 1 2 3 4 5 6 7 8", "server: more than 8 words or 255 characters"),
+    *((f"{place}server null {words}", r"usage: null \[--throttle=none\|cap\|pool\] .*\n"
+       r"\[\d+\] null: status 64\nserver: null does not start so; all is as before")
+      for place, words in (("", "--throttle=all"), ("", "--throttle=cap --threads=0"), ("in small ", "--threads=3"),
+                           ("in small ", "--throttle=none --threads=3"), ("", "--Throttle=none"), ("", "cap"))),
     ("ledger", "usage: ledger [PARENT/]NAME [RES=N...]"),
     ("ledger new foo=3", f"foo: no such resource; they are: {RESOURCES}"),
     ("ledger new tasks", "tasks: not RESOURCE=NUMBER"),
@@ -182,6 +192,8 @@ def run_programs(c, m):
     tap.ok(re.fullmatch(r"\[\d+\] forkbomb", lines[0]) and lines[1] == "meanwhile" and lines[-1] == "then"
            and re.fullmatch(r"\[\d+\] forkbomb: done", lines[-2]),
            "& runs a program in the background, wait waits for it", lines, machine=m)
+    tap.contains(c.do("devices"), r"^/dev/null: null\n/dev/zero: null\n/dev/full: null\n/dev/random: null\n"
+                 r"/dev/urandom: null$", "devices tells names and servers", machine=m)
     began = time.monotonic()
     c.do("sleep 400")
     tap.ok(0.35 < time.monotonic() - began < 20, "sleep waits so many milliseconds",
@@ -278,6 +290,45 @@ def look_into_zones(c, m):
     tap.ok(counts[0] > 50 and abs(counts[0] - counts[1]) <= 2, "max=none lifts it", counts, machine=m)
 
 
+def server_of(c):
+    """[task, threads, ledger, words, starts] as `servers` tells."""
+    # How the one before has ended may be told in between.
+    match = re.search(r"null: (?:task (\d+), (\d+) threads|not running), in (\S+): (.*), started (\d+) times",
+                      "\n".join(c.do("servers")))
+    return [int(word) if word and word.isdigit() else word for word in match.groups()]
+
+
+def start_servers_anew(c, m):
+    before = c.used()
+    first = server_of(c)
+    tap.equal(first, [2, 1, "services", "null", 1], "servers tells task, threads, ledger, words and starts", machine=m)
+    lines = c.do("server null --throttle=cap --threads=3; echo then")
+    tap.ok(len(lines) == 2 and re.fullmatch(r"\[\d+\] null: killed", lines[0]) and lines[1] == "then",
+           "server NAME waits until the old one has ended", lines, machine=m)
+    second = server_of(c)
+    tap.equal((second[1:], second[0] > 2), ([1, "services", "null --throttle=cap --threads=3", 2], True),
+              "another task serves with those words", machine=m)
+    c.do("in small server null --throttle=pool")
+    third = server_of(c)
+    tap.equal(third[1:], [1, "small", "null --throttle=pool", 3], "in LEDGER server NAME runs it in that ledger",
+              machine=m)
+    tap.equal([task[:2] for task in c.tasks().values() if task[0] == "null"], [["null", "small"]],
+              "and nowhere else", machine=m)
+    c.do("server null --throttle=much")
+    tap.equal(server_of(c), third, "with wrong words the same one goes on", machine=m)
+    tap.contains(c.do("portflood -n 3"), "took 3 ports", "and answers", machine=m)
+    c.do(f"kill {third[0]}")
+    again = c.eventually(lambda: server_of(c)[1:], [1, "small", "null --throttle=pool", 4])
+    tap.equal(again, [1, "small", "null --throttle=pool", 4], "when it dies it starts with the same words there",
+              machine=m)
+    c.do("ledger brief; in brief server null --throttle=none; kill brief")
+    tap.equal(c.eventually(lambda: server_of(c)[1:], [1, "services", "null --throttle=none", 6]),
+              [1, "services", "null --throttle=none", 6], "and in services when its ledger has died", machine=m)
+    c.do("server null")
+    tap.equal(server_of(c)[1:], [1, "services", "null", 7], "server NAME alone starts it as at boot", machine=m)
+    tap.equal(c.not_back(before), {}, "and everything is as before", machine=m)
+
+
 def end_ledgers(c, m):
     before = c.used()
     c.do("ledger doomed")
@@ -327,7 +378,7 @@ with boot(mem="128M", zone_map="4M", options=("x" * 700,)) as machine:
     console = Console(machine)
     console.do("ledger small tasks=9")
     for part in (show_what_is_there, say_what_is_wrong, run_programs, keep_ledgers, look_into_tasks,
-                 look_into_zones, end_ledgers, interrupt):
+                 look_into_zones, start_servers_anew, end_ledgers, interrupt):
         began = time.monotonic()
         part(console, machine)
         comment(f"{part.__name__}: {time.monotonic() - began:.1f} s")

@@ -53,16 +53,18 @@ tap.ok("-DWEIR_POLICY=1" in make("-n", "RELEASE=1", "POLICY=1", "V=1", "all").st
 if FULL:
     with tempfile.TemporaryDirectory() as folder:
         built = make("RELEASE=1", "POLICY=", f"BUILD={folder}", "all")
-        result = run(build=folder, limit=60, options=("policy=mach",), run="forkbomb -n 5; halt 3") \
+        result = run(build=folder, limit=60, options=("policy=mach",), run="forkbomb; halt 3") \
             if built.returncode == 0 else None
-        tap.ok(result and result.status == 3 and "policy=mach is none that this kernel has" in result.console,
-               "a release says that it has no policy=mach, and goes on", result=result)
+        tap.ok(result and result.status == 3 and "policy=mach is none that this kernel has" in result.console
+               and "denied: " in result.console,
+               "a release says that it has no policy=mach, and goes on to deny", result=result)
 
 if not kernel_has_policy():
     tap.skip("the duel", "this kernel was built without policy=mach")
     tap.done()
 
-for flood, words in (("forkbomb", r"denied: kmem in ledger user"), ("portflood", r"denied: ports in ledger services"),
+for flood, words in (("forkbomb", r"denied: kmem in ledger user"),
+                     ("portflood", r"denied: ports in ledger services"),
                      ("memhog", r"denied: resident_pages in ledger user")):
     pictures_of("duel")
     done = duel(flood, WEIR_MEM="48M")
@@ -85,6 +87,14 @@ tap.ok(done.returncode == 1 and "has not killed the unprotected kernel" in done.
 done = duel("echo hello", status=64)
 tap.ok(done.returncode == 64 and "no flood among it" in done.stderr, "what is no flood is refused",
        (done.returncode, done.stderr), (64, "no flood among it"))
+for flood, environment, why in (
+        ("forkbomb -s none", {"WEIR_MEM": "48M"}, "this flood takes no such words"),
+        ("forkbomb", {"WEIR_LIMIT": "soon"}, "LIMIT=soon: not a number of seconds"),
+        ("forkbomb", {"WEIR_MEM": "much"}, "MEM=much: not a size"),
+        ("forkbomb", {"PATH": "/nonexistent"}, "no gnuplot")):
+    done = duel(flood, status=64, **environment)
+    tap.ok(done.returncode == 64 and re.search(rf"(?m)^duel: .*{why}", done.stderr) and "Traceback" not in done.stderr,
+           f"FLOOD='{flood}' {environment}: is told: {why}", (done.returncode, done.stderr), (64, why))
 if FULL:
     done = duel("all", WEIR_ZONE_MAP="8M")
     tap.equal(done.returncode, 0, "every flood kills the unprotected kernel and none Weir")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of floods share: asking the console amid the noise, reading what it prints.
+"""What the tests of floods share: asking the console amid the noise, reading what it prints, and
+the claims that hold of every flood.
 
 Programs in the background print whenever they like, so a prompt says nothing: each command is
 followed by an echo of its own, and what the bystander prints is taken out of the answers.
@@ -9,10 +10,11 @@ import contextlib
 import os
 import re
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import BUILD, Ended, Timeout, boot  # noqa: E402
+from harness import BUILD, Ended, Timeout, boot, comment  # noqa: E402
 from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
@@ -20,6 +22,10 @@ BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, wo
 # What the console writes at the start of a line that a program then goes on with.
 CONSOLE_NOISE = re.compile(r"^(?:weir> )?[echo =<>\x22;0-9]*(?=\[|[a-z]+: )")
 SETTLE_SECONDS = 30
+WORST_US = 1000000         # of a bystander's request
+CONSOLE_SECONDS = 5        # of a word of the console
+CLAIMS = ("ends with its denial as the last line", "a bystander is served", "the console answers",
+          "everything comes back", "the books agree")
 PROGRAMS = ("forkbomb", "portflood", "memhog", "threadbomb", "msgflood", "rightflood", "spike")
 
 
@@ -28,10 +34,19 @@ def samples(text):
     return [(int(m[1]), int(m[6]), int(m[7])) for m in BYSTANDER.finditer(text) if m[6]]
 
 
-def kernel_has_policy():
-    """Was this kernel built with policy=mach?"""
+def built_with(flag):
+    """Was this kernel compiled with the flag?"""
     with open(os.path.join(BUILD, "flags"), encoding="utf-8") as flags:
-        return "-DWEIR_POLICY=1" in flags.read()
+        return flag in flags.read().split()
+
+
+def kernel_has_policy():
+    return built_with("-DWEIR_POLICY=1")
+
+
+def kernel_is_release():
+    """Without red zones its objects are smaller."""
+    return built_with("-DNDEBUG")
 
 
 class Field:
@@ -191,3 +206,43 @@ def field(limit=300, **options):
     with boot(limit=limit, **options) as machine:
         machine.prompt()
         yield Field(machine)
+
+
+# Several machines at once, each in its thread, report to one Tap.
+tap_lock = threading.Lock()
+
+
+def check(tap, f, command, name, before, denied=True):
+    """Lets the flood loose in the Field; makes the claims of all floods, which begin with its name.
+
+    before: of f.floor(). denied=False: a flood that ends by itself. The Flood; None when
+    `make test T=` asks for other claims.
+    """
+    with tap_lock:
+        if not any(tap.wanted(f"{name}: {claim}") for claim in CLAIMS):
+            return None
+    flood = f.flood(command)
+    ledgers = read_ledgers(f.ask("ledgers"))
+    left = f.not_back(before)
+    audit = f.audit()
+    machine = f.machine
+    why = plausible(flood.last, ledgers) if denied else ""
+    with tap_lock:
+        comment(f"{name}: {flood.count()} in {flood.seconds:.1f} s; {flood.last}; bystander: "
+                f"{len(flood.served)} intervals, least {min([s[0] for s in flood.served] or [0])}, "
+                f"worst {max([s[2] for s in flood.served] or [0]) / 1000:.0f} ms; console: "
+                f"worst {max(flood.waits or [0]) * 1000:.0f} ms of {len(flood.waits)}")
+        tap.ok(flood.status == "done" and flood.count() > 0 and not why,
+               f"{name}: ends with its denial as the last line" if denied else f"{name}: ends well",
+               (flood.status, why, flood.lines), "done; denied: RESOURCE in ledger NAME: USED of LIMIT",
+               machine=machine)
+        tap.ok(flood.served and all(requests > 0 and failed == 0 and worst < WORST_US
+                                    for requests, failed, worst in flood.served),
+               f"{name}: a bystander is served in each tenth of a second, none later than "
+               f"{WORST_US // 1000} ms", flood.served, "requests, 0 failed", machine=machine)
+        tap.ok(flood.waits and max(flood.waits) < CONSOLE_SECONDS,
+               f"{name}: the console answers within {CONSOLE_SECONDS} s", flood.waits,
+               f"less than {CONSOLE_SECONDS}", machine=machine)
+        tap.equal(left, {}, f"{name}: everything comes back", machine=machine)
+        tap.equal(audit, ["audit: the books agree"], f"{name}: the books agree", machine=machine)
+    return flood

@@ -216,6 +216,18 @@ static void clients_held(mach_port_t port)
 
 /* --- the claims --- */
 
+/* Since the beginning; all but one thread have left. */
+static void counters_agree(void)
+{
+	struct ports_counters counters;
+
+	ports_get_counters(&bucket, &counters);
+	is(counters.threads, 1, "its counters tell one thread");
+	is(counters.most_threads, MAX_WORKERS, "that there were as many as allowed");
+	is(counters.refused, 0, "that none was refused by a ledger");
+	ok(counters.requests >= CLIENTS * (ROUNDS + 1), "and each request");
+}
+
 static void many_clients(mach_port_t port)
 {
 	clients_held(port);
@@ -229,6 +241,7 @@ static void many_clients(mach_port_t port)
 	is_between(bucket.workers, 1, MAX_WORKERS, "by no more threads either");
 	ok(becomes(&bucket.workers, 1), "surplus workers leave when there is a pause");
 	is(bucket.idle, 1, "the one that stays waits for work");
+	counters_agree();
 	clients_held(port);
 	word_post(&gate, 1);
 	is(clients_end(), CLIENTS, "after the pause the pool grows again and answers all");

@@ -58,8 +58,10 @@ def row_i(small):
                   "the same instance of the server answers before, meanwhile and after", instances, seen)
         names = seen.number(r"(?m)^ *2 null +\S+ +(\d+)", seen.lines("ps"))
         row.claim(0 < names <= 10, "all at once are closed with the task, and the server keeps none", names, seen)
+        # What of the line tells that it is the same one.
+        instance = re.sub(r", \d+ threads, .*,", ",", instances[-1][0])
         return (f"{first} and {second} opened, the latter closed at once by killing the task; then "
-                f"{instances[-1][0]}, it holds {names} names")
+                f"{instance}, it holds {names} names")
     return Row("i", "more than 32,768 and more than 65,536 ports to the null server, closed all at once",
                "seen at these numbers; no figures are handed down", [boot], judge)
 

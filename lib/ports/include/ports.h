@@ -48,6 +48,13 @@ struct port_info {
 #define PORTS_PIECES	1024
 #define PORTS_PIECE	1020
 
+/* Of the threads that serve a bucket, since its beginning. */
+struct ports_counters {
+	uint32_t threads, most_threads;		/* now; at any time */
+	uint64_t requests;			/* taken, notifications among them */
+	uint64_t refused;			/* threads that a ledger denied */
+};
+
 struct port_bucket {
 	mach_port_t set;
 	struct mutex lock;			/* of everything below, and of the ports' references */
@@ -55,8 +62,9 @@ struct port_bucket {
 	uint32_t open;				/* no piece before this one has an unused handle */
 	size_t count;				/* ports */
 	struct port_info *left, **left_end;	/* no-senders notifications still to be looked into */
-	/* The threads of ports_manage_port_operations_multithread. */
+	/* Threads that serve it or are being made; those of them that are not at work. */
 	uint32_t workers, idle;
+	struct ports_counters counters;
 };
 
 /* KERN_RESOURCE_SHORTAGE and the like: nothing is held. The memory is the caller's. */
@@ -97,9 +105,26 @@ bool ports_unclean(struct port_bucket *bucket);
 bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *request,
 			 mach_msg_header_t *reply);
 
+/* When is a thread added? */
+enum ports_throttle {
+	/*
+	 * When a request is taken and nobody is left for the next one. A thread on its way counts: as long as
+	 * requests wait for nothing there are two. At most max_workers.
+	 */
+	PORTS_THROTTLE_POOL,
+	/*
+	 * Also for each request that found nobody waiting: a flood costs a thread for each of its requests.
+	 * No maximum but the ledger's.
+	 */
+	PORTS_THROTTLE_NONE,
+	/* As NONE, at most max_workers. */
+	PORTS_THROTTLE_CAP,
+};
+
 struct ports_manage_options {
 	mach_msg_size_t max_size;	/* of a request and of a reply, bytes */
-	uint32_t max_workers;		/* never more threads than this */
+	enum ports_throttle throttle;
+	uint32_t max_workers;		/* never more threads than this; not with PORTS_THROTTLE_NONE */
 	uint32_t idle_ms;		/* a surplus worker leaves after this time */
 };
 
@@ -111,11 +136,13 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 						      mach_msg_demux_t demuxer,
 						      mach_msg_size_t max_size);
 /*
- * The same with more threads, made when all are busy, at most max_workers with
- * this one, which stays. A thread that is denied is no error: the others go on.
+ * The same with more threads, made as the throttle says; this one counts, and
+ * stays. A thread that is denied is no error: the others go on.
  */
 kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options);
+/* Of this bucket; each number is right, but they may be of different moments. */
+void ports_get_counters(struct port_bucket *bucket, struct ports_counters *counters);
 
 #endif

@@ -71,7 +71,8 @@ static void fork_and_tell(struct bomber *bomber, uint64_t count, mach_port_t don
 	send_done(done, forks, &end);
 }
 
-#define LOOK_MS		200		/* how often one looks whether the keeper still lives */
+#define LOOK_MS		200		/* after that one looks whether the keeper still lives */
+#define LOOK_MAX_MS	3200		/* then later and later: thousands who look fill the CPU */
 #define LOOK_TURNS	20000000	/* the same for those that spin */
 
 static bool keeper_lives(void)
@@ -88,8 +89,8 @@ static bool keeper_lives(void)
 
 static void wait_for_the_end(void)
 {
-	while (keeper_lives())
-		thread_sleep(LOOK_MS);
+	for (unsigned ms = LOOK_MS; keeper_lives(); ms = ms < LOOK_MAX_MS ? ms * 2 : ms)
+		thread_sleep(ms);
 }
 
 static void spin_until_the_end(void)
@@ -103,16 +104,14 @@ static void spin_until_the_end(void)
 void bomber_first(void *argument)
 {
 	struct bomber *bomber = argument;
-	bool many = bomber->shape == SHAPE_WIDE || bomber->shape == SHAPE_SPIN;
 
 	flood_reserve();
-	fork_and_tell(bomber, many ? bomber->options.count : bomber->shape == SHAPE_TREE ? 2 : 1,
-		      DONE_NAME);
+	fork_and_tell(bomber, bomber->first_count, DONE_NAME);
 	wait_for_the_end();
 }
 
-/* Returns the right for `done` when this child is to fork, null when it is to go. */
-static mach_port_t say_born(bool wait)
+/* Returns the right for `done` and the count when this child is to fork, null when it is to go. */
+static mach_port_t say_born(bool wait, uint64_t *count)
 {
 	mach_port_t reply = wait ? mig_get_reply_port() : MACH_PORT_NULL;
 	union {
@@ -147,6 +146,7 @@ static mach_port_t say_born(bool wait)
 		return code == MACH_MSG_SUCCESS ? MACH_PORT_DEAD : MACH_PORT_NULL;
 	if (code != MACH_MSG_SUCCESS || message.go.head.msgh_id != ID_GO)
 		return MACH_PORT_NULL;
+	*count = message.go.count;
 	return (mach_port_t)message.go.done;
 }
 
@@ -178,13 +178,14 @@ void bomber_idle(void *argument)
 static void child_begin(void *argument)
 {
 	struct bomber *bomber = argument;
+	uint64_t count = 0;
 	mach_port_t done;
 
 	if (!take_all(&bomber->options)) {
 		wait_for_the_end();
 		return;
 	}
-	done = say_born(bomber->shape != SHAPE_SPIN);
+	done = say_born(bomber->shape != SHAPE_SPIN, &count);
 	if (done == MACH_PORT_NULL) {
 		wait_for_the_end();
 		return;
@@ -194,6 +195,6 @@ static void child_begin(void *argument)
 		return;
 	}
 	flood_reserve();
-	fork_and_tell(bomber, bomber->shape == SHAPE_TREE ? 2 : 1, done);
+	fork_and_tell(bomber, count, done);
 	wait_for_the_end();
 }

@@ -27,12 +27,11 @@ static struct child *pieces[PIECES_MAX];
 #define CHURN_CHILDREN	5	/* -t tells another number */
 #define CHURN_ROUNDS	1000	/* -n tells another number */
 
-#define FIRST_MAX	256
-
 static struct bomber bomber;
-static task_t first[FIRST_MAX];	/* the bombers that the keeper forks */
+static task_t first[FLOOD_TASKS_MAX];	/* the bombers that the keeper forks */
 static uint64_t first_count;
-static uint64_t children_max;	/* of all of them */
+static uint64_t children_max;	/* of all of them (chain, tree) */
+static uint64_t granted;	/* that the forkers may make, or have made (chain, tree) */
 static uint64_t children;	/* heard of and kept */
 static uint64_t forks;		/* that their forkers told of */
 static uint64_t last_heard_us;
@@ -79,8 +78,16 @@ kern_return_t catch_exception_raise(mach_port_t port, mach_port_t thread, mach_p
 	return KERN_FAILURE;
 }
 
+/* How many children one forker of a chain or a tree makes, when so many may still come. */
+static uint64_t grant_of(uint64_t left)
+{
+	uint64_t most = bomber.shape == SHAPE_TREE ? 2 : 1;
+
+	return most < left ? most : left;
+}
+
 /* Lets a child fork: the answer carries the right for its `done`. */
-static kern_return_t send_go(mach_port_t answer)
+static kern_return_t send_go(mach_port_t answer, uint64_t count)
 {
 	struct go_message message = {
 		.head = {
@@ -97,6 +104,13 @@ static kern_return_t send_go(mach_port_t answer)
 			.msgt_number = 1,
 		},
 		.done = bomber.report,
+		.count_type = {
+			.msgt_name = MACH_MSG_TYPE_INTEGER_64,
+			.msgt_size = 64,
+			.msgt_inline = 1,
+			.msgt_number = 1,
+		},
+		.count = count,
 	};
 
 	return mach_msg(&message.head, MACH_SEND_MSG, sizeof message, 0, MACH_PORT_NULL, 0,
@@ -116,29 +130,29 @@ static bool make_room(uint64_t index)
 	return true;
 }
 
-/* A child that cannot be written down, or may not be, is let go at once. */
+/* A child that cannot be written down is let go at once. */
 static void take_born(const struct born_message *born)
 {
 	struct child child = { (mach_port_t)born->task, born->head.msgh_remote_port };
 	struct flood_end other = { 0 };
 	bool forker = bomber.shape == SHAPE_CHAIN || bomber.shape == SHAPE_TREE;
+	uint64_t count = forker ? grant_of(children_max - granted) : 0;
 	kern_return_t code;
 
-	if (!MACH_PORT_VALID(child.task) || children >= children_max || !make_room(children)) {
-		if (children < children_max) {
-			flood_stopped(&other, KERN_RESOURCE_SHORTAGE);
-			remember_end(&other);
-		}
+	if (!MACH_PORT_VALID(child.task) || !make_room(children)) {
+		flood_stopped(&other, KERN_RESOURCE_SHORTAGE);
+		remember_end(&other);
 		give_back_task(child.task);
 		give_back_right(child.task);
 		give_back_right(child.answer);
 		return;
 	}
-	if (forker && children + 1 < children_max && MACH_PORT_VALID(child.answer)) {
+	if (count > 0 && MACH_PORT_VALID(child.answer)) {
 		flood_pace(&options, children, begin_us);
-		code = send_go(child.answer);
+		code = send_go(child.answer, count);
 		if (code == MACH_MSG_SUCCESS) {
 			forkers++;
+			granted += count;
 			child.answer = MACH_PORT_NULL;
 		} else {
 			flood_stopped(&other, code);
@@ -318,15 +332,18 @@ static void parse_options(int argc, char **argv)
 		"  killed, -n times over",
 		"bytes of memory that each child takes", CHILD_SIZE_MAX
 	};
+	uint64_t firsts;
 
 	flood_parse(argc, argv, &syntax, &options);
-	if (options.tasks > FIRST_MAX)
-		options.tasks = FIRST_MAX;
+	firsts = options.tasks > 0 ? options.tasks : 1;
 	bomber.shape = (enum shape)options.shape;
 	bomber.options = options;
-	children_max = options.count;
-	if (options.tasks > 1 && children_max < UINT64_MAX / options.tasks)
-		children_max *= options.tasks;
+	bomber.first_count = options.count;
+	if (bomber.shape != SHAPE_CHAIN && bomber.shape != SHAPE_TREE)
+		return;
+	bomber.first_count = grant_of(options.count);
+	granted = firsts * bomber.first_count;
+	children_max = options.count < UINT64_MAX / firsts ? options.count * firsts : UINT64_MAX;
 }
 
 static kern_return_t equip_idle(task_t child, void *argument)
@@ -383,7 +400,7 @@ static int churn(const char *program)
 
 int main(int argc, char **argv)
 {
-	uint64_t middle, forked;
+	uint64_t middle;
 	kern_return_t code;
 
 	parse_options(argc, argv);
@@ -403,10 +420,9 @@ int main(int argc, char **argv)
 	if (!end.denied && end.code != KERN_SUCCESS)
 		ask_who_denies();
 	middle = clock_uptime_us();
-	/* Those that are one too many are let go, so they do not count; those that died early do. */
-	forked = forks < children_max ? forks : children_max;
+	/* Those that died early count. */
 	printf("%s: %" PRIu64 " children in %" PRIu64 " ms (%" PRIu64 " reported)\n",
-	       argv[0], forked > children ? forked : children, (last_heard_us - begin_us) / 1000,
+	       argv[0], forks > children ? forks : children, (last_heard_us - begin_us) / 1000,
 	       children);
 	if (options.keep)
 		flood_print_end(argv[0], &end);

@@ -5,8 +5,9 @@
  * tell what happened and give all back.
  *
  * Each child says it is born, with its task right, and waits for the answer:
- * it comes when the child is to fork too (chain, tree); else the right to
- * answer is kept, and when the keeper goes the child hears that and goes too.
+ * it comes when the child is to fork too (chain, tree), and says how many, so
+ * that there are never more than the keeper was told; else the right to answer
+ * is kept, and when the keeper goes the child hears that and goes too.
  * A forker ends with a `done` message through a send-once right that it was
  * given before, whose message is prepaid: that can always be sent. A forker
  * that dies instead (its pages are denied) is known by the right's last words.
@@ -42,6 +43,8 @@ struct go_message {
 	mach_msg_header_t head;
 	mach_msg_type_t done_type;
 	uint64_t done;
+	mach_msg_type_t count_type;
+	uint64_t count;			/* of children that it may make */
 };
 
 struct done_message {
@@ -54,9 +57,10 @@ struct done_message {
 _Static_assert(sizeof(struct done_message) <= 32 + 256, "a prepaid message holds no more");
 _Static_assert(sizeof(struct done_message) % 8 == 0, "messages are made of words");
 
-/* The bombers' side: what the first ones do; count: at most this many children of each (wide, spin). */
+/* The bombers' side: what the first ones do. */
 struct bomber {
 	enum shape shape;
+	uint64_t first_count;		/* children of each of the first, at most */
 	struct flood_options options;
 	mach_port_t report;		/* in the keeper: its receive right */
 };

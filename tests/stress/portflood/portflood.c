@@ -27,8 +27,12 @@ static kern_return_t prepare(const struct flood_options *options)
 {
 	shape = options->shape;
 	size = options->size;
+	if (shape == SHAPE_OWN && size > 0) {
+		fprintf(stderr, "portflood: -z: only ports of the null server are written to\n");
+		return KERN_INVALID_ARGUMENT;
+	}
 	if (shape == SHAPE_OWN)
-		return size > 0 ? KERN_INVALID_ARGUMENT : KERN_SUCCESS;
+		return KERN_SUCCESS;
 	return program_lookup("null", &server);
 }
 

@@ -18,7 +18,6 @@
 #define DONE_NAME	((mach_port_name_t)0x21)
 #define ID_DONE		7301
 #define LOOK_MS		200	/* how often one of them looks whether we still live */
-#define TASKS_MAX	1024
 
 struct done_message {
 	mach_msg_header_t head;
@@ -35,7 +34,7 @@ static struct flood_options options;
 static struct flood_record *pieces[PIECES_MAX];
 static struct flood_end end;
 static mach_port_t report;
-static task_t tasks[TASKS_MAX];
+static task_t tasks[FLOOD_TASKS_MAX];
 
 static struct flood_record *record_of(uint64_t index)
 {
@@ -202,7 +201,7 @@ static uint64_t take_in_tasks(uint64_t *started)
 	kern_return_t code = mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &report);
 
 	*started = 0;
-	while (code == KERN_SUCCESS && *started < options.tasks && *started < TASKS_MAX) {
+	while (code == KERN_SUCCESS && *started < options.tasks) {
 		code = program_fork(flood_in_task, NULL, equip_task, &tasks[*started]);
 		if (code == KERN_SUCCESS)
 			(*started)++;

@@ -51,6 +51,16 @@ static uint64_t size_of(const char *program, const struct flood_syntax *syntax, 
 	exit(EXIT_USAGE);
 }
 
+static uint64_t tasks_of(const char *program, const char *text)
+{
+	uint64_t tasks = flood_number(program, 't', text);
+
+	if (tasks <= FLOOD_TASKS_MAX)
+		return tasks;
+	fprintf(stderr, "%s: -t: no more than %u tasks, not %s\n", program, FLOOD_TASKS_MAX, text);
+	exit(EXIT_USAGE);
+}
+
 static unsigned parse_shape(const char *program, const struct flood_syntax *syntax,
 			    const char *text)
 {
@@ -74,7 +84,7 @@ void flood_parse(int argc, char **argv, const struct flood_syntax *syntax,
 		case 's': options->shape = parse_shape(argv[0], syntax, optarg); break;
 		case 'n': options->count = flood_number(argv[0], 'n', optarg); break;
 		case 'p': options->ports = flood_number(argv[0], 'p', optarg); break;
-		case 't': options->tasks = flood_number(argv[0], 't', optarg); break;
+		case 't': options->tasks = tasks_of(argv[0], optarg); break;
 		case 'r': options->rate = flood_number(argv[0], 'r', optarg); break;
 		case 'z': options->size = size_of(argv[0], syntax, optarg); break;
 		case 'S': options->seed = flood_number(argv[0], 'S', optarg); break;

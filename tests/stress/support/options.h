@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define FLOOD_TASKS_MAX	256
+
 struct flood_options {
 	unsigned shape;		/* -s: which of the words */
 	uint64_t count;		/* -n; else UINT64_MAX */
