@@ -355,8 +355,8 @@ int main(int argc, char **argv)
 	kern_return_t code;
 
 	if (!parse(argc, argv, &options)) {
-		fprintf(stderr, "usage: %s [--throttle=none|cap|pool] [--threads=N] [--seed=N]\n"
-				"  --threads: of cap\n", argv[0]);
+		fprintf(stderr, "usage: %s [--throttle=none|cap|pool] [--threads=N] [--seed=N]   --threads: of cap\n",
+			argv[0]);
 		return EXIT_USAGE;
 	}
 	/* A flood may take everything later: what we write to must be ours now. */

@@ -317,11 +317,14 @@ def start_servers_anew(c, m):
     c.do("server null --throttle=much")
     tap.equal(server_of(c), third, "with wrong words the same one goes on", machine=m)
     tap.contains(c.do("portflood -n 3"), "took 3 ports", "and answers", machine=m)
-    c.do(f"kill {third[0]}")
+    # That it has ended may be told before or behind the prompt, which is shown again then.
+    m.send(f"kill {third[0]}\n")
+    m.expect(r"\[\d+\] null: killed\nweir> ")
     again = c.eventually(lambda: server_of(c)[1:], [1, "small", "null --throttle=pool", 4])
     tap.equal(again, [1, "small", "null --throttle=pool", 4], "when it dies it starts with the same words there",
               machine=m)
-    c.do("ledger brief; in brief server null --throttle=none; kill brief")
+    m.send("ledger brief; in brief server null --throttle=none; kill brief\n")
+    m.expect("server: null: its ledger is gone; from now on in services\nweir> ")
     tap.equal(c.eventually(lambda: server_of(c)[1:], [1, "services", "null --throttle=none", 6]),
               [1, "services", "null --throttle=none", 6], "and in services when its ledger has died", machine=m)
     c.do("server null")
