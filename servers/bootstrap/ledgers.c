@@ -105,10 +105,13 @@ void ledgers_divide(void)
 	limit(ledger_of_user, "user", LEDGER_KMEM, zone_left / 16 * 15 * PAGE_SIZE);
 	limit(ledger_of_user, "user", LEDGER_RESIDENT_PAGES, memory.free_pages / 16 * 15);
 	/*
-	 * Clients make servers hold ports. Things are limited here, not bytes: at its limit
-	 * of ports a server can still send a message and say that it was denied.
+	 * Clients make servers hold ports, and memory on its way to clients. Things are limited
+	 * here, not bytes: at its limit of these a server can still send a message and say that
+	 * it was denied.
 	 */
 	limit(ledger_of_services, "services", LEDGER_PORTS,
+	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	limit(ledger_of_services, "services", LEDGER_OBJECTS,
 	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
 	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
 }
@@ -119,6 +122,7 @@ mach_port_t ledgers_of_md(void)
 {
 	mach_port_type_t type = MACH_PORT_TYPE_DEAD_NAME;
 	weir_memory_info_t memory;
+	uint64_t things;
 	kern_return_t code;
 
 	/* Somebody may have ended it. */
@@ -137,8 +141,9 @@ mach_port_t ledgers_of_md(void)
 		return MACH_PORT_NULL;
 	}
 	limit(ledger_of_md, "md", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
-	limit(ledger_of_md, "md", LEDGER_PORTS,
-	      (memory.zone_map_limit_pages - memory.zone_map_pages) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	things = (memory.zone_map_limit_pages - memory.zone_map_pages) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES;
+	limit(ledger_of_md, "md", LEDGER_PORTS, things);
+	limit(ledger_of_md, "md", LEDGER_OBJECTS, things);
 	return ledger_of_md;
 }
 

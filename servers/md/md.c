@@ -146,14 +146,20 @@ kern_return_t serve_device_close(mach_port_t device)
 	return D_SUCCESS;
 }
 
-/* The data may lie in pages that are not there, and then may not be had. */
+/*
+ * The data may lie in pages that are not there, and then may not be had. The kernel's copy needs an
+ * object for a moment; without one, pages that nobody shares can still be used where they are.
+ */
 static kern_return_t fetch(const char *data, size_t size, const char **here)
 {
 	vm_address_t from = trunc_page((vm_address_t)data);
 	size_t lead = (vm_address_t)data - from;
 
 	*here = incoming + lead;
-	return vm_copy(mach_task_self(), from, round_page(lead + size), (vm_address_t)incoming);
+	if (vm_copy(mach_task_self(), from, round_page(lead + size), (vm_address_t)incoming) == KERN_SUCCESS)
+		return KERN_SUCCESS;
+	*here = data;
+	return memory_touch((vm_address_t)data, size);
 }
 
 kern_return_t serve_device_write(mach_port_t device, dev_mode_t mode, recnum_t recnum,

@@ -5,6 +5,7 @@
  * RUN: in root devices_test
  */
 #include <console_user.h>
+#include <device_request_user.h>
 #include <device_user.h>
 #include <mach.h>
 #include <mach/device_file.h>
@@ -12,6 +13,7 @@
 #include <md_user.h>
 #include <null_user.h>
 #include <string.h>
+#include <weir_user.h>
 #include "snapshot.h"
 #include "tap.h"
 
@@ -240,6 +242,48 @@ static void growing_disk(void)
 	is_code(md_remove(md, unit, FALSE), KERN_SUCCESS, "it is removed");
 }
 
+/* How many reads of 64K are more than the disks' ledger can have. */
+static unsigned too_many_reads(void)
+{
+	weir_memory_info_t memory;
+
+	need(weir_memory_info(test_host_priv(), &memory), "what memory there is");
+	return (unsigned)(memory.ram_pages / (TRANSFER_MAX / PAGE));
+}
+
+/* A client that asks for data and does not take it, beside one that wants its disk. */
+static void greedy_client(void)
+{
+	kern_return_t outcome;
+	int unit = make_disk(TRANSFER_MAX, true, &outcome), written;
+	struct device_file disk;
+	mach_msg_type_number_t count;
+	mach_port_t replies = MACH_PORT_NULL;
+	io_buf_ptr_t data;
+	static char text[PAGE];
+	size_t done;
+
+	if (!is_code(outcome, KERN_SUCCESS, "a disk of 64K"))
+		return;
+	disk = disk_file(unit);
+	need(mach_port_allocate(self, MACH_PORT_RIGHT_RECEIVE, &replies), "a port");
+	for (unsigned i = too_many_reads(); i > 0; i--)
+		need(device_read_request(disk.device, replies, 0, 0, TRANSFER_MAX), "a request");
+	is_code(device_read(disk.device, 0, 0, TRANSFER_MAX, &data, &count), D_NO_MEMORY,
+		"when one client takes no answers another read is refused");
+	memset(text, 'B', sizeof text);
+	is_code(device_file_write(&disk, 100, text, sizeof text, &done), D_SUCCESS, "what is reserved can be written");
+	is_code(device_write_inband(disk.device, 0, 1, text, 9, &written), D_SUCCESS, "in line too");
+	is_code(device_read_inband(disk.device, 0, sizeof text - 50, 100, small, &count), D_SUCCESS, "and read in line");
+	is(others(small, 100, 'B'), 0, "as it was written");
+	need(mach_port_mod_refs(self, replies, MACH_PORT_RIGHT_RECEIVE, -1), "the port");
+	is(read_long(disk.device, 100, 3 * PAGE, &data), 3 * PAGE, "when the answers are gone it is read again");
+	is(others(data, sizeof text, 'B'), 0, "as it was written");
+	give_back(data, 3 * PAGE);
+	device_file_close(&disk);
+	is_code(md_remove(md, unit, FALSE), KERN_SUCCESS, "it is removed");
+}
+
 static void nonsense(void)
 {
 	kern_return_t outcome;
@@ -304,6 +348,7 @@ int main(int argc, char **argv)
 	random_device();
 	reserved_disk();
 	growing_disk();
+	greedy_client();
 	nonsense();
 	names();
 	return done_testing();
