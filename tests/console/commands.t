@@ -292,9 +292,16 @@ def look_into_zones(c, m):
 
 def server_of(c):
     """[task, threads, ledger, words, starts] as `servers` tells."""
-    # How the one before has ended may be told in between.
-    match = re.search(r"null: (?:task (\d+), (\d+) threads|not running), in (\S+): (.*), started (\d+) times",
-                      "\n".join(c.do("servers")))
+    # How the one before has ended may be told in between, and the line be lost to us: ask again then.
+    for _ in range(20):
+        text = "\n".join(c.do("servers"))
+        match = re.search(r"null: (?:task (\d+), (\d+) threads|not running), in (\S+): (.*), started (\d+) times",
+                          text)
+        if match is not None:
+            break
+        time.sleep(0.1)
+    else:
+        raise ValueError(f"servers tells {text!r}")
     return [int(word) if word and word.isdigit() else word for word in match.groups()]
 
 
