@@ -61,6 +61,10 @@ static kern_return_t read_some(const struct device_file *file, uint64_t offset, 
 	kern_return_t code;
 
 	*got = 0;
+	/* What was sent from there is shared until it is written to. */
+	code = memory_touch((vm_address_t)to, size);
+	if (code != KERN_SUCCESS)
+		return code;
 	if (size <= IO_INBAND_MAX) {
 		char small[IO_INBAND_MAX];
 
@@ -75,10 +79,7 @@ static kern_return_t read_some(const struct device_file *file, uint64_t offset, 
 	if (code != D_SUCCESS || count == 0)
 		return code;
 	*got = count < size ? count : size;
-	/* What was sent from there is shared until it is written to. */
-	code = memory_touch((vm_address_t)to, *got);
-	if (code == KERN_SUCCESS)
-		code = memory_touch((vm_address_t)data, count);
+	code = memory_touch((vm_address_t)data, count);
 	if (code == KERN_SUCCESS)
 		memcpy(to, data, *got);
 	give_back_memory((vm_address_t)data, count);

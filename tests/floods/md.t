@@ -86,6 +86,20 @@ def refused(f, before):
     all_back(f, before, claim)
 
 
+def crowded(f, before):
+    """There are fewer pages than its ledger may have: it is found out on the way."""
+    claim = "a disk beside a memory hog"
+    f.ask("memhog -k &")
+    f.machine.expect(r"memhog: \d+ pages", 30)
+    number = re.findall(r"\[(\d+)\] memhog", f.machine.text)[-1]
+    lines = f.ask("in root mdconfig -a -t malloc -s 32m")
+    tap.contains(lines, r"refused: 32M asked, [1-9][\d.]*M available\ndenied: ram in ledger root: \d+K of \d+K",
+                 f"{claim} is refused by the machine itself", machine=f.machine)
+    f.ask(f"kill %{number}")
+    f.machine.expect(r"memhog: killed", 20)
+    all_back(f, before, claim)
+
+
 def no_space(f, before):
     claim = "a disk that grows until there is no space"
     limit = md_limit(f)
@@ -230,6 +244,7 @@ with field(mem="128M", limit=400) as f:
         f.ask(command)
     before = f.floor()
     refused(f, before)
+    crowded(f, before)
     no_space(f, before)
     filled(f, before)
     eight(f, before)

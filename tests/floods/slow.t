@@ -44,7 +44,7 @@ def kill(f, number):
 
 
 with field(mem="128M", limit=200) as f:
-    f.ask("ask -s null sleep 0; forkbomb -n 5; ps; audit")
+    f.ask("ask -s null sleep 0; hexdump -n 1 zero; forkbomb -n 5; ps; audit")
     warm = start(f, "warm", "-w 2")
     ask(f, "-s warm -t 3 sleep 1")
     kill(f, warm)
@@ -59,6 +59,10 @@ with field(mem="128M", limit=200) as f:
     got, lines = ask(f, "-s a call nosuch")
     tap.ok(got and got[:3] == (0, 1, 0) and "ask: refused: no right has that name" in lines,
            "a server that does not exist is told", lines, machine=f.machine)
+    f.ask("in services slow -n zero &")
+    f.machine.expect("slow: the name is taken", 20)
+    tap.contains(f.ask("hexdump -n 1 /dev/zero"), r"00000000  00 +\|\.\|", "no server takes a name that another serves",
+                 machine=f.machine)
     got, lines = ask(f, "-s one call one 1")
     tap.ok(got and sum(got[:3]) == 1, "with one thread a call of itself comes to an end at the latest when it is given up",
            lines, machine=f.machine)

@@ -24,8 +24,8 @@ void device_file_close(struct device_file *file);
 
 /*
  * Bytes at offset, in as many calls as it takes; *done is fewer than size only at the device's end or
- * on an error. offset must be a multiple of the record (D_INVALID_RECNUM). The place that is read
- * to must be present: a page that cannot be had is KERN_RESOURCE_SHORTAGE.
+ * on an error. offset must be a multiple of the record (D_INVALID_RECNUM). KERN_RESOURCE_SHORTAGE: a
+ * page of the place that is read to, or of the data, cannot be had.
  */
 kern_return_t device_file_read(const struct device_file *file, uint64_t offset, char *to, size_t size,
 			       size_t *done);
