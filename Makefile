@@ -15,7 +15,8 @@
 ##make duel             the same flood in two machines at once, Weir and Weir without its protection;
 ##                      FLOOD='msgflood -s ool' another flood than a fork bomb, FLOOD=all each of them
 ##make floods           the whole matrix of floods: build/floods.tsv, and what differs from the committed
-##                      run (FLOOD=portflood MEM=48M some of it, WRITE=1 puts it into docs/floods.md)
+##                      run (FLOOD=portflood MEM=48M some of it, WRITE=1 puts it into docs/floods.md);
+##                      REPEAT=50 instead boots seven floods so often, plain and with ICOUNT=1, and compares
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
 ##make compile_commands.json   for editors and clang tools
@@ -53,6 +54,7 @@ export WEIR_CONSOLE = $(value CONSOLE)
 export WEIR_ISO = $(value ISO)
 export WEIR_DISPLAY_VGA = $(value DISPLAY_VGA)
 export WEIR_T = $(value T)
+export WEIR_REPEAT = $(value REPEAT)
 export WEIR_GDB = $(value GDB)
 export WEIR_FLOOD = $(value FLOOD)
 export WEIR_WRITE = $(value WRITE)
@@ -354,7 +356,7 @@ seeds: $(IMAGE)
 duel: $(IMAGE)
 	@exec tools/duel
 floods: $(IMAGE)
-	@exec tools/floods
+	@exec $(if $(REPEAT),tools/repeat,tools/floods)
 
 # --- the rest -------------------------------------------------------------------------------
 
