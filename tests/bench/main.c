@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bench: measures the operations of the kernel one by one; `make bench` runs it. Each prints a line
+ *	bench: NAME MIN MEDIAN P99 WORST ALL
+ * in instructions (nanoseconds by the counter's rate on a real CPU); ALL is the mean of a whole
+ * round, with what is done between the samples to put things back.
+ */
+#include "bench.h"
+#include <getopt.h>
+#include <inttypes.h>
+#include <mach.h>
+#include <mach/mach_error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLES_MAX	10000
+#define WARM_UP		50
+
+static uint64_t samples[SAMPLES_MAX];
+static unsigned wanted_samples = 1000;
+static uint64_t empty_cost;
+static const struct operation *const lists[] = {
+	trap_operations, message_operations, memory_operations, task_operations, zone_operations,
+};
+
+static inline uint64_t counter(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a" (low), "=d" (high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+_Noreturn void bench_fail(const char *what)
+{
+	printf("bench: failed: %s\n", what);
+	exit(1);
+}
+
+void need(kern_return_t code, const char *what)
+{
+	if (code == KERN_SUCCESS)
+		return;
+	printf("bench: %s: %s\n", what, mach_error_string(code));
+	bench_fail(what);
+}
+
+/* Shell's sort with the gaps of Ciura (2001), extended. */
+static void sort(uint64_t *values, unsigned count)
+{
+	static const unsigned gaps[] = { 3937, 1750, 701, 301, 132, 57, 23, 10, 4, 1 };
+
+	for (unsigned g = 0; g < sizeof gaps / sizeof gaps[0]; g++) {
+		for (unsigned i = gaps[g]; i < count; i++) {
+			uint64_t value = values[i];
+			unsigned at = i;
+
+			for (; at >= gaps[g] && values[at - gaps[g]] > value; at -= gaps[g])
+				values[at] = values[at - gaps[g]];
+			values[at] = value;
+		}
+	}
+}
+
+static uint64_t sample(const struct operation *op)
+{
+	uint64_t begin, end;
+
+	begin = counter();
+	op->run();
+	end = counter();
+	if (op->again != NULL)
+		op->again();
+	return end - begin;
+}
+
+/* The samples, sorted; returns the cost of all rounds together. */
+static uint64_t take(const struct operation *op, unsigned count)
+{
+	uint64_t begin, end;
+
+	for (unsigned i = 0; i < WARM_UP; i++)
+		sample(op);
+	begin = counter();
+	for (unsigned i = 0; i < count; i++)
+		samples[i] = sample(op);
+	end = counter();
+	sort(samples, count);
+	return end - begin;
+}
+
+/* What is taken off each sample. */
+static uint64_t base_cost(const struct operation *op, unsigned count)
+{
+	const struct operation base = { .run = op->base };
+
+	if (op->base == NULL)
+		return empty_cost;
+	take(&base, count);
+	return samples[count / 2];
+}
+
+/* Of the lowest, the median, the 99th of 100 and the worst of so many sorted samples. */
+static unsigned place(unsigned which, unsigned count)
+{
+	const unsigned places[] = { 0, count / 2, count * 99 / 100, count - 1 };
+
+	return places[which];
+}
+
+static void measure(const struct operation *op, const char *prefix)
+{
+	unsigned count = op->divisor > 1 ? wanted_samples / op->divisor : wanted_samples;
+	unsigned rounds = op->per_sample > 1 ? op->per_sample : 1;
+	uint64_t all, base;
+
+	if (count < 10)
+		count = 10;
+	if (op->setup != NULL)
+		op->setup();
+	base = base_cost(op, count);
+	all = take(op, count) / count;
+	if (op->teardown != NULL)
+		op->teardown();
+	printf("bench: %s%s", prefix, op->name);
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t cost = i < 4 ? samples[place(i, count)] : all;
+
+		printf(" %" PRIu64, (cost > base ? cost - base : 0) / rounds);
+	}
+	printf("\n");
+}
+
+static void nothing(void)
+{
+}
+
+/* What reading the counter twice and calling a function costs. */
+static void calibrate(void)
+{
+	static const struct operation empty = { .name = "empty", .run = nothing };
+
+	take(&empty, wanted_samples);
+	empty_cost = samples[wanted_samples / 2];
+	printf("bench: empty pair %" PRIu64 " %" PRIu64 "\n", samples[0], samples[wanted_samples - 1]);
+}
+
+_Noreturn static void usage(void)
+{
+	fprintf(stderr, "usage: bench [-n SAMPLES] [-q] [-r] [NAME...]\n"
+			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
+			"  -q: only those of the short form; -r: those that need the host port, `in root`\n",
+		SAMPLES_MAX);
+	exit(EXIT_USAGE);
+}
+
+static bool named(const char *name, int argc, char **argv)
+{
+	for (int i = optind; i < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	}
+	return optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+	bool quick = false, root = false;
+	uint64_t value;
+	int option;
+
+	while ((option = getopt(argc, argv, "n:qr")) != -1) {
+		switch (option) {
+		case 'n':
+			if (!parse_number(optarg, &value) || value < 10 || value > SAMPLES_MAX)
+				usage();
+			wanted_samples = (unsigned)value;
+			break;
+		case 'q':
+			quick = true;
+			break;
+		case 'r':
+			root = true;
+			break;
+		default:
+			usage();
+		}
+	}
+	calibrate();
+	for (unsigned l = 0; l < sizeof lists / sizeof lists[0]; l++) {
+		for (const struct operation *op = lists[l]; op->name != NULL; op++) {
+			if (op->root == root && (!quick || op->quick) && named(op->name, argc, argv))
+				measure(op, "");
+		}
+	}
+	printf("bench: done\n");
+	return 0;
+}
