@@ -30,6 +30,7 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "vm/copy.h"
+#include "x86_64/machine.h"
 
 #define REPLY_ID_OFFSET 100
 #define IDS_PER_SLOT 100
@@ -465,4 +466,109 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 	result = call_finish(thread, &call, code, &krpc);
 	created_settle(thread);
 	return result;
+}
+
+/* -- the fast path -- */
+
+/*
+ * Most calls look alike: one mach_msg that sends a plain request to a send right that it copies, and receives the reply at a
+ * port of its own by a send-once right. For these nothing need be taken out of the space and put back, no message be made and
+ * none be queued: the request is read, the routine runs, the reply is written. Whatever does not fit (an item other than data,
+ * another right, a time-out, a reply port with messages, receivers or a set, a buffer whose pages are not there, a name that
+ * means nothing) is left, with nothing changed, to the general path, which knows what to answer.
+ */
+static bool is_plain_call(const struct msg_state *msg)
+{
+	return msg->option == (MACH_SEND_MSG | MACH_RCV_MSG) && msg->send_size >= sizeof(mach_msg_header_t) &&
+	       msg->send_size <= KMSG_SMALL && msg->send_size % MACH_MSG_USER_ALIGNMENT == 0 &&
+	       msg->buffer < USER_ADDRESS_MAX && USER_ADDRESS_MAX - msg->buffer >= KRPC_REPLY_MAX;
+}
+
+/* The thread's own reply port, if a reply may be written past its queue. */
+static struct port *plain_reply_port(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = space_lookup(space, name);
+	struct port *port = entry != NULL && (entry->type & MACH_PORT_TYPE_RECEIVE) != 0 ? entry->port : NULL;
+
+	return port != NULL && port->set == NULL && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->receivers) ? port : NULL;
+}
+
+/* False: it goes the general way. */
+static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc)
+{
+	mach_msg_header_t *header = (mach_msg_header_t *)reply_bytes;
+	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : sizeof(mig_reply_header_t);
+	struct port *port;
+	uint64_t fault;
+
+	if (thread->state == THREAD_DEAD || code == KRPC_BLOCKED || code == MIG_NO_REPLY || size > thread->msg.receive_size ||
+	    (code == KERN_SUCCESS && krpc->out_complex))
+		return false;
+	/* The routine may have done anything to it. */
+	port = plain_reply_port(&thread->task->space, thread->msg.receive_name);
+	if (port == NULL || port->has_payload)
+		return false;
+	reply_fill(thread, code, size, false);
+	*header = (mach_msg_header_t){
+		.msgh_bits = MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE),
+		.msgh_size = size,
+		.msgh_local_slot = port->receiver_name,
+		.msgh_seqno = port->sequence,
+		.msgh_id = (mach_msg_id_t)thread->msg.reply_id,
+	};
+	if (!user_copy_out(thread->msg.buffer, reply_bytes, size, &fault))
+		return false;
+	port->sequence++;
+	thread->msg.reply_direct = false;
+	thread->task->messages_received++;
+	return true;
+}
+
+bool krpc_plain(struct thread *thread, int64_t *result)
+{
+	struct msg_state *msg = &thread->msg;
+	mach_msg_header_t *in = (mach_msg_header_t *)request_buffer.small;
+	struct call call = { .request = &request_buffer, .answered = true };
+	struct krpc krpc;
+	struct name *entry;
+	struct port *port;
+	kern_return_t code;
+	uint64_t fault;
+
+	if (!is_plain_call(msg) || !user_copy_in(in, msg->buffer, msg->send_size, &fault) ||
+	    in->msgh_bits != MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE) ||
+	    in->msgh_local_port != msg->receive_name)
+		return false;
+	entry = space_lookup(&thread->task->space, in->msgh_remote_port);
+	if (entry == NULL || (entry->type & MACH_PORT_TYPE_SEND) == 0)
+		return false;
+	port = entry->port;
+	if (port->kobject_type == KOBJECT_NONE || port->dead)
+		return false;
+	krpc.reply_port = plain_reply_port(&thread->task->space, msg->receive_name);
+	call.routine = routine_find((uint32_t)in->msgh_id);
+	if (krpc.reply_port == NULL || call.routine == NULL || call.routine->simple || msg->send_size < call.routine->request_min)
+		return false;
+	msg->reply_port = NULL;
+	msg->kmsg = NULL;
+	msg->reply_id = (uint32_t)in->msgh_id + REPLY_ID_OFFSET;
+	msg->reply_direct = true;
+	request_buffer.size = in->msgh_size = msg->send_size;
+	request_buffer.bits = in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	thread->task->messages_sent++;
+	krpc.target = port;
+	krpc.in = in;
+	krpc.in_size = msg->send_size;
+	krpc.out = reply_bytes;
+	krpc.out_max = KRPC_REPLY_MAX;
+	krpc.out_size = sizeof(mig_reply_header_t);
+	krpc.out_complex = false;
+	krpc.thread = thread;
+	/* The object may die in the call, its port is needed until the end. */
+	port_ref(port);
+	code = call.routine->stub(&krpc);
+	port_unref(port);
+	*result = plain_reply(thread, code, &krpc) ? MACH_MSG_SUCCESS : call_finish(thread, &call, code, &krpc);
+	created_settle(thread);
+	return true;
 }

@@ -2,6 +2,7 @@
 /* Messages sent to kernel objects: how msg_send.c hands them over. */
 #ifndef IPC_KRPC_CALL_H
 #define IPC_KRPC_CALL_H
+#include <stdbool.h>
 #include <stdint.h>
 
 struct port;
@@ -11,6 +12,9 @@ struct thread;
  * The current thread's message to a kernel port, by thread->msg; its first `have` bytes are at head, checked. Carries the
  * call out, then goes on with the receive part. Returns mach_msg's code, or KERN_BLOCKED: the thread waits or is dead.
  */
+/* mach_msg's fast path: carries the current thread's call out, and true, if it is one of the common sort. Else nothing has happened. */
+bool krpc_plain(struct thread *thread, int64_t *result);
+
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
 
 #endif
