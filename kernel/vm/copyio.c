@@ -104,6 +104,14 @@ kern_return_t copyin_string(struct vm_map *map, char *to, uint64_t from, uint64_
 	return KERN_INVALID_ARGUMENT;
 }
 
+static bool is_writable(struct vm_map *map, uint64_t address)
+{
+	vm_prot_t protection;
+	uint64_t frame;
+
+	return pmap_lookup(&map->pmap, address, &frame, &protection) && (protection & VM_PROT_WRITE) != 0;
+}
+
 kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
 {
 	kern_return_t result;
@@ -113,13 +121,12 @@ kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
 		return KERN_INVALID_ADDRESS;
 	if (size == 0)
 		return KERN_SUCCESS;
+	/* The common case: it is there. What a page table lets be written the map does too. */
+	if (end - start == PAGE_SIZE && is_writable(map, start))
+		return KERN_SUCCESS;
 	result = vm_map_range_check(map, start, end, VM_PROT_WRITE);
 	for (; result == KERN_SUCCESS && start < end; start += PAGE_SIZE) {
-		vm_prot_t protection;
-		uint64_t frame;
-
-		if (!pmap_lookup(&map->pmap, start, &frame, &protection) ||
-		    !(protection & VM_PROT_WRITE))
+		if (!is_writable(map, start))
 			result = vm_fault(map, start, VM_PROT_WRITE);
 		if ((start >> PAGE_SHIFT) % VM_PIECE == 0)
 			machine_window();

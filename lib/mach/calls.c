@@ -54,7 +54,7 @@ void call_end(struct call *call)
 
 bool call_aborted(const struct call *call)
 {
-	return __atomic_load_n(&call->aborted, __ATOMIC_ACQUIRE);
+	return call != NULL && __atomic_load_n(&call->aborted, __ATOMIC_ACQUIRE);
 }
 
 bool calls_abort_newest(const void *watcher)

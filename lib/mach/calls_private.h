@@ -19,6 +19,7 @@ void calls_forget(void);
 /* Between the two this thread is not watched: the lock's own calls must not come here. */
 void call_begin(struct call *call);
 void call_end(struct call *call);
+/* NULL: a call that is not watched. */
 bool call_aborted(const struct call *call);
 
 #endif

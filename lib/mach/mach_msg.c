@@ -9,23 +9,15 @@
 
 static void destroy_right(mach_port_t name, unsigned type);
 
-/* A call that was aborted on purpose (calls.h) is not repeated. */
-static bool is_repeated(mach_msg_return_t code, mach_msg_return_t interrupted, const struct call *watched)
+/* An interrupted call that goes on; one that was aborted on purpose (calls.h) does not. The manual's section "mach_msg" says
+   what each part leaves behind when interrupted. */
+static mach_msg_return_t go_on(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
+			       mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_port_name_t rcv_name,
+			       mach_msg_timeout_t timeout, mach_port_name_t notify, const struct call *watched)
 {
-	return code == interrupted && (watched == NULL || !call_aborted(watched));
-}
-
-/* The manual's section "mach_msg" says what each part leaves behind when interrupted. */
-static mach_msg_return_t call(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
-			      mach_msg_size_t rcv_size, mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
-			      mach_port_name_t notify, const struct call *watched)
-{
-	mach_msg_return_t code;
-
-	do {
+	while (code == MACH_SEND_INTERRUPTED && !(option & MACH_SEND_INTERRUPT) && !call_aborted(watched))
 		code = mach_msg_trap(msg, option, send_size, rcv_size, rcv_name, timeout, notify);
-	} while (!(option & MACH_SEND_INTERRUPT) && is_repeated(code, MACH_SEND_INTERRUPTED, watched));
-	while (!(option & MACH_RCV_INTERRUPT) && is_repeated(code, MACH_RCV_INTERRUPTED, watched))
+	while (code == MACH_RCV_INTERRUPTED && !(option & MACH_RCV_INTERRUPT) && !call_aborted(watched))
 		code = mach_msg_trap(msg, option & ~MACH_SEND_MSG, 0, rcv_size, rcv_name, timeout,
 				     notify);
 	return code;
@@ -39,21 +31,35 @@ static void destroy_unsent(mach_msg_header_t *message)
 	mach_msg_destroy(message);
 }
 
+static mach_msg_return_t watched_call(mach_msg_header_t *msg, mach_msg_option_t option,
+				      mach_msg_size_t send_size, mach_msg_size_t rcv_size,
+				      mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+				      mach_port_name_t notify)
+{
+	struct call watched;
+	mach_msg_return_t code;
+
+	call_begin(&watched);
+	code = go_on(mach_msg_trap(msg, option, send_size, rcv_size, rcv_name, timeout, notify), msg, option,
+		     send_size, rcv_size, rcv_name, timeout, notify, &watched);
+	call_end(&watched);
+	if (code == MACH_SEND_INTERRUPTED && call_aborted(&watched))
+		destroy_unsent(msg);
+	return code;
+}
+
 mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
 			   mach_msg_size_t send_size, mach_msg_size_t rcv_size,
 			   mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
 			   mach_port_name_t notify)
 {
-	struct call watched;
 	mach_msg_return_t code;
 
-	if (thread_self()->watcher == NULL)
-		return call(msg, option, send_size, rcv_size, rcv_name, timeout, notify, NULL);
-	call_begin(&watched);
-	code = call(msg, option, send_size, rcv_size, rcv_name, timeout, notify, &watched);
-	call_end(&watched);
-	if (code == MACH_SEND_INTERRUPTED && call_aborted(&watched))
-		destroy_unsent(msg);
+	if (thread_self()->watcher != NULL)
+		return watched_call(msg, option, send_size, rcv_size, rcv_name, timeout, notify);
+	code = mach_msg_trap(msg, option, send_size, rcv_size, rcv_name, timeout, notify);
+	if (code == MACH_SEND_INTERRUPTED || code == MACH_RCV_INTERRUPTED)
+		code = go_on(code, msg, option, send_size, rcv_size, rcv_name, timeout, notify, NULL);
 	return code;
 }
 
