@@ -471,16 +471,17 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 /* -- the fast path -- */
 
 /*
- * Most calls look alike: one mach_msg that sends a plain request to a send right that it copies, and receives the reply at a
- * port of its own by a send-once right. For these nothing need be taken out of the space and put back, no message be made and
- * none be queued: the request is read, the routine runs, the reply is written. Whatever does not fit (an item other than data,
- * another right, a time-out, a reply port with messages, receivers or a set, a buffer whose pages are not there, a name that
- * means nothing) is left, with nothing changed, to the general path, which knows what to answer.
+ * Most calls look alike: one mach_msg that sends a plain request by a copy of a send right, and receives the reply at a port of
+ * its own by a send-once right. For these nothing need be taken out of the space and put back, no message be made and none be
+ * queued: the routine runs on the request as it was read, and the reply is written. Whatever does not fit (an item other than
+ * data, another right, a time-out, a reply port with messages, receivers or a set, a buffer whose pages are not there) is
+ * left, with nothing changed, to the general path, which knows what to answer.
  */
-static bool is_plain_call(const struct msg_state *msg)
+static bool is_plain_call(const struct msg_state *msg, const mach_msg_header_t *in)
 {
-	return msg->option == (MACH_SEND_MSG | MACH_RCV_MSG) && msg->send_size >= sizeof(mach_msg_header_t) &&
-	       msg->send_size <= KMSG_SMALL && msg->send_size % MACH_MSG_USER_ALIGNMENT == 0 &&
+	return msg->option == (MACH_SEND_MSG | MACH_RCV_MSG) && msg->send_size <= KMSG_SMALL &&
+	       in->msgh_bits == MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE) &&
+	       in->msgh_local_port == msg->receive_name &&
 	       msg->buffer < USER_ADDRESS_MAX && USER_ADDRESS_MAX - msg->buffer >= KRPC_REPLY_MAX;
 }
 
@@ -524,26 +525,14 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 	return true;
 }
 
-bool krpc_plain(struct thread *thread, int64_t *result)
+bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in, int64_t *result)
 {
 	struct msg_state *msg = &thread->msg;
-	mach_msg_header_t *in = (mach_msg_header_t *)request_buffer.small;
-	struct call call = { .request = &request_buffer, .answered = true };
+	struct call call = { .answered = true };
 	struct krpc krpc;
-	struct name *entry;
-	struct port *port;
 	kern_return_t code;
-	uint64_t fault;
 
-	if (!is_plain_call(msg) || !user_copy_in(in, msg->buffer, msg->send_size, &fault) ||
-	    in->msgh_bits != MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE) ||
-	    in->msgh_local_port != msg->receive_name)
-		return false;
-	entry = space_lookup(&thread->task->space, in->msgh_remote_port);
-	if (entry == NULL || (entry->type & MACH_PORT_TYPE_SEND) == 0)
-		return false;
-	port = entry->port;
-	if (port->kobject_type == KOBJECT_NONE || port->dead)
+	if (!is_plain_call(msg, in))
 		return false;
 	krpc.reply_port = plain_reply_port(&thread->task->space, msg->receive_name);
 	call.routine = routine_find((uint32_t)in->msgh_id);
@@ -553,8 +542,8 @@ bool krpc_plain(struct thread *thread, int64_t *result)
 	msg->kmsg = NULL;
 	msg->reply_id = (uint32_t)in->msgh_id + REPLY_ID_OFFSET;
 	msg->reply_direct = true;
-	request_buffer.size = in->msgh_size = msg->send_size;
-	request_buffer.bits = in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	in->msgh_size = msg->send_size;
+	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
 	thread->task->messages_sent++;
 	krpc.target = port;
 	krpc.in = in;

@@ -212,7 +212,6 @@ int64_t trap_mach_msg(struct thread *thread)
 {
 	struct msg_state *msg = &thread->msg;
 	const struct regs *regs = &thread->regs;
-	int64_t result;
 
 	msg->buffer = regs->rdi;
 	msg->option = (uint32_t)regs->rsi;
@@ -222,8 +221,6 @@ int64_t trap_mach_msg(struct thread *thread)
 	msg->timeout_ms = (uint32_t)regs->r9;
 	msg->notify = 0;
 	msg->receive_deadline_ns = 0;
-	if (krpc_plain(thread, &result))
-		return result;
 	if ((msg->option & OPTIONS_WITH_NOTIFY) != 0 && !argument_notify(thread))
 		return KERN_BLOCKED;
 	if ((msg->option & MACH_SEND_MSG) != 0)

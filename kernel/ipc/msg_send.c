@@ -26,6 +26,7 @@
 #include "kern/thread.h"
 #include "mem/upcalls.h"
 #include "vm/copy.h"
+#include "x86_64/machine.h"
 
 #define REPLY_BOUND_DEFAULT 8192	/* bytes */
 #define NS_PER_MS 1000000
@@ -46,6 +47,17 @@ static bool receive_right(struct thread *thread, mach_port_name_t name)
 	return entry != NULL && (entry->type & MACH_PORT_TYPE_RECEIVE) != 0;
 }
 
+/* Its pages are nearly always there. */
+static kern_return_t head_copyin(struct thread *thread, struct message_head *head)
+{
+	uint64_t fault;
+
+	if (thread == thread_current() && thread->msg.buffer < USER_ADDRESS_MAX - KMSG_SMALL &&
+	    user_copy_in(head->bytes, thread->msg.buffer, head->have, &fault))
+		return KERN_SUCCESS;
+	return copyin(&thread->task->map, head->bytes, thread->msg.buffer, head->have);
+}
+
 static int64_t head_read(struct thread *thread, struct message_head *head)
 {
 	struct msg_state *msg = &thread->msg;
@@ -55,7 +67,7 @@ static int64_t head_read(struct thread *thread, struct message_head *head)
 	if (msg->send_size < sizeof(mach_msg_header_t) || msg->send_size % MACH_MSG_USER_ALIGNMENT != 0)
 		return MACH_SEND_MSG_TOO_SMALL;
 	head->have = msg->send_size < KMSG_SMALL ? msg->send_size : KMSG_SMALL;
-	error = copyin(&thread->task->map, head->bytes, msg->buffer, head->have);
+	error = head_copyin(thread, head);
 	if (error != KERN_SUCCESS)
 		return error == KERN_RESOURCE_SHORTAGE ? MACH_SEND_NO_BUFFER : MACH_SEND_INVALID_DATA;
 	bits = head->header.msgh_bits;
@@ -77,10 +89,11 @@ static struct port *destination(struct thread *thread, const mach_msg_header_t *
 	mach_port_name_t name = header->msgh_remote_port;
 	struct name *entry;
 
-	if (!MACH_PORT_NAME_VALID(name) ||
-	    space_take_check(space, name, MACH_MSGH_BITS_REMOTE(header->msgh_bits)) != KERN_SUCCESS)
+	if (!MACH_PORT_NAME_VALID(name))
 		return NULL;
 	entry = space_lookup(space, name);
+	if (entry != NULL && (entry->type & right_type_wanted(MACH_MSGH_BITS_REMOTE(header->msgh_bits))) == 0)
+		return NULL;
 	return entry == NULL || !port_valid(entry->port) || entry->port->dead ? NULL : entry->port;
 }
 
@@ -298,6 +311,9 @@ int64_t msg_send(struct thread *thread, bool again)
 	makes_once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE;
 	once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE;
 	/* A call is its thread's own; a blocked sender whose name has changed meanwhile may be settled by another. */
+	if (port->kobject_type != KOBJECT_NONE && thread == thread_current() &&
+	    krpc_plain(thread, port, &head.header, &code))
+		return code;
 	if (port->kobject_type != KOBJECT_NONE)
 		return thread == thread_current() ? krpc_call(thread, port, head.bytes, head.have) :
 						    send_give_back(thread, MACH_SEND_INTERRUPTED);

@@ -312,27 +312,30 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 
 /* -- out of a space -- */
 
-kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type)
+uint32_t right_type_wanted(uint32_t type)
 {
-	uint32_t wanted;
-	struct name *entry;
-
 	switch (type) {
 	case MACH_MSG_TYPE_MOVE_RECEIVE:
 	case MACH_MSG_TYPE_MAKE_SEND:
 	case MACH_MSG_TYPE_MAKE_SEND_ONCE:
-		wanted = MACH_PORT_TYPE_RECEIVE;
-		break;
+		return MACH_PORT_TYPE_RECEIVE;
 	case MACH_MSG_TYPE_MOVE_SEND:
 	case MACH_MSG_TYPE_COPY_SEND:
-		wanted = MACH_PORT_TYPE_SEND | MACH_PORT_TYPE_DEAD_NAME;
-		break;
+		return MACH_PORT_TYPE_SEND | MACH_PORT_TYPE_DEAD_NAME;
 	case MACH_MSG_TYPE_MOVE_SEND_ONCE:
-		wanted = MACH_PORT_TYPE_SEND_ONCE | MACH_PORT_TYPE_DEAD_NAME;
-		break;
+		return MACH_PORT_TYPE_SEND_ONCE | MACH_PORT_TYPE_DEAD_NAME;
 	default:
-		return KERN_INVALID_VALUE;
+		return 0;
 	}
+}
+
+kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type)
+{
+	uint32_t wanted = right_type_wanted(type);
+	struct name *entry;
+
+	if (wanted == 0)
+		return KERN_INVALID_VALUE;
 	if (!MACH_PORT_NAME_VALID(name))
 		return KERN_SUCCESS;
 	entry = space_lookup(space, name);

@@ -7,6 +7,10 @@
 
 #define TRANSIT_DEPTH_MAX 32
 
+/* MACH_PORT_TYPE_... bits, one of which a name must have for a right to be taken of it as type (MACH_MSG_TYPE_MOVE_SEND...); 0:
+   there is no such type. */
+uint32_t right_type_wanted(uint32_t type);
+
 /* The receive right of port (held by nobody now) is about to be queued at destination. False: it would end in its own
    queue, or nest deeper than TRANSIT_DEPTH_MAX; nothing is changed, the message is to be discarded. Undone by itself when
    the right is inserted in a space or released. O(TRANSIT_DEPTH_MAX). */
