@@ -532,7 +532,7 @@ bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in,
 	struct krpc krpc;
 	kern_return_t code;
 
-	if (!is_plain_call(msg, in))
+	if (!is_plain_call(msg, in) || !pmap_is_current(&thread->task->map.pmap))
 		return false;
 	krpc.reply_port = plain_reply_port(&thread->task->space, msg->receive_name);
 	call.routine = routine_find((uint32_t)in->msgh_id);

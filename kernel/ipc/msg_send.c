@@ -52,7 +52,7 @@ static kern_return_t head_copyin(struct thread *thread, struct message_head *hea
 {
 	uint64_t fault;
 
-	if (thread == thread_current() && thread->msg.buffer < USER_ADDRESS_MAX - KMSG_SMALL &&
+	if (pmap_is_current(&thread->task->map.pmap) && thread->msg.buffer < USER_ADDRESS_MAX - KMSG_SMALL &&
 	    user_copy_in(head->bytes, thread->msg.buffer, head->have, &fault))
 		return KERN_SUCCESS;
 	return copyin(&thread->task->map, head->bytes, thread->msg.buffer, head->have);

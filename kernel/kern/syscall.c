@@ -14,6 +14,7 @@
 #include <mach/message.h>
 #include <mach/thread_switch.h>
 #include "ipc/mach_msg.h"
+#include "ipc/name.h"
 #include "ipc/port.h"
 #include "ipc/space.h"
 #include "kern/ast.h"
@@ -77,9 +78,17 @@ static int64_t trap_mach_reply_port(struct thread *thread)
 static int64_t self_right(struct thread *thread, struct port *port)
 {
 	mach_port_name_t name;
+	struct name *entry;
 
 	if (port == NULL)
 		return MACH_PORT_NAME_NULL;
+	/* Nearly always it has the right already: one reference more. */
+	entry = name_of_port(&thread->task->space, port);
+	if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) != 0 && entry->urefs < MACH_PORT_UREFS_MAX) {
+		entry->urefs++;
+		port->make_send_count++;
+		return entry->name;
+	}
 	right_make_send(port);
 	if (space_insert(&thread->task->space, port, MACH_MSG_TYPE_PORT_SEND, &name) == KERN_SUCCESS)
 		return name;

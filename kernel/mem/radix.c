@@ -23,18 +23,8 @@
 #include "kern/string.h"
 #include "mem/zone.h"
 
-#define RADIX_LEVELS_MAX 16
 #define SLOT_MASK (RADIX_SLOTS - 1)
 #define FULL 0xffffu
-
-struct radix_node {
-	void *slot[RADIX_SLOTS];
-	struct radix *tree;
-	struct radix_node *parent;
-	uint16_t present, full;
-	uint16_t reserved;		/* level 0: reservations below */
-	uint8_t level, index;		/* index in parent */
-};
 
 static struct zone node_zone;
 
@@ -51,17 +41,6 @@ void radix_system_init(void)
 void radix_init(struct radix *tree, struct ledger *payer)
 {
 	*tree = (struct radix){.payer = payer};
-}
-
-static inline unsigned slot_of(uint64_t key, unsigned level)
-{
-	return (key >> (level * RADIX_BITS)) & SLOT_MASK;
-}
-
-/* Whether a tree of this height can hold the key. */
-static inline bool height_holds(uint32_t height, uint64_t key)
-{
-	return height >= RADIX_LEVELS_MAX || (key >> (height * RADIX_BITS)) == 0;
 }
 
 static struct radix_node *node_make(struct radix *tree, unsigned level, const struct alloc_site *site)
@@ -124,17 +103,17 @@ static unsigned nodes_missing(const struct radix *tree, uint64_t key)
 	unsigned missing = 0, height = tree->height;
 
 	if (node == NULL) {
-		for (height = 1; !height_holds(height, key);)
+		for (height = 1; !radix_height_holds(height, key);)
 			height++;
 		return height;
 	}
-	for (; !height_holds(height, key); height++)
+	for (; !radix_height_holds(height, key); height++)
 		missing++;
 	/* A new root's slot 0 is the old tree: nothing of that is on the path. */
 	if (missing != 0)
 		return missing + height - 1;
 	while (node->level > 0) {
-		const struct radix_node *child = node->slot[slot_of(key, node->level)];
+		const struct radix_node *child = node->slot[radix_slot_of(key, node->level)];
 
 		if (child == NULL)
 			return node->level;
@@ -162,12 +141,12 @@ static void spares_free(struct radix *tree, struct radix_node *spares)
 /* Roots above the old one until the key fits. */
 static void grow(struct radix *tree, uint64_t key, struct radix_node **spares)
 {
-	while (tree->root == NULL || !height_holds(tree->height, key)) {
+	while (tree->root == NULL || !radix_height_holds(tree->height, key)) {
 		struct radix_node *old = tree->root, *node;
 		unsigned level = tree->height;
 
 		if (old == NULL) {
-			while (!height_holds(level + 1, key))
+			while (!radix_height_holds(level + 1, key))
 				level++;
 		}
 		node = spare_take(spares, level);
@@ -198,7 +177,7 @@ bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site 
 	grow(tree, key, &spares);
 	node = tree->root;
 	while (node->level > 0) {
-		unsigned index = slot_of(key, node->level);
+		unsigned index = radix_slot_of(key, node->level);
 
 		child = node->slot[index];
 		if (child == NULL) {
@@ -212,21 +191,9 @@ bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site 
 	return true;
 }
 
-/* The level 0 node of the key, NULL: there is none. */
-static inline struct radix_node *leaf_of(const struct radix *tree, uint64_t key)
-{
-	struct radix_node *node = tree->root;
-
-	if (node == NULL || !height_holds(tree->height, key))
-		return NULL;
-	while (node != NULL && node->level > 0)
-		node = node->slot[slot_of(key, node->level)];
-	return node;
-}
-
 void radix_unreserve(struct radix *tree, uint64_t key)
 {
-	struct radix_node *node = leaf_of(tree, key);
+	struct radix_node *node = radix_leaf_of(tree, key);
 
 	assert(node != NULL && node->reserved > 0);
 	node->reserved--;
@@ -235,8 +202,8 @@ void radix_unreserve(struct radix *tree, uint64_t key)
 
 void radix_insert(struct radix *tree, uint64_t key, void *value)
 {
-	struct radix_node *node = leaf_of(tree, key);
-	unsigned index = slot_of(key, 0);
+	struct radix_node *node = radix_leaf_of(tree, key);
+	unsigned index = radix_slot_of(key, 0);
 
 	assert(node != NULL && node->reserved > 0 && node->slot[index] == NULL && value != NULL);
 	node->reserved--;
@@ -247,25 +214,18 @@ void radix_insert(struct radix *tree, uint64_t key, void *value)
 		node->parent->full |= 1u << node->index;
 }
 
-void *radix_lookup(const struct radix *tree, uint64_t key)
-{
-	struct radix_node *node = leaf_of(tree, key);
-
-	return node != NULL ? node->slot[slot_of(key, 0)] : NULL;
-}
-
 void radix_replace(struct radix *tree, uint64_t key, void *value)
 {
-	struct radix_node *node = leaf_of(tree, key);
+	struct radix_node *node = radix_leaf_of(tree, key);
 
-	assert(node != NULL && node->slot[slot_of(key, 0)] != NULL && value != NULL);
-	node->slot[slot_of(key, 0)] = value;
+	assert(node != NULL && node->slot[radix_slot_of(key, 0)] != NULL && value != NULL);
+	node->slot[radix_slot_of(key, 0)] = value;
 }
 
 void *radix_remove(struct radix *tree, uint64_t key)
 {
-	struct radix_node *leaf = leaf_of(tree, key), *node;
-	unsigned index = slot_of(key, 0);
+	struct radix_node *leaf = radix_leaf_of(tree, key), *node;
+	unsigned index = radix_slot_of(key, 0);
 	void *value = leaf != NULL ? leaf->slot[index] : NULL;
 	bool was_full;
 
@@ -296,7 +256,7 @@ static inline uint64_t key_in_slot(uint64_t key, unsigned level, unsigned index)
 {
 	unsigned shift = level * RADIX_BITS;
 
-	if (slot_of(key, level) == index)
+	if (radix_slot_of(key, level) == index)
 		return key;
 	return (((key >> shift) & ~(uint64_t)SLOT_MASK) | index) << shift;
 }
@@ -306,8 +266,8 @@ void *radix_next(const struct radix *tree, uint64_t *start)
 	struct radix_node *node = tree->root;
 	uint64_t key = *start;
 
-	while (node != NULL && height_holds(tree->height, key)) {
-		unsigned mask = node->present & (FULL << slot_of(key, node->level));
+	while (node != NULL && radix_height_holds(tree->height, key)) {
+		unsigned mask = node->present & (FULL << radix_slot_of(key, node->level));
 
 		if (mask == 0) {
 			/* Nothing more below here: on behind it, from the top (once a level at most, but for
@@ -321,9 +281,9 @@ void *radix_next(const struct radix *tree, uint64_t *start)
 		key = key_in_slot(key, node->level, __builtin_ctz(mask));
 		if (node->level == 0) {
 			*start = key;
-			return node->slot[slot_of(key, 0)];
+			return node->slot[radix_slot_of(key, 0)];
 		}
-		node = node->slot[slot_of(key, node->level)];
+		node = node->slot[radix_slot_of(key, node->level)];
 	}
 	return NULL;
 }
@@ -333,8 +293,8 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from)
 	struct radix_node *node = tree->root;
 	uint64_t key = from;
 
-	while (node != NULL && height_holds(tree->height, key)) {
-		unsigned mask = ~node->full & (FULL << slot_of(key, node->level)) & FULL;
+	while (node != NULL && radix_height_holds(tree->height, key)) {
+		unsigned mask = ~node->full & (FULL << radix_slot_of(key, node->level)) & FULL;
 
 		if (mask == 0) {
 			key = key_behind(key, node->level);
@@ -344,7 +304,7 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from)
 		key = key_in_slot(key, node->level, __builtin_ctz(mask));
 		if (node->level == 0)
 			return key;
-		node = node->slot[slot_of(key, node->level)];
+		node = node->slot[radix_slot_of(key, node->level)];
 	}
 	return key;
 }

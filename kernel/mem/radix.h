@@ -9,7 +9,18 @@
 #define RADIX_BITS 4			/* 16 slots a node */
 #define RADIX_SLOTS (1u << RADIX_BITS)
 
-struct radix_node;
+#define RADIX_LEVELS_MAX 16
+
+struct radix;
+struct radix_node {
+	void *slot[RADIX_SLOTS];
+	struct radix *tree;
+	struct radix_node *parent;
+	uint16_t present, full;
+	uint16_t reserved;		/* level 0: reservations below */
+	uint8_t level, index;		/* index in parent */
+};
+
 struct radix {
 	struct radix_node *root;	/* NULL: empty */
 	struct ledger *payer;		/* of the nodes */
@@ -27,7 +38,8 @@ bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site 
 void radix_unreserve(struct radix *tree, uint64_t key);
 /* The path must be reserved. value is not NULL; the key must be free. */
 void radix_insert(struct radix *tree, uint64_t key, void *value);
-void *radix_lookup(const struct radix *tree, uint64_t key);
+/* NULL: the key is not there. Here, as each system call looks a name up. */
+static inline void *radix_lookup(const struct radix *tree, uint64_t key);
 /* Replaces the value of a present key. */
 void radix_replace(struct radix *tree, uint64_t key, void *value);
 /* Removes and returns the value, frees empty nodes. NULL: was not there. */
@@ -40,5 +52,35 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
 void radix_move_payer(struct radix *tree, struct ledger *to);
 /* Invariants; panics when broken. Walks the whole tree. */
 void radix_check(const struct radix *tree);
+
+static inline unsigned radix_slot_of(uint64_t key, unsigned level)
+{
+	return (key >> (level * RADIX_BITS)) & (RADIX_SLOTS - 1);
+}
+
+/* Whether a tree of this height can hold the key. */
+static inline bool radix_height_holds(uint32_t height, uint64_t key)
+{
+	return height >= RADIX_LEVELS_MAX || (key >> (height * RADIX_BITS)) == 0;
+}
+
+/* The level 0 node of the key, NULL: there is none. */
+static inline struct radix_node *radix_leaf_of(const struct radix *tree, uint64_t key)
+{
+	struct radix_node *node = tree->root;
+
+	if (node == NULL || !radix_height_holds(tree->height, key))
+		return NULL;
+	while (node != NULL && node->level > 0)
+		node = node->slot[radix_slot_of(key, node->level)];
+	return node;
+}
+
+static inline void *radix_lookup(const struct radix *tree, uint64_t key)
+{
+	struct radix_node *node = radix_leaf_of(tree, key);
+
+	return node != NULL ? node->slot[radix_slot_of(key, 0)] : NULL;
+}
 
 #endif
