@@ -37,12 +37,12 @@ enum {
 
 struct thing {
 	struct port_info port;
-	uint32_t inside;		/* handlers */
+	uint32_t inside, handled;	/* handlers now, and that have begun */
 	uint32_t slot;			/* of the cache */
 };
 
 static struct port_bucket bucket;
-static uint32_t gate, inside, served, alone, intruders;
+static uint32_t gate, inside, handled, served, alone, intruders;
 static uint32_t cleaned, dropped, deaths;
 static mach_port_t dead;
 static struct mutex park_lock = MUTEX_INIT;
@@ -128,21 +128,28 @@ static kern_return_t use_cache(void)
 	return ANSWER;
 }
 
-/* The others of the port (or, all, of the bucket) while this one keeps them out. */
+/* While the port (all: the bucket) is inhibited: are there more handlers inside than these, or does one begin? */
+static void see_nobody(struct thing *thing, bool all, uint32_t own)
+{
+	const uint32_t *now = all ? &inside : &thing->inside, *begun = all ? &handled : &thing->handled;
+	uint32_t before = __atomic_load_n(begun, __ATOMIC_SEQ_CST);
+
+	intruders += __atomic_load_n(now, __ATOMIC_SEQ_CST) != own;
+	for (unsigned i = 0; i < 10; i++)
+		thread_yield();
+	intruders += __atomic_load_n(begun, __ATOMIC_SEQ_CST) != before;
+}
+
 static kern_return_t be_alone(struct thing *thing, bool all)
 {
 	kern_return_t code = all ? ports_inhibit_bucket_rpcs(&bucket, PATIENCE_MS) :
 			     ports_inhibit_port_rpcs(&thing->port, PATIENCE_MS);
-	uint32_t *others = all ? &inside : &thing->inside;
 
 	if (code == PORTS_BUSY)
 		return ANSWER;
 	if (code != KERN_SUCCESS)
 		return code;
-	for (unsigned i = 0; i < 5; i++) {
-		thread_yield();
-		intruders += __atomic_load_n(others, __ATOMIC_SEQ_CST) != 1;
-	}
+	see_nobody(thing, all, 1);
 	alone++;
 	if (all)
 		ports_resume_bucket_rpcs(&bucket);
@@ -189,7 +196,9 @@ static kern_return_t handle_counted(struct thing *thing, mach_msg_id_t id)
 	kern_return_t code;
 
 	__atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&handled, 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&thing->inside, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&thing->handled, 1, __ATOMIC_SEQ_CST);
 	code = handle(thing, id);
 	__atomic_sub_fetch(&thing->inside, 1, __ATOMIC_SEQ_CST);
 	__atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);
@@ -230,7 +239,7 @@ static void manage(void *argument)
 
 static void server_start(bool one_thread)
 {
-	gate = inside = served = cleaned = dropped = deaths = alone = intruders = 0;
+	gate = inside = handled = served = cleaned = dropped = deaths = alone = intruders = 0;
 	need(ports_bucket_init(&bucket), "a bucket");
 	need(thread_spawn(manage, one_thread ? &gate : NULL, 0, &manager), "the pool's thread");
 }
@@ -601,6 +610,7 @@ static void inhibit_one(bool one_thread)
 	const char *what = one_thread ? "one thread" : "a pool";
 	struct thing *thing, *other;
 	mach_port_t port;
+	uint32_t before;
 
 	server_start(one_thread);
 	thing = thing_new();
@@ -621,9 +631,10 @@ static void inhibit_one(bool one_thread)
 	is(port_status(port).mps_msgcount, CLIENTS, "%s: its requests wait in its queue", what);
 	is_code(ports_inhibit_bucket_rpcs(&bucket, PATIENCE_MS), KERN_SUCCESS, "%s: the bucket is inhibited", what);
 	is_code(ports_inhibit_port_rpcs(&other->port, 0), PORTS_BUSY, "%s: then a port of it cannot be", what);
+	before = handled;
 	ports_resume_port_rpcs(&thing->port);
 	thread_sleep(30);
-	ok(thing->inside == 0 && port_status(port).mps_msgcount >= CLIENTS - (one_thread ? 1 : WORKERS),
+	ok(handled == before && port_status(port).mps_msgcount >= CLIENTS - (one_thread ? 1 : WORKERS),
 	   "%s: a port that is resumed waits for its bucket", what);
 	ports_resume_bucket_rpcs(&bucket);
 	is(clients_end().good, CLIENTS, "%s: when resumed it serves all of them", what);
@@ -670,15 +681,11 @@ static void storm(mach_msg_id_t id, const char *what)
 	for (unsigned i = 0; i < ROUNDS / 2; i++) {
 		kern_return_t code = id == ID_ALONE ? ports_inhibit_port_rpcs(&things[0]->port, PATIENCE_MS) :
 				     ports_inhibit_bucket_rpcs(&bucket, PATIENCE_MS);
-		const uint32_t *others = id == ID_ALONE ? &things[0]->inside : &inside;
 
 		if (code != KERN_SUCCESS)
 			continue;
 		rounds++;
-		for (unsigned k = 0; k < 5; k++) {
-			intruders += __atomic_load_n(others, __ATOMIC_SEQ_CST) != 0;
-			thread_yield();
-		}
+		see_nobody(things[0], id == ID_ALONE_ALL, 0);
 		if (id == ID_ALONE)
 			ports_resume_port_rpcs(&things[0]->port);
 		else
