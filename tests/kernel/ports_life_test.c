@@ -643,6 +643,31 @@ static void inhibit_one(bool one_thread)
 	server_end();
 }
 
+/* A thread that has received a request, and has not yet run to tell so. */
+static void inhibit_in_hand(void)
+{
+	mach_port_t reply = port_new();
+	struct thing *thing;
+	struct msg m;
+
+	server_start(true);
+	thing = thing_new();
+	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "the server serves");
+	ok(thread_await_waiting(manager->port, PATIENCE_MS), "its thread listens");
+	need(thread_suspend(manager->port), "suspension");
+	msg_begin(&m, COPY_SEND, thing->port.receive, MAKE_ONCE, reply, ID_QUICK);
+	need(msg_send(&m, 0, 0), "a request");
+	is_code(ports_inhibit_port_rpcs(&thing->port, 20), KERN_TIMEDOUT, "a thread that may have a request in hand is waited for");
+	is_code(ports_inhibit_bucket_rpcs(&bucket, 20), KERN_TIMEDOUT, "also for the bucket");
+	need(thread_resume(manager->port), "resumption");
+	is_code(msg_receive(&m, reply, 0, 0), MACH_MSG_SUCCESS, "the request is answered");
+	is_code(ports_inhibit_port_rpcs(&thing->port, PATIENCE_MS), KERN_SUCCESS, "then it can be inhibited");
+	ports_resume_port_rpcs(&thing->port);
+	port_free(reply);
+	thing_end(thing);
+	server_end();
+}
+
 static void inhibit_parked(void)
 {
 	struct thing *thing;
@@ -822,6 +847,7 @@ int main(int argc, char **argv)
 	denied();
 	inhibit_one(false);
 	inhibit_one(true);
+	inhibit_in_hand();
 	inhibit_parked();
 	storm(ID_ALONE, "a port");
 	storm(ID_ALONE_ALL, "a bucket");
