@@ -8,7 +8,9 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import ROOT, Tap, boot  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "floods"))
+from floodlib import field  # noqa: E402
+from harness import ROOT, Tap  # noqa: E402
 
 LISTING = re.compile(r"^`(\S+)`:\n\n```c?\n(.*?)^```$", re.M | re.S)
 SESSION = re.compile(r"^((?:    weir> .*\n)(?:    .*\n)*)", re.M)
@@ -38,29 +40,23 @@ for counter in re.findall(r"uint(?:32|64)_t ([\w, ]+);", read("lib/ports/include
         tap.contains(page, rf"`{name}`", f"the counter {name} is told")
 
 lines = [line[4:] for line in SESSION.search(page)[1].splitlines()]
-with boot(mem="128M", limit=100) as m:
-    m.prompt()
+with field(mem="128M", limit=100) as f:
+    printed = []
     for command in (line[6:] for line in lines if line.startswith("weir> ")):
-        m.command(command)
-    # One that waits in the background prints when it will.
-    for number in (4, 5):
-        if f"[{number}] count: done" not in m.text:
-            m.expect(rf"\[{number}\] count: done", 20)
-    printed = [line for line in m.text.splitlines() if line.startswith("count: ")]
-    tap.equal(sorted(printed), sorted(line for line in lines if not line.startswith("weir> ")),
-              "the session prints what the page tells", machine=m)
-    tap.equal(m.command("count await 6"), ["count: 6"], "a value that was reached is not waited for", machine=m)
-    m.command("count await 7 &")
-    m.command("count add 0")
-    m.command("sleep 100")
-    number = re.findall(r"\[(\d+)\] counter", m.text)[0]
-    m.command(f"kill %{number}")
-    m.expect(r"count: the server dropped the call\r?\n.*count: status 1", 20)
-    tap.ok(True, "when the server is killed a client that waits is told")
-    tap.contains(m.command("count add 1"), "count: no right has that name", "and its name is gone", machine=m)
-    m.command("in services counter &; sleep 500")
-    tap.contains(m.command("count add 9"), "count: 9", "started anew it begins anew", machine=m)
-    tap.equal(m.command("audit"), ["audit: the books agree"], "the books agree", machine=m)
-    m.send("halt\n")
-    tap.equal(m.wait().status, 0, "the machine ends when told to", machine=m)
+        printed += f.ask(command)
+    printed += f.ask("sleep 200")
+    tap.equal(sorted(line for line in printed if line.startswith("count: ")),
+              sorted(line for line in lines if not line.startswith("weir> ")), "the session prints what the page tells",
+              machine=f.machine)
+    tap.equal(f.ask("count await 6"), ["count: 6"], "a value that was reached is not waited for", machine=f.machine)
+    f.ask("count await 7 &; sleep 100; count add 0")
+    number = re.search(r"\[(\d+)\] counter", f.machine.text)[1]
+    tap.contains(f.ask(f"kill %{number}; wait"), "count: the server dropped the call",
+                 "when the server is killed a client that waits is told", machine=f.machine)
+    tap.contains(f.ask("count add 1"), "count: no right has that name", "and its name is gone", machine=f.machine)
+    tap.contains(f.ask("in services counter &; sleep 500; count add 9"), "count: 9", "started anew it begins anew",
+                 machine=f.machine)
+    tap.equal(f.audit(), ["audit: the books agree"], "the books agree", machine=f.machine)
+    f.machine.send("halt\n")
+    tap.equal(f.machine.wait().status, 0, "the machine ends when told to", machine=f.machine)
 tap.done()
