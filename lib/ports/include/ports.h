@@ -35,7 +35,8 @@ struct port_class {
 	/* May be NULL; they run without any lock held. */
 	void (*clean)(struct port_info *port);	/* its last reference has gone; then it is freed */
 	void (*dropweak)(struct port_info *port);	/* its last hard reference has gone, weak ones have not */
-	void (*dead_name)(struct port_info *port, mach_port_t name);	/* a right has died; ports_request_dead_name_notification */
+	/* A right has died: ports_request_dead_name_notification. */
+	void (*dead_name)(struct port_info *port, mach_port_t name);
 	size_t count;				/* living ports */
 };
 
@@ -79,7 +80,7 @@ struct port_bucket {
 	uint32_t left, left_last;		/* handles of ports with no-senders notifications still to be looked into; 0: none */
 	struct ports_watches {
 		struct ports_watch *rbh_root;
-	} watches;				/* of all ports, by name */
+	} watches;				/* of all ports, a tree by name (RB_HEAD) */
 	struct serving *servings;		/* its threads, and what each serves */
 	struct ports_parked_queue {
 		struct ports_parked *first, *last;
@@ -147,7 +148,7 @@ void ports_destroy_all(struct port_bucket *bucket, const struct port_class *clas
  * dead name that Mach adds is given back afterwards. The port's end cancels it; before the server gives up the name
  * itself it must. 128 bytes of this task's memory and a send-once right. KERN_NAME_EXISTS: a port of the
  * bucket has asked already (Mach has one request a name, and others of the task's would be replaced);
- * KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_RESOURCE_SHORTAGE; KERN_INVALID_CAPABILITY: ports_destroy_right was called.
+ * KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_RESOURCE_SHORTAGE; KERN_INVALID_CAPABILITY: after ports_destroy_right.
  */
 kern_return_t ports_request_dead_name_notification(struct port_info *port, mach_port_t name);
 /* It will not be told, unless that is done at this moment by another thread. Never fails. */
@@ -231,8 +232,8 @@ void ports_bucket_stop(struct port_bucket *bucket);
 
 /*
  * When it returns KERN_SUCCESS no handler of the port, or of the bucket, runs, but for the caller's own; new requests
- * and notifications wait in the kernel's queues until it is resumed. Waits for handlers to end, at most so many milliseconds (0: no
- * limit): KERN_TIMEDOUT. PORTS_BUSY: it is inhibited, or somebody waits for that in this bucket. On an error nothing
+ * and notifications wait in the kernel's queues until it is resumed. Waits for handlers to end, at most so many
+ * milliseconds (0: no limit): KERN_TIMEDOUT. PORTS_BUSY: it is inhibited, or somebody waits for that in this bucket. On an error nothing
  * has changed. A port leaves the set meanwhile; a bucket's threads wait, each perhaps with a request in its hands.
  * Asks the kernel about each idle thread, each millisecond; those that do not use it pay nothing.
  */
@@ -250,7 +251,7 @@ void ports_resume_bucket_rpcs(struct port_bucket *bucket);
 kern_return_t ports_park(struct ports_parked_queue *queue);
 /* The request that was parked first, out of the queue; NULL: there is none. It must be resumed or refused. */
 struct ports_parked *ports_unpark(struct ports_parked_queue *queue);
-/* Serves it once more, on this thread: its handler answers, or parks it again. While it is inhibited it is only noted. */
+/* Serves it once more, on this thread: its handler answers, or parks it again. An inhibited one is only noted. */
 void ports_resume(struct ports_parked *parked);
 /* Answers it with an error. Needs no memory. */
 void ports_refuse(struct ports_parked *parked, kern_return_t code);
