@@ -110,19 +110,24 @@ static mach_port_t handle_of(const struct serving *serving)
 	return __atomic_load_n(&serving->handle, __ATOMIC_ACQUIRE);
 }
 
-/* Has it no request of this port (0: of any), nor will have one before the resumption? */
+/* What a thread tells that is not in a handler of this port. Held requests may be of any. */
+static bool is_elsewhere(mach_port_t now, mach_port_t handle)
+{
+	return handle != 0 ? now != handle && now != SERVING_HELD : now == 0 || now == SERVING_HELD;
+}
+
+/* Has it no request of this port (0: of any that is not held), nor will have one before the resumption? */
 static bool is_clear(const struct serving *serving, mach_port_t handle)
 {
 	mach_port_t now = handle_of(serving);
 
 	if (serving->thread == thread_self())
 		return true;
-	if (now != 0)
-		return handle != 0 && now != handle;
-	if (!waits(serving->thread))
+	if (!is_elsewhere(now, handle))
 		return false;
-	now = handle_of(serving);
-	return handle != 0 ? now != handle : now == 0;
+	if (now != 0 && now != SERVING_HELD)
+		return true;
+	return waits(serving->thread) && is_elsewhere(handle_of(serving), handle);
 }
 
 static bool all_clear(struct port_bucket *bucket, mach_port_t handle)

@@ -167,7 +167,10 @@ static mach_msg_return_t receive(struct worker *worker, mach_msg_option_t option
 	if (code != MACH_MSG_SUCCESS)
 		return code;
 	/* It may have been inhibited while we listened. */
-	serving_wait(serving);
+	if (__atomic_load_n(&worker->pool->bucket->inhibited, __ATOMIC_ACQUIRE) != 0) {
+		__atomic_store_n(&serving->handle, SERVING_HELD, __ATOMIC_RELEASE);
+		serving_wait(serving);
+	}
 	__atomic_store_n(&serving->handle, worker->request->msgh_local_port, __ATOMIC_RELEASE);
 	return code;
 }

@@ -23,8 +23,10 @@ struct serving {
 	struct pool *pool;
 	struct thread *thread;
 	mach_msg_header_t *request;
-	mach_port_t handle;		/* of the request's port; 0: there is no request */
+	mach_port_t handle;		/* of the request's port; 0: there is no request; SERVING_HELD */
 };
+
+#define SERVING_HELD	UINT32_MAX	/* no port's: a request was received while the bucket is inhibited */
 
 /* The port with the handle, NULL: none has it. With the bucket's lock held. */
 struct port_info *ports_find(struct port_bucket *bucket, mach_port_t handle);
