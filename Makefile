@@ -259,7 +259,7 @@ $(OBJ)/user/tests/stress/%: USER_SUPPORT := -I tests/stress/support
 
 # A program is a folder of sources or, for tests, a single source file.
 PROGRAM_DIRS := $(filter-out %/support,$(patsubst %/,%,$(sort $(dir \
-	$(wildcard servers/*/*.c tests/kernel/*/*.c tests/stress/*/*.c)))))
+	$(wildcard servers/*/*.c programs/*/*.c tests/kernel/*/*.c tests/stress/*/*.c)))))
 PROGRAM_FILES := $(wildcard tests/kernel/*.c tests/stress/*.c)
 PROGRAM_NAMES := $(notdir $(PROGRAM_DIRS) $(PROGRAM_FILES:.c=))
 PROGRAMS := $(PROGRAM_NAMES:%=$(BUILD)/programs/%)

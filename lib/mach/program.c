@@ -12,6 +12,10 @@
 #include <string.h>
 #include "program_private.h"
 
+/* A server that is only now being started is asked for so often, at such intervals. */
+#define LOOKUP_TURNS	300
+#define LOOKUP_MS	10
+
 mach_port_t mach_task_self_;
 
 static struct thread main_thread;
@@ -129,7 +133,15 @@ void program_set_output(mach_port_t device)
 
 kern_return_t program_lookup(const char *name, mach_port_t *port)
 {
-	return MACH_PORT_VALID(console) ? console_lookup(console, name, port) : KERN_FAILURE;
+	kern_return_t code = KERN_FAILURE;
+
+	for (unsigned turn = 0; MACH_PORT_VALID(console) && turn < LOOKUP_TURNS; turn++) {
+		code = console_lookup(console, name, port);
+		if (code != KERN_ABORTED)
+			break;
+		thread_sleep(LOOKUP_MS);
+	}
+	return code;
 }
 
 kern_return_t program_host_priv(mach_port_t *host_priv)

@@ -114,17 +114,37 @@ static unsigned patience(void)
 	return shell < server ? shell : server;
 }
 
-/* The value of the option at the start of a word; NULL: not there. */
-static char *find_run(char *line)
+/* The value of the option ("run=") at the start of a word; NULL: not there. */
+static char *find_option(char *line, const char *option)
 {
 	char *at = line;
 
-	while ((at = strstr(at, "run=")) != NULL) {
+	while ((at = strstr(at, option)) != NULL) {
 		if (at == line || at[-1] == ' ')
-			return at + 4;
+			return at + strlen(option);
 		at++;
 	}
 	return NULL;
+}
+
+/* The boot option random_seed=N, of the words before run=, as the null server takes it; NULL: none. */
+static char *find_seed(void)
+{
+	static char word[40];
+	const char *seed = find_option(command_line, "random_seed=");
+	const char *run = find_option(command_line, "run=");
+	char number[24];
+	uint64_t value;
+
+	if (seed == NULL || (run != NULL && seed > run))
+		return NULL;
+	snprintf(number, sizeof number, "%.*s", (int)strcspn(seed, " "), seed);
+	if (!parse_number(number, &value)) {
+		printf("random_seed=%s is no number: ignored\n", number);
+		return NULL;
+	}
+	snprintf(word, sizeof word, "--seed=%s", number);
+	return word;
 }
 
 /* The kernel's command line is one argument, or came apart at its blanks. */
@@ -137,7 +157,7 @@ static char *find_script(int argc, char **argv)
 	}
 	/* The commands are taken apart where they stand; `cmdline` shows the whole as it came. */
 	strlcpy(script, command_line, sizeof script);
-	return find_run(script);
+	return find_option(script, "run=");
 }
 
 static bool make_ports(void)
@@ -170,9 +190,9 @@ int main(int argc, char **argv)
 		test_device = MACH_PORT_NULL;
 	archive_open(device_master);
 	ledgers_make();
-	server_boot();
-	ledgers_divide();
 	commands = find_script(argc, argv);
+	server_boot(find_seed());
+	ledgers_divide();
 	if (commands == NULL)
 		printf("`help` lists commands, Ctrl-A X leaves, Ctrl-C stops what runs. "
 		       "Try: forkbomb\n");

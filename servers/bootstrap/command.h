@@ -21,6 +21,9 @@ bool command_number(const char *word, uint64_t *value);
 /* Says what a call that failed has failed at and, of a denial, whose limit it was. */
 void command_failed(const char *what, int code);
 
+/* The command `devices`. */
+void command_devices(int argc, char **argv);
+
 /* The tables, each ended by a command without a name. */
 extern const struct command program_commands[], ledger_commands[], zone_commands[],
 	system_commands[];

@@ -181,6 +181,9 @@ const struct command system_commands[] = {
 	  "  null's words: --throttle=none, in a flood a thread for each request; =cap, the\n"
 	  "  same, at most --threads=N (8); =pool, what the work needs, at most 8; without\n"
 	  "  any it has one thread. `msgflood -s null -t 50 -n 100` is such a flood\n" },
+	{ "devices", "", "names of devices, and who serves them", 0, 0, command_devices,
+	  "  `mdconfig` makes and removes memory disks, `dd if=/dev/zero of=/dev/md0`\n"
+	  "  copies, `cmp` compares two, `hexdump` shows one: programs; -h: their options\n" },
 	{ "mem", "", "memory as a whole", 0, 0, run_mem, NULL },
 	{ "audit", "", "recounts what every ledger pays for", 0, 0, run_audit, NULL },
 	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },

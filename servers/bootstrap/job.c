@@ -18,7 +18,9 @@
 #include "archive.h"
 #include "bootstrap.h"
 #include "command.h"
+#include "demand.h"
 #include "ledgers.h"
+#include "names.h"
 #include "server.h"
 #include "shell.h"
 
@@ -100,6 +102,7 @@ static void discard(struct job *job)
 		give_back_right(job->task);
 	}
 	give_back_right(job->server);
+	names_drop(job->id);
 	event_port_destroy(job->port);
 	memset(job, 0, sizeof *job);
 }
@@ -293,14 +296,14 @@ kern_return_t serve_console_get_output(mach_port_t port, mach_port_t *output)
 
 kern_return_t serve_console_lookup(mach_port_t port, const char *name, mach_port_t *server)
 {
-	struct job *job = job_server(name);
+	const struct job *job = job_server(name);
 
 	if (job_of_port(port) == NULL)
 		return KERN_FAILURE;
-	if (job == NULL)
-		return KERN_INVALID_NAME;
-	*server = job->server;
-	return KERN_SUCCESS;
+	*server = job != NULL ? job->server : names_find(name);
+	if (*server != MACH_PORT_NULL)
+		return KERN_SUCCESS;
+	return demand_server(name) ? KERN_ABORTED : KERN_INVALID_NAME;
 }
 
 kern_return_t serve_console_get_host_priv(mach_port_t port, mach_port_t *result)
@@ -330,10 +333,27 @@ kern_return_t serve_console_register(mach_port_t port, mach_port_t server)
 
 	if (job == NULL || !job->is_server)
 		return KERN_NO_ACCESS;
+	if (names_is_foreign(job, job->name))
+		return KERN_NAME_EXISTS;
 	give_back_right(job->server);
 	job->server = server;
+	demand_registered(job);
 	server_registered(job);
 	return KERN_SUCCESS;
+}
+
+kern_return_t serve_console_register_name(mach_port_t port, const char *name, mach_port_t server)
+{
+	const struct job *job = job_of_port(port);
+
+	return job != NULL && job->is_server ? names_add(job, name, server) : KERN_NO_ACCESS;
+}
+
+kern_return_t serve_console_withdraw_name(mach_port_t port, const char *name)
+{
+	const struct job *job = job_of_port(port);
+
+	return job != NULL && job->is_server ? names_withdraw(job, name) : KERN_NO_ACCESS;
 }
 
 kern_return_t serve_console_get_test_output(mach_port_t port, mach_port_t *output)

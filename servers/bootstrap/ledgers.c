@@ -105,12 +105,51 @@ void ledgers_divide(void)
 	limit(ledger_of_user, "user", LEDGER_KMEM, zone_left / 16 * 15 * PAGE_SIZE);
 	limit(ledger_of_user, "user", LEDGER_RESIDENT_PAGES, memory.free_pages / 16 * 15);
 	/*
-	 * Clients make servers hold ports. Things are limited here, not bytes: at its limit
-	 * of ports a server can still send a message and say that it was denied.
+	 * Clients make servers hold ports, and memory on its way to clients. Things are limited
+	 * here, not bytes: at its limit of these a server can still send a message and say that
+	 * it was denied.
 	 */
 	limit(ledger_of_services, "services", LEDGER_PORTS,
 	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	limit(ledger_of_services, "services", LEDGER_OBJECTS,
+	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
 	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
+}
+
+static mach_port_t ledger_of_md;
+
+mach_port_t ledgers_of_md(void)
+{
+	mach_port_type_t type = MACH_PORT_TYPE_DEAD_NAME;
+	weir_memory_info_t memory;
+	uint64_t things;
+	kern_return_t code;
+
+	/* Somebody may have ended it. */
+	if (ledger_of_md != MACH_PORT_NULL)
+		mach_port_type(mach_task_self(), ledger_of_md, &type);
+	if (type & MACH_PORT_TYPE_SEND)
+		return ledger_of_md;
+	give_back_right(ledger_of_md);
+	ledger_of_md = MACH_PORT_NULL;
+	code = weir_memory_info(host_priv, &memory);
+	if (code == KERN_SUCCESS)
+		code = ledger_create(ledger_of_root, "md", &ledger_of_md);
+	if (code != KERN_SUCCESS) {
+		ledger_of_md = MACH_PORT_NULL;
+		printf("bootstrap: no ledger for disks: %s\n", mach_error_string(code));
+		return MACH_PORT_NULL;
+	}
+	limit(ledger_of_md, "md", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
+	things = (memory.zone_map_limit_pages - memory.zone_map_pages) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES;
+	limit(ledger_of_md, "md", LEDGER_PORTS, things);
+	limit(ledger_of_md, "md", LEDGER_OBJECTS, things);
+	return ledger_of_md;
+}
+
+void ledgers_guarantee_md(void)
+{
+	guarantee_all(ledger_of_md, "md", true);
 }
 
 /* One level; children are visited before their sisters. Depth is at most LEDGER_DEPTH_MAX. */

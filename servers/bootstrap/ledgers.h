@@ -16,6 +16,14 @@ void ledgers_make(void);
 /* When the servers run: guarantees for them and for us, then the user's limits. */
 void ledgers_divide(void);
 
+/*
+ * The ledger of memory disks, made when it is asked for: at most half of the memory that was free
+ * then, so that whatever a disk takes the others go on. MACH_PORT_NULL: it was said why not.
+ */
+mach_port_t ledgers_of_md(void);
+/* When their server runs: guarantees for it. */
+void ledgers_guarantee_md(void);
+
 struct ledger_facts {
 	natural_t id, parent_id, children, tasks, weight;
 	char name[LEDGER_NAME_MAX];

@@ -76,12 +76,12 @@ static void restart_later(void)
 	restart_us = clock_uptime_us() + RESTART_MS * 1000;
 }
 
-void server_boot(void)
+void server_boot(char *word)
 {
-	char *const argv[] = { null_name, NULL };
+	char *const argv[] = { null_name, word, NULL };
 	uint64_t until = clock_uptime_us() + START_MS * 1000;
 
-	set_words(now, 1, argv);
+	set_words(now, word != NULL ? 2 : 1, argv);
 	set_ledger(now, ledger_of_services);
 	if (start(now) == NULL)
 		restart_later();

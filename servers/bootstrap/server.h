@@ -16,8 +16,8 @@
 
 extern char null_name[];
 
-/* As at boot: in the ledger `services`; waits a while for it. Says so when it does not start. */
-void server_boot(void);
+/* As at boot: in the ledger `services`, with this word (NULL: none); waits a while for it. Says so when it does not start. */
+void server_boot(char *word);
 /*
  * Starts it anew with these words (its name first) in the ledger, whose right is
  * copied. False: it was said why not, and nothing has changed.

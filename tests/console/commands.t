@@ -15,7 +15,7 @@ from harness import Tap, boot, comment  # noqa: E402
 
 CTRL_C = "\x03"
 COMMANDS = ("in kill wait sleep echo help ledgers ledger limit guarantee weight denials zones zone sizes "
-            "ports ps top servers server mem audit cmdline halt reboot debug").split()
+            "ports ps top servers server devices mem audit cmdline halt reboot debug").split()
 RESOURCES = ("tasks threads ports names entries objects messages virtual_pages resident_pages nodes kpages "
              "fpus ledgers kmem memory")
 
@@ -192,6 +192,8 @@ def run_programs(c, m):
     tap.ok(re.fullmatch(r"\[\d+\] forkbomb", lines[0]) and lines[1] == "meanwhile" and lines[-1] == "then"
            and re.fullmatch(r"\[\d+\] forkbomb: done", lines[-2]),
            "& runs a program in the background, wait waits for it", lines, machine=m)
+    tap.contains(c.do("devices"), r"^/dev/null: null\n/dev/zero: null\n/dev/full: null\n/dev/random: null\n"
+                 r"/dev/urandom: null$", "devices tells names and servers", machine=m)
     began = time.monotonic()
     c.do("sleep 400")
     tap.ok(0.35 < time.monotonic() - began < 20, "sleep waits so many milliseconds",
@@ -322,11 +324,14 @@ def start_servers_anew(c, m):
     c.do("server null --throttle=much")
     tap.equal(server_of(c), third, "with wrong words the same one goes on", machine=m)
     tap.contains(c.do("portflood -n 3"), "took 3 ports", "and answers", machine=m)
-    c.do(f"kill {third[0]}")
+    # That it has ended may be told before or behind the prompt, which is shown again then.
+    m.send(f"kill {third[0]}\n")
+    m.expect(r"\[\d+\] null: killed\nweir> ")
     again = c.eventually(lambda: server_of(c)[1:], [1, "small", "null --throttle=pool", 4])
     tap.equal(again, [1, "small", "null --throttle=pool", 4], "when it dies it starts with the same words there",
               machine=m)
-    c.do("ledger brief; in brief server null --throttle=none; kill brief")
+    m.send("ledger brief; in brief server null --throttle=none; kill brief\n")
+    m.expect("server: null: its ledger is gone; from now on in services\nweir> ")
     tap.equal(c.eventually(lambda: server_of(c)[1:], [1, "services", "null --throttle=none", 6]),
               [1, "services", "null --throttle=none", 6], "and in services when its ledger has died", machine=m)
     c.do("server null")

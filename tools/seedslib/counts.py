@@ -194,8 +194,8 @@ def row_f(small):
 
 def row_g(small):
     rounds = 1000 if small else 100000
-    boot = Boot(f"in root forkbomb -s churn -n 100; zones; ledgers; in root forkbomb -s churn -n {rounds}; "
-                "zones; ledgers; audit; halt", limit=600)
+    boot = Boot(f"in root forkbomb -s churn -n 100; sleep 300; zones; ledgers; in root forkbomb -s churn -n {rounds}; "
+                "sleep 300; zones; ledgers; audit; halt", limit=600)
 
     def judge(row, seen):
         before, after = seen.root(0), seen.root(1)

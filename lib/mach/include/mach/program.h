@@ -18,7 +18,10 @@ _Noreturn void program_exit(int status);
 mach_port_t program_console(void);
 /* From now on output goes to this device (a send right that stays the caller's). */
 void program_set_output(mach_port_t device);
-/* A send right to a server that the console knows by name ("null"). The caller's to deallocate. */
+/*
+ * A send right to a server that the console knows by its name or a device's ("null", "md0"). The
+ * caller's to deallocate. Waits some seconds for a server that is being started (KERN_ABORTED then).
+ */
 kern_return_t program_lookup(const char *name, mach_port_t *port);
 /* The privileged host port: KERN_NO_ACCESS unless started with `in root`. */
 kern_return_t program_host_priv(mach_port_t *host_priv);
