@@ -30,6 +30,8 @@ static char path[PATH_MAX];
 static natural_t patience_ms = FOR_EVER_MS, pause_ms;
 static uint64_t per_thread = 1;
 static bool own_ports;			/* each thread asks at one of its own */
+static bool tells_begun;
+static uint32_t begun;			/* threads whose first request is over; waited on */
 static const char *server_name = "slow";
 static mach_port_t server;
 
@@ -40,10 +42,10 @@ static uint64_t *times;			/* with -L, of each request that was answered; ticks *
 _Noreturn static void usage(void)
 {
 	fprintf(stderr,
-		"usage: ask [-s SERVER] [-t THREADS] [-n COUNT] [-T MS] [-P MS] [-pL] ROUTINE\n"
+		"usage: ask [-s SERVER] [-t THREADS] [-n COUNT] [-T MS] [-P MS] [-apL] ROUTINE\n"
 		"  asks that server (slow) COUNT times (1) by each of THREADS (1); -T: late after so long;\n"
-		"  -P: a pause before each request; -p: each thread has a port of its own; -L: tells how\n"
-		"  long requests took, in the middle and but for one of a hundred\n"
+		"  -P: a pause before each request; -p: each thread has a port of its own; -a: tells when each\n"
+		"  thread has had an answer; -L: tells how long requests took, half of them and 99 of 100\n"
 		"  sleep MS            it sleeps\n"
 		"  compute US          it computes\n"
 		"  call PATH [MS]      it calls the first server of PATH with the rest; the last one sleeps\n"
@@ -102,6 +104,21 @@ static void note_failure(kern_return_t code)
 	}
 }
 
+static void note_begun(void)
+{
+	__atomic_add_fetch(&begun, 1, __ATOMIC_RELAXED);
+	word_wake(&begun, true);
+}
+
+static void tell_begun(uint32_t threads)
+{
+	uint32_t now;
+
+	while ((now = __atomic_load_n(&begun, __ATOMIC_RELAXED)) < threads)
+		word_wait(&begun, now, 0);
+	printf("ask: %u threads have had an answer\n", threads);
+}
+
 static void client(void *unused)
 {
 	mach_port_t port = server;
@@ -121,6 +138,8 @@ static void client(void *unused)
 			note_time(__builtin_ia32_rdtsc() - start);
 		else
 			note_failure(code);
+		if (i == 0 && tells_begun)
+			note_begun();
 	}
 	if (open && own_ports)
 		give_back_right(port);
@@ -153,13 +172,14 @@ static unsigned parse(int argc, char **argv)
 	bool tells_times = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "s:t:n:T:P:pL")) != -1) {
+	while ((option = getopt(argc, argv, "s:t:n:T:P:apL")) != -1) {
 		switch (option) {
 		case 's': server_name = optarg; break;
 		case 't': threads = (unsigned)number(optarg, THREADS_MAX); break;
 		case 'n': per_thread = number(optarg, UINT32_MAX); break;
 		case 'T': patience_ms = (natural_t)number(optarg, FOR_EVER_MS); break;
 		case 'P': pause_ms = (natural_t)number(optarg, FOR_EVER_MS); break;
+		case 'a': tells_begun = true; break;
 		case 'p': own_ports = true; break;
 		case 'L': tells_times = true; break;
 		default: usage();
@@ -294,6 +314,8 @@ int main(int argc, char **argv)
 	if (routine >= RATE)
 		return tell();
 	started = start(wanted, threads);
+	if (tells_begun)
+		tell_begun(started);
 	for (unsigned i = 0; i < started; i++)
 		thread_join(threads[i]);
 	tell_times(clock_uptime_ns() - begin_ns, __builtin_ia32_rdtsc() - begin);
