@@ -19,7 +19,7 @@ from harness import Tap, comment  # noqa: E402
 STUCK_MS = 50
 THREADS = 40               # of the ledger of servers, when one has no throttle
 CLIENTS, EACH = 100, 500   # of the flood under which the server is killed
-WORST_US = 1000000         # of a bystander's request
+WORST_US = 5000000         # of a bystander's request: pauses of the host are in it (pool.t has none of those)
 tap = Tap(__file__)
 
 
@@ -86,9 +86,9 @@ def spinner(f):
 
 
 def busy(f):
-    server = start(f, "p", "-w 2 -b 100")
+    server = start(f, "p", "-w 2 -b 30")
     before = counters(f, "p")
-    got, lines = ask(f, "-s p -p -t 100 sleep 20")
+    got, lines = ask(f, "-s p -t 50 -n 2 sleep 20")
     seen = counters(f, "p")
     comment(f"busy: {got}, {seen}")
     tap.ok(got and got[0] > 0 and got[1] > 0 and sum(got[:2]) == 100 and got[0] == seen["requests"] - before["requests"]
@@ -106,14 +106,14 @@ def clients_die(f):
         kill(f, job, "ask")
     got, lines = ask(f, "-s p -t 10 sleep 1")
     tap.equal(got and got[:3], (10, 0, 0), "when clients are killed in mid-request others are served on", machine=f.machine)
-    job = background(f, "ask -s p -p -t 50 sleep 100")
+    job = background(f, "ask -s p -p -t 50 -n 20 sleep 100")
     wait_for(lambda: counters(f, "p")["inside"] >= 3, "requests are served")
     since = len(f.machine.text)
     gone = int(re.search(r"(\d+) ports destroyed", "\n".join(f.ask("ask -s p destroy")))[1])
     wait_jobs(f, [job])
     answered, refused, late = totals(f, since)
     comment(f"{gone} ports destroyed: {answered} answered, {refused} refused, {late} late")
-    tap.ok(gone > 0 and refused > 0 and (answered + refused, late) == (50, 0),
+    tap.ok(gone > 0 and refused > 0 and (answered + refused, late) == (50 * 20, 0),
            "when ports are destroyed under requests each client is told", (gone, answered, refused, late),
            machine=f.machine)
     got, lines = ask(f, "-s p -t 10 sleep 1")
@@ -124,8 +124,9 @@ def clients_die(f):
 def server_dies(f):
     server = start(f, "p", "-w 4")
     since = len(f.machine.text)
-    jobs = [background(f, f"ask -s p {words} -t {CLIENTS} -n {EACH} compute 100") for words in ("", "-p")]
-    wait_for(lambda: counters(f, "p")["requests"] > CLIENTS, "requests are served")
+    jobs = [background(f, f"ask -s p {words} -a -t {CLIENTS} -n {EACH} compute 100") for words in ("", "-p")]
+    wait_for(lambda: (f.ask("sleep 10"), f.machine.text.count("have had an answer", since) == 2)[1],
+             "each client has had an answer")
     kill(f, server)
     wait_jobs(f, jobs)
     answered, refused, late = totals(f, since)

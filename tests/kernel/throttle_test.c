@@ -66,11 +66,16 @@ static void worker_main(void *argument)
 	}
 }
 
-static void worker_start(struct worker *worker)
+static void worker_make(struct worker *worker)
 {
 	memset(worker, 0, sizeof *worker);
 	worker->gate = port_new_send();
 	need(thread_spawn(worker_main, worker, 0, &worker->thread), "a worker");
+}
+
+static void worker_start(struct worker *worker)
+{
+	worker_make(worker);
 	if (!thread_await_waiting(worker->thread->port, PATIENCE_MS))
 		give_up("a worker comes to wait");
 }
@@ -243,6 +248,20 @@ static void only_delayed(void)
 	post(ID_QUICK);
 	ok(await(&served, 12), "and the third thread serves");
 	set_end(WORKERS);
+}
+
+/* Two wait; the first that comes takes one of them, which computes for ever. */
+static void left_behind(void)
+{
+	set_make(1, SHORT_MS);
+	workers_start(0);
+	post(ID_SPIN);
+	post(ID_QUICK);
+	worker_make(&workers[0]);
+	worker_make(&workers[1]);
+	ok(await(&spinning, 1), "the first of two messages that wait computes for ever");
+	ok(await(&served, 1), "and the second, behind it, is delayed only");
+	set_end(2);
 }
 
 static void polls(void)
@@ -509,6 +528,7 @@ int main(int argc, char **argv)
 	two_at_a_time();
 	sleepers_count_not();
 	only_delayed();
+	left_behind();
 	polls();
 	stalls();
 	senders_wait();
