@@ -154,6 +154,8 @@ void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
 {
 	sender_add(port, thread, again);
 	blocked_update(port);
+	if (port->is_blocked)
+		ready_waits(port, thread->task->ledger);
 }
 
 static void sender_remove(struct port *port, struct thread *thread)

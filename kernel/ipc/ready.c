@@ -7,7 +7,7 @@
  * the messages. The ledgers that have shares of the CPU, the root's children, are served in turn, and in each of them those
  * below it: however many ports, threads and programs a user floods with, others get every second turn.
  *
- * A port is in one queue: of the ledgers whose messages wait in it, that with the fewest ports in line. Its messages stay in
+ * A port is in one queue: of the ledgers whose messages wait in it, or for room in it, that with the fewest ports in line. Its messages stay in
  * their order, so a port that many share comes as soon as it would if it were the quietest client's alone, and its first
  * message, whoever sent that, uses the turn. A message far back in a long port may not count in this, until it comes near.
  *
@@ -17,6 +17,8 @@
 #include "ipc/ready.h"
 #include "ipc/kmsg.h"
 #include "kern/assert.h"
+#include "kern/task.h"
+#include "kern/thread.h"
 #include "mem/ledger.h"
 #include "mem/page.h"
 #include "x86_64/machine.h"
@@ -24,7 +26,7 @@
 #define GROUPS	16
 #define QUEUES	73	/* prime, and fills the page */
 #define PROBES	8	/* queues tried for a ledger */
-#define LOOKS	8	/* messages of a port that are looked at for the shortest queue */
+#define LOOKS	8	/* messages of a port, and ledgers of blocked senders, that are looked at for the shortest queue */
 #define WINDOW	32	/* ports moved before interrupts get a window */
 
 struct ready_queue {
@@ -65,11 +67,11 @@ static const struct ledger *top_ledger(const struct ledger *ledger)
 	return ledger;
 }
 
-/* Where the message's ledger is in line, or would be. */
-static struct ready_queue *queue_of(struct ready_queues *queues, const struct kmsg *kmsg, uint32_t *group)
+/* Where the ledger is in line, or would be. */
+static struct ready_queue *queue_of(struct ready_queues *queues, const struct ledger *payer, uint32_t *group)
 {
-	const struct ledger *payer = kmsg->payer != NULL ? kmsg->payer : &root_ledger;
-
+	if (payer == NULL)
+		payer = &root_ledger;
 	*group = top_ledger(payer)->id % GROUPS;
 	for (unsigned i = 0; i < PROBES; i++) {
 		struct ready_queue *queue = &queues->queue[(payer->id + i) % QUEUES];
@@ -113,33 +115,46 @@ static void queue_remove(struct ready_queues *queues, struct port *port, bool se
 		TAILQ_INSERT_TAIL(&queues->active, group, link);
 }
 
+struct place {
+	struct ready_queue *queue;
+	uint32_t group;
+};
+
+/* The ledger's place, if there is less of a line than at best. */
+static void place_improve(struct place *best, struct ready_queues *queues, const struct ledger *payer)
+{
+	uint32_t group;
+	struct ready_queue *queue = queue_of(queues, payer, &group);
+
+	if (best->queue == NULL || queue->count < best->queue->count)
+		*best = (struct place){ queue, group };
+}
+
 /* Into the shortest queue. */
 static void queue_insert(struct ready_queues *queues, struct port *port)
 {
-	struct ready_queue *best = NULL, *queue;
-	uint32_t best_group = 0, group;
-	unsigned left = LOOKS;
-	struct kmsg *kmsg;
+	const struct thread *leader = TAILQ_FIRST(&port->senders);
+	const struct kmsg *kmsg = TAILQ_FIRST(&port->messages);
+	struct place best = { NULL, 0 };
 
-	TAILQ_FOREACH(kmsg, &port->messages, link) {
-		queue = queue_of(queues, kmsg, &group);
-		if (best == NULL || queue->count < best->count) {
-			best = queue;
-			best_group = group;
-		}
-		if (best->count == 0 || --left == 0)
-			break;
-	}
-	queue_add(queues, best, best_group, port);
+	for (unsigned i = 0; i < LOOKS && kmsg != NULL; i++, kmsg = TAILQ_NEXT(kmsg, link))
+		place_improve(&best, queues, kmsg->payer);
+	for (unsigned i = 0; i < LOOKS && leader != NULL; i++, leader = TAILQ_NEXT(leader, wait.link))
+		place_improve(&best, queues, leader->task->ledger);
+	queue_add(queues, best.queue, best.group, port);
 }
 
-/* A message has come to a port that is in line: does it stand better with that? It may be in front by now: only if it is clear. */
-static void queue_change(struct ready_queues *queues, struct port *port)
+void ready_waits(struct port *port, const struct ledger *payer)
 {
-	struct ready_queue *now = &queues->queue[port->ready_queue], *queue;
+	struct ready_queues *queues = port->set->queues;
+	struct ready_queue *now, *queue;
 	uint32_t group;
 
-	queue = queue_of(queues, TAILQ_LAST(&port->messages, kmsg_queue), &group);
+	if (!port->is_ready || queues == NULL)
+		return;
+	now = &queues->queue[port->ready_queue];
+	queue = queue_of(queues, payer, &group);
+	/* It may be in front by now: only if it is clear. */
 	if (queue->count >= now->count / 2)
 		return;
 	queue_remove(queues, port, false);
@@ -151,8 +166,7 @@ void ready_insert(struct port *port)
 	struct port *set = port->set;
 
 	if (port->is_ready) {
-		if (set->queues != NULL)
-			queue_change(set->queues, port);
+		ready_waits(port, TAILQ_LAST(&port->messages, kmsg_queue)->payer);
 		return;
 	}
 	port->is_ready = true;
