@@ -287,7 +287,7 @@ static void tell_times(uint64_t ns, uint64_t ticks)
 		return;
 	sort(times, answered);
 	printf("ask: half of them within %" PRIu64 " ns, 99 of 100 within %" PRIu64 " ns\n",
-	       times[answered / 2] * ps / 1000, times[answered * 99 / 100] * ps / 1000);
+	       times[(answered - 1) / 2] * ps / 1000, times[(answered * 99 + 99) / 100 - 1] * ps / 1000);
 }
 
 /* What only asks one question. */
