@@ -5,11 +5,12 @@
  * A plain set serves them in turn, one message each. So a client with ten thousand ports, each with a message, is before one
  * with a single port ten thousand times. A throttled set, which is a server's, has queues of ports by the ledgers that pay for
  * the messages. The ledgers that have shares of the CPU, the root's children, are served in turn, and in each of them those
- * below it: however many ports, threads and programs a user floods with, others get every second turn.
+ * below it: however many ports, threads and programs a user floods with, another one gets as many turns.
  *
- * A port is in one queue: of the ledgers whose messages wait in it, or for room in it, that with the fewest ports in line. Its messages stay in
- * their order, so a port that many share comes as soon as it would if it were the quietest client's alone, and its first
- * message, whoever sent that, uses the turn. A message far back in a long port may not count in this, until it comes near.
+ * A port is in one queue: of the ledgers whose messages wait in it, or for room in it, that with the fewest ports in line.
+ * Its messages stay in their order, so a port that many share comes as soon as it would if it were the quietest client's
+ * alone, and its first message, whoever sent that, uses the turn. A message far back in a long port may not count in this,
+ * until it comes near.
  *
  * There is a page of queues. Top ledgers share groups by their numbers (stochastic fairness queueing: McKenney, INFOCOM 1990); a
  * ledger shares a queue with others of its group only, the group's own when no other is found. All is O(1).
