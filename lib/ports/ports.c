@@ -383,18 +383,6 @@ kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
 	return code;
 }
 
-void ports_destroy_right(struct port_info *port)
-{
-	bool drop;
-
-	mutex_lock(&port->bucket->lock);
-	drop = port->has_senders;
-	port->has_senders = false;
-	mutex_unlock(&port->bucket->lock);
-	if (drop)
-		ports_port_deref(port);
-}
-
 void ports_no_senders(struct port_info *port)
 {
 	struct port_bucket *bucket = port->bucket;

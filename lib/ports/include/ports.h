@@ -118,11 +118,6 @@ kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right);
 /* The record for what a stub was given, with a reference for the caller; NULL: another class, or gone. */
 struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 			       const struct port_class *class);
-/*
- * Takes the port from those who hold send rights, with the reference that they had: it dies with the caller's and
- * those of requests at work, and what is queued in it is destroyed: who waits for an answer is told.
- */
-void ports_destroy_right(struct port_info *port);
 void ports_port_ref(struct port_info *port);
 void ports_port_deref(struct port_info *port);
 
