@@ -12,7 +12,8 @@
  * A port's queue limit counts messages sent by send rights. Senders beyond it wait, in a ring of ledgers: port->senders
  * links one thread for each waiting ledger, the group's leader; the others of the group hang from it, in order of
  * arrival, in a circle through two words of their wait records. Room that comes free goes to the leader in front,
- * whose ledger then goes to the end of the ring: a client's thousand threads get one client's turn. A woken sender tries
+ * whose ledger then goes to the end of its round: a client's thousand threads get one client's turn, and the ledgers below one
+ * share of the CPU no more turns than another share's one. A woken sender tries
  * again from the start and may find the room taken by a newcomer: then its turn is the next one.
  * Room is offered to senders that can run. One that is stopped or killed before it ran passes its room on
  * (mqueue_room_return), so nobody waits for a thread that does not run. A thread that goes to sleep as a receiver lets one
@@ -33,6 +34,7 @@
 
 #define FLUSH_PIECE 8		/* messages discarded in one go */
 #define LEADERS_MOST 64		/* waiting ledgers looked at for a group to join */
+#define SHARES 16		/* of the CPU, told apart by their numbers: of more some count as one */
 #define WAKE_BATCH 32		/* threads woken before interrupts get a window */
 
 /* A blocked sender's words. */
@@ -71,6 +73,34 @@ static struct thread *sender_leader(struct port *port, const struct ledger *ledg
 	return NULL;
 }
 
+static unsigned share_number(const struct thread *thread)
+{
+	return (unsigned)((uintptr_t)thread->home / PAGE_SIZE % SHARES);
+}
+
+/* Into the ring: the n-th ledger that waits here of one share of the CPU is before the n+1-th of any other. */
+static void sender_enter(struct port *port, struct thread *thread)
+{
+	unsigned seen[SHARES] = { 0 }, own = 0, left = LEADERS_MOST;
+	struct thread *leader;
+
+	TAILQ_FOREACH(leader, &port->senders, wait.link) {
+		own += share_number(leader) == share_number(thread);
+		if (--left == 0)
+			break;
+	}
+	left = LEADERS_MOST;
+	TAILQ_FOREACH(leader, &port->senders, wait.link) {
+		if (++seen[share_number(leader)] > own + 1) {
+			TAILQ_INSERT_BEFORE(leader, thread, wait.link);
+			return;
+		}
+		if (--left == 0)
+			break;
+	}
+	TAILQ_INSERT_TAIL(&port->senders, thread, wait.link);
+}
+
 /* thread takes the leader's place in the ring. */
 static void sender_lead(struct port *port, struct thread *thread, struct thread *leader)
 {
@@ -107,7 +137,7 @@ static void sender_add(struct port *port, struct thread *thread, bool again)
 		if (again)
 			TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
 		else
-			TAILQ_INSERT_TAIL(&port->senders, thread, wait.link);
+			sender_enter(port, thread);
 		return;
 	}
 	thread->wait.word[SENDER_LEADER] = false;
@@ -124,6 +154,8 @@ void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
 {
 	sender_add(port, thread, again);
 	blocked_update(port);
+	if (port->is_blocked)
+		ready_waits(port, thread->task->ledger);
 }
 
 static void sender_remove(struct port *port, struct thread *thread)
@@ -157,7 +189,7 @@ static struct thread *sender_take(struct port *port)
 	sender_remove(port, thread);
 	if (next != thread) {
 		TAILQ_REMOVE(&port->senders, next, wait.link);
-		TAILQ_INSERT_TAIL(&port->senders, next, wait.link);
+		sender_enter(port, next);
 	}
 	blocked_update(port);
 	return thread;

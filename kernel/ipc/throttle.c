@@ -86,6 +86,15 @@ static bool has_work(const struct port *set)
 	return ready_any(set) || !TAILQ_EMPTY(&set->blocked);
 }
 
+/* What waits behind threads that run is looked after, however long these run. */
+static void look_later(struct port *set)
+{
+	struct throttle *throttle = &set->throttle;
+
+	if (throttle_on(set) && !throttle_admits(set) && throttle->attend_ns == THROTTLE_NEVER && has_work(set))
+		attend_at(set, clock_uptime_ns() + delay_ns(throttle));
+}
+
 /* -- who is counted -- */
 
 static void count(struct thread *thread)
@@ -95,6 +104,7 @@ static void count(struct thread *thread)
 	thread->serves_counted = true;
 	throttle->running++;
 	TAILQ_INSERT_TAIL(&throttle->counted, thread, serves_link);
+	look_later(thread->serves);
 }
 
 static void uncount(struct thread *thread)
@@ -191,12 +201,9 @@ void throttle_queued(struct port *set)
 {
 	struct throttle *throttle = &set->throttle;
 
-	if (throttle->running >= throttle->target) {
-		if (throttle->attend_ns == THROTTLE_NEVER)
-			attend_at(set, clock_uptime_ns() + delay_ns(throttle));
-	} else if (throttle->stall != NULL) {
+	look_later(set);
+	if (throttle_admits(set) && throttle->stall != NULL)
 		attend_now(set);
-	}
 }
 
 /* -- looking at a set -- */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Mutexes and conditions over gsync_wait and gsync_wake (the manual's section on gsync). */
 #include <mach.h>
+#include <mach/calls.h>
 #include <mach/gsync.h>
 #include <mach/threads.h>
 
 bool word_wait(uint32_t *word, uint32_t value, unsigned milliseconds)
 {
 	int flags = milliseconds != 0 ? GSYNC_TIMED : 0;
+	/* To abort it would not help: who waits for a lock waits again. */
+	void *watcher = calls_watch(NULL);
 	kern_return_t code = gsync_wait(mach_task_self(), (vm_address_t)word, value, 0, milliseconds,
 					flags);
 
+	calls_watch(watcher);
 	if (code == KERN_TIMEDOUT)
 		return false;
 	/* Not success, not "the word has changed": no memory to wait with. */

@@ -12,6 +12,7 @@
 /* A worker's memory, all made before it takes its first message. */
 struct worker {
 	struct pool *pool;
+	struct serving serving;
 	mach_msg_header_t *request, *reply;
 	uint32_t messages;
 	bool stays;			/* never leaves as surplus */
@@ -55,21 +56,24 @@ static bool is_received_in_part(mach_msg_return_t code)
 	return (code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR;
 }
 
-void pool_serve(struct pool *pool, mach_msg_header_t *request, mach_msg_header_t *reply)
+static void answer(struct serving *serving, mach_msg_header_t *reply)
 {
-	struct serving serving = { .pool = pool, .request = request };
 	struct thread *thread = thread_self();
-	void *outer = thread->serving, *watcher;
+	void *outer = thread->serving, *watcher = calls_watch(serving->pool);
 
-	if (ports_notify_server(pool->bucket, request, reply)) {
-		mach_msg_destroy(request);
-		return;
-	}
-	watcher = calls_watch(pool);
-	thread->serving = &serving;
-	mach_msg_answer(pool->demuxer, request, reply);
+	thread->serving = serving;
+	mach_msg_answer(serving->pool->demuxer, serving->request, reply);
 	thread->serving = outer;
 	calls_watch(watcher);
+}
+
+void pool_serve(struct serving *serving, mach_msg_header_t *reply)
+{
+	if (ports_notify_server(serving->pool->bucket, serving->request, reply))
+		mach_msg_destroy(serving->request);
+	else
+		answer(serving, reply);
+	__atomic_store_n(&serving->handle, 0, __ATOMIC_RELEASE);
 }
 
 void pool_refuse(mach_msg_header_t *request, kern_return_t code)
@@ -150,11 +154,25 @@ static bool is_surplus(const struct worker *worker)
 
 #define CLEAN_EVERY	16	/* messages, when there is no pause to clean in */
 
+/* From the receive's return to the handle's being known nothing may wait: inhibit.c counts on it. */
 static mach_msg_return_t receive(struct worker *worker, mach_msg_option_t option,
 				 mach_msg_timeout_t timeout)
 {
-	return mach_msg(worker->request, MACH_RCV_MSG | option, 0, worker->pool->options.max_size,
+	struct serving *serving = &worker->serving;
+	mach_msg_return_t code;
+
+	serving_wait(serving);
+	code = mach_msg(worker->request, MACH_RCV_MSG | option, 0, worker->pool->options.max_size,
 			worker->pool->bucket->set, timeout, MACH_PORT_NULL);
+	if (code != MACH_MSG_SUCCESS)
+		return code;
+	/* It may have been inhibited while we listened. */
+	if (__atomic_load_n(&worker->pool->bucket->inhibited, __ATOMIC_ACQUIRE) != 0) {
+		__atomic_store_n(&serving->handle, SERVING_HELD, __ATOMIC_RELEASE);
+		serving_wait(serving);
+	}
+	__atomic_store_n(&serving->handle, worker->request->msgh_local_port, __ATOMIC_RELEASE);
+	return code;
 }
 
 /* Waits for a message; in pauses cleans up behind ports that were left. */
@@ -194,7 +212,7 @@ static kern_return_t work(struct worker *worker)
 		else
 			stop_idling(bucket);
 		if (code == MACH_MSG_SUCCESS)
-			pool_serve(worker->pool, worker->request, worker->reply);
+			pool_serve(&worker->serving, worker->reply);
 		else if (is_received_in_part(code))
 			mach_msg_destroy(worker->request);
 		else if (code != MACH_RCV_TIMED_OUT && !is_about_one_message(code))
@@ -225,7 +243,10 @@ static kern_return_t run(struct worker *worker)
 	kern_return_t code;
 
 	count_thread(counters, true);
+	worker->serving.request = worker->request;
+	serving_begin(&worker->serving, worker->pool);
 	code = work(worker);
+	serving_end(&worker->serving);
 	count_thread(counters, false);
 	arm_once(worker);
 	worker_free(worker);
@@ -251,8 +272,7 @@ static void leave_place(struct port_bucket *bucket)
 		word_wake(&bucket->workers, true);
 }
 
-/* One user fewer; the pool may be gone afterwards. */
-static void pool_leave(struct pool *pool)
+void pool_leave(struct pool *pool)
 {
 	if (__atomic_sub_fetch(&pool->users, 1, __ATOMIC_ACQ_REL) == 0)
 		free(pool);
@@ -327,18 +347,18 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 						      mach_msg_demux_t demuxer,
 						      mach_msg_size_t max_size)
 {
-	struct pool pool = { .bucket = bucket, .demuxer = demuxer, .users = 1,
-			     .options = { .max_size = max_size, .max_workers = 1,
-					  .throttle = PORTS_THROTTLE_CAP } };
+	const struct ports_manage_options options = {
+		.max_size = max_size, .max_workers = 1, .throttle = PORTS_THROTTLE_CAP,
+	};
 
-	return manage_here(&pool);
+	return ports_manage_port_operations_multithread(bucket, demuxer, &options);
 }
 
 kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucket,
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options)
 {
-	/* Workers may outlive this call, so the record does too; the bucket must stay until `workers` is 0. */
+	/* Workers and parked requests may outlive this call, so the record does too. */
 	struct pool *pool = calloc(1, sizeof *pool);
 	kern_return_t code;
 

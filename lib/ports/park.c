@@ -13,9 +13,27 @@
 
 struct ports_parked {
 	struct ports_parked *next;
-	struct pool *pool;
+	struct pool *pool;		/* which may have ended otherwise */
 	mach_msg_header_t request[];
 };
+
+struct pool *parked_pool(const struct ports_parked *parked)
+{
+	return parked->pool;
+}
+
+mach_msg_header_t *parked_request(struct ports_parked *parked)
+{
+	return parked->request;
+}
+
+void parked_append(struct ports_parked_queue *queue, struct ports_parked *parked)
+{
+	parked->next = NULL;
+	*(queue->first == NULL ? &queue->first : &queue->last->next) = parked;
+	queue->last = parked;
+	queue->count++;
+}
 
 kern_return_t ports_park(struct ports_parked_queue *queue)
 {
@@ -31,13 +49,8 @@ kern_return_t ports_park(struct ports_parked_queue *queue)
 		return KERN_RESOURCE_SHORTAGE;
 	memcpy(parked->request, serving->request, size);
 	parked->pool = serving->pool;
-	parked->next = NULL;
-	if (queue->first == NULL)
-		queue->first = parked;
-	else
-		queue->last->next = parked;
-	queue->last = parked;
-	queue->count++;
+	__atomic_add_fetch(&parked->pool->users, 1, __ATOMIC_ACQ_REL);
+	parked_append(queue, parked);
 	return MIG_NO_REPLY;
 }
 
@@ -52,21 +65,32 @@ struct ports_parked *ports_unpark(struct ports_parked_queue *queue)
 	return parked;
 }
 
+static void parked_free(struct ports_parked *parked)
+{
+	pool_leave(parked->pool);
+	free(parked);
+}
+
 void ports_resume(struct ports_parked *parked)
 {
-	mach_msg_header_t *reply = malloc(parked->pool->options.max_size);
+	struct serving serving;
+	mach_msg_header_t *reply;
 
-	if (reply == NULL) {
-		ports_refuse(parked, KERN_RESOURCE_SHORTAGE);
+	if (!serving_begin_parked(&serving, parked))
 		return;
+	reply = malloc(parked->pool->options.max_size);
+	if (reply != NULL) {
+		pool_serve(&serving, reply);
+		free(reply);
+	} else {
+		pool_refuse(parked->request, KERN_RESOURCE_SHORTAGE);
 	}
-	pool_serve(parked->pool, parked->request, reply);
-	free(reply);
-	free(parked);
+	serving_end(&serving);
+	parked_free(parked);
 }
 
 void ports_refuse(struct ports_parked *parked, kern_return_t code)
 {
 	pool_refuse(parked->request, code);
-	free(parked);
+	parked_free(parked);
 }

@@ -187,6 +187,11 @@ static bool look(struct manager *manager, mach_msg_header_t *request, mach_msg_h
 
 	if (port_set_throttle_status(mach_task_self(), pool->bucket->set, status) != KERN_SUCCESS)
 		return false;
+	/* Nothing shall move. */
+	if (__atomic_load_n(&pool->bucket->inhibited, __ATOMIC_ACQUIRE) != 0) {
+		manager->quiet_ns = clock_uptime_ns();
+		return true;
+	}
 	if (pool->options.busy_ms != 0)
 		refuse_overdue(manager, request, reply);
 	if (is_armed(pool))

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Buckets, ports and their references. */
-#include <ports.h>
+#include "pool.h"
 #include <mach.h>
 #include <mach/notify.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A record without more is a block of 64 bytes, malloc's header included: a server may have a hundred thousand. */
+_Static_assert(sizeof(struct port_info) <= 48, "a plain port's record fits its block");
 
 /*
  * Handles are found in pieces, made when they are needed and given back when
@@ -36,7 +39,6 @@ static struct ports_piece *piece_new(void)
 kern_return_t ports_bucket_init(struct port_bucket *bucket)
 {
 	memset(bucket, 0, sizeof *bucket);
-	bucket->left_end = &bucket->left;
 	return mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_PORT_SET, &bucket->set);
 }
 
@@ -56,6 +58,7 @@ void ports_bucket_stop(struct port_bucket *bucket)
 	if (bucket->set != MACH_PORT_NULL)
 		mach_port_mod_refs(mach_task_self(), bucket->set, MACH_PORT_RIGHT_PORT_SET, -1);
 	bucket->set = MACH_PORT_NULL;
+	ports_resume_bucket_rpcs(bucket);
 	while ((workers = __atomic_load_n(&bucket->workers, __ATOMIC_ACQUIRE)) != 0)
 		word_wait(&bucket->workers, workers, 100);
 }
@@ -110,8 +113,7 @@ static void leave(struct port_bucket *bucket, struct port_info *port)
 	}
 }
 
-/* NULL: no port has this handle. */
-static struct port_info *find(struct port_bucket *bucket, mach_port_t handle)
+struct port_info *ports_find(struct port_bucket *bucket, mach_port_t handle)
 {
 	struct ports_piece *piece;
 	uintptr_t slot;
@@ -178,22 +180,131 @@ void ports_port_ref(struct port_info *port)
 	mutex_unlock(&port->bucket->lock);
 }
 
-void ports_port_deref(struct port_info *port)
+void ports_port_ref_weak(struct port_info *port)
+{
+	mutex_lock(&port->bucket->lock);
+	port->weak_refs++;
+	mutex_unlock(&port->bucket->lock);
+}
+
+bool ports_port_is_weak(const struct port_info *port)
+{
+	return __atomic_load_n(&port->refs, __ATOMIC_ACQUIRE) == 0;
+}
+
+/* The port's, if it has one still; nobody is told of dead names any more. */
+static void destroy_receive(struct port_info *port)
+{
+	mach_port_t receive;
+
+	mutex_lock(&port->bucket->lock);
+	receive = port->receive;
+	port->receive = MACH_PORT_NULL;
+	mutex_unlock(&port->bucket->lock);
+	watches_cancel(port);
+	if (receive != MACH_PORT_NULL)
+		mach_port_mod_refs(mach_task_self(), receive, MACH_PORT_RIGHT_RECEIVE, -1);
+}
+
+/* Its last reference has gone, and it is in the table no more. */
+static void release(struct port_info *port)
+{
+	struct port_bucket *bucket = port->bucket;
+	bool inhibited = port->inhibited;
+
+	if (port->class->clean != NULL)
+		port->class->clean(port);
+	destroy_receive(port);
+	free(port);
+	if (inhibited)
+		held_resume(bucket);
+}
+
+void ports_port_deref_weak(struct port_info *port)
 {
 	struct port_bucket *bucket = port->bucket;
 	bool last;
 
 	mutex_lock(&bucket->lock);
-	last = --port->refs == 0;
+	last = --port->weak_refs == 0 && port->refs == 0;
 	if (last)
 		leave(bucket, port);
 	mutex_unlock(&bucket->lock);
-	if (!last)
-		return;
-	if (port->class->clean != NULL)
-		port->class->clean(port);
-	mach_port_mod_refs(mach_task_self(), port->receive, MACH_PORT_RIGHT_RECEIVE, -1);
-	free(port);
+	if (last)
+		release(port);
+}
+
+void ports_port_deref(struct port_info *port)
+{
+	struct port_bucket *bucket = port->bucket;
+	bool hard, weak = false;
+
+	mutex_lock(&bucket->lock);
+	hard = --port->refs != 0;
+	if (!hard && port->weak_refs != 0) {
+		weak = true;
+		/* Ours, while the class is told. */
+		port->weak_refs++;
+	} else if (!hard) {
+		leave(bucket, port);
+	}
+	mutex_unlock(&bucket->lock);
+	if (weak) {
+		if (port->class->dropweak != NULL)
+			port->class->dropweak(port);
+		ports_port_deref_weak(port);
+	} else if (!hard) {
+		release(port);
+	}
+}
+
+void ports_destroy_right(struct port_info *port)
+{
+	bool senders;
+
+	destroy_receive(port);
+	mutex_lock(&port->bucket->lock);
+	senders = port->has_senders;
+	port->has_senders = false;
+	mutex_unlock(&port->bucket->lock);
+	if (senders)
+		ports_port_deref(port);
+}
+
+/* With a reference: the port with the lowest handle that is not below this one; NULL: there is none. */
+static struct port_info *port_from(struct port_bucket *bucket, uint32_t handle, const struct port_class *class)
+{
+	struct port_info *port = NULL;
+
+	mutex_lock(&bucket->lock);
+	while (port == NULL && (handle - 1) / PORTS_PIECE < PORTS_PIECES) {
+		uint32_t index = (handle - 1) / PORTS_PIECE;
+
+		if (bucket->pieces[index] == NULL) {
+			handle = (index + 1) * PORTS_PIECE + 1;
+			continue;
+		}
+		port = ports_find(bucket, handle++);
+		if (port != NULL && class != NULL && port->class != class)
+			port = NULL;
+	}
+	if (port != NULL)
+		port->refs++;
+	mutex_unlock(&bucket->lock);
+	return port;
+}
+
+void ports_destroy_all(struct port_bucket *bucket, const struct port_class *class)
+{
+	struct port_info *port;
+
+	for (uint32_t handle = 1; (port = port_from(bucket, handle, class)) != NULL; ) {
+		handle = port->handle + 1;
+		ports_destroy_right(port);
+		ports_port_deref(port);
+	}
+	while (ports_clean_one(bucket))
+		;
 }
 
 struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
@@ -202,7 +313,7 @@ struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 	struct port_info *port;
 
 	mutex_lock(&bucket->lock);
-	port = find(bucket, handle);
+	port = ports_find(bucket, handle);
 	if (port != NULL && class != NULL && port->class != class)
 		port = NULL;
 	if (port != NULL)
@@ -237,29 +348,37 @@ static void check_senders(struct port_info *port)
 		ports_port_deref(port);
 }
 
-kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
+/* Under the lock, so that the right is not destroyed meanwhile. */
+static kern_return_t insert_send(mach_port_t receive)
 {
 	mach_port_t self = mach_task_self();
+	kern_return_t code = syscall_mach_port_insert_right(self, receive, receive, MACH_MSG_TYPE_MAKE_SEND);
+
+	return code == MACH_SEND_INTERRUPTED ?
+	       mach_port_insert_right(self, receive, receive, MACH_MSG_TYPE_MAKE_SEND) : code;
+}
+
+kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
+{
 	kern_return_t code = KERN_SUCCESS;
+	bool watched = false;
 
 	mutex_lock(&port->bucket->lock);
-	if (!port->has_senders) {
+	*right = port->receive;
+	if (port->receive == MACH_PORT_NULL)
+		code = KERN_INVALID_NAME;
+	else if (!port->has_senders)
 		code = watch(port);
-		if (code == KERN_SUCCESS) {
-			port->has_senders = true;
-			port->refs++;
-		}
+	if (code == KERN_SUCCESS && !port->has_senders) {
+		port->has_senders = true;
+		port->refs++;
+	}
+	if (code == KERN_SUCCESS) {
+		code = insert_send(port->receive);
+		watched = code != KERN_SUCCESS;
 	}
 	mutex_unlock(&port->bucket->lock);
-	if (code != KERN_SUCCESS)
-		return code;
-	code = syscall_mach_port_insert_right(self, port->receive, port->receive,
-					      MACH_MSG_TYPE_MAKE_SEND);
-	if (code == MACH_SEND_INTERRUPTED)
-		code = mach_port_insert_right(self, port->receive, port->receive,
-					      MACH_MSG_TYPE_MAKE_SEND);
-	*right = port->receive;
-	if (code != KERN_SUCCESS)
+	if (watched)
 		check_senders(port);
 	return code;
 }
@@ -267,21 +386,23 @@ kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right)
 void ports_no_senders(struct port_info *port)
 {
 	struct port_bucket *bucket = port->bucket;
+	struct port_info *last;
 
 	mutex_lock(&bucket->lock);
 	if (!port->has_left) {
 		port->has_left = true;
 		port->refs++;
-		port->next_left = NULL;
-		*bucket->left_end = port;
-		bucket->left_end = &port->next_left;
+		port->next_left = 0;
+		last = ports_find(bucket, bucket->left_last);
+		*(last != NULL ? &last->next_left : &bucket->left) = port->handle;
+		bucket->left_last = port->handle;
 	}
 	mutex_unlock(&bucket->lock);
 }
 
 bool ports_unclean(struct port_bucket *bucket)
 {
-	return __atomic_load_n(&bucket->left, __ATOMIC_RELAXED) != NULL;
+	return __atomic_load_n(&bucket->left, __ATOMIC_RELAXED) != 0;
 }
 
 bool ports_clean_one(struct port_bucket *bucket)
@@ -289,11 +410,11 @@ bool ports_clean_one(struct port_bucket *bucket)
 	struct port_info *port;
 
 	mutex_lock(&bucket->lock);
-	port = bucket->left;
+	port = ports_find(bucket, bucket->left);
 	if (port != NULL) {
 		bucket->left = port->next_left;
-		if (bucket->left == NULL)
-			bucket->left_end = &bucket->left;
+		if (bucket->left == 0)
+			bucket->left_last = 0;
 		port->has_left = false;
 	}
 	mutex_unlock(&bucket->lock);
@@ -315,12 +436,15 @@ bool ports_notify_server(struct port_bucket *bucket, const mach_msg_header_t *re
 	reply->msgh_bits = 0;
 	reply->msgh_remote_port = MACH_PORT_NULL;
 	((mig_reply_header_t *)reply)->RetCode = MIG_NO_REPLY;
-	if (request->msgh_id != MACH_NOTIFY_NO_SENDERS)
+	if (request->msgh_id != MACH_NOTIFY_NO_SENDERS && request->msgh_id != MACH_NOTIFY_DEAD_NAME)
 		return true;
 	port = ports_lookup(bucket, request->msgh_local_port, NULL);
-	if (port != NULL) {
+	if (port == NULL)
+		return true;
+	if (request->msgh_id == MACH_NOTIFY_NO_SENDERS)
 		ports_no_senders(port);
-		ports_port_deref(port);
-	}
+	else if (request->msgh_size == sizeof(mach_dead_name_notification_t))
+		watch_dead(port, ((const mach_dead_name_notification_t *)request)->not_port);
+	ports_port_deref(port);
 	return true;
 }

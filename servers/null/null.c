@@ -12,7 +12,8 @@
  * what a server with more threads does in a flood:
  *   --throttle=none  a thread for every request that finds the others busy
  *   --throttle=cap   the same, at most --threads=N (8)
- *   --throttle=pool  one more only when all are at work, at most 8
+ *   --throttle=pool  one more only when requests wait and fewer run than there are processors; at most 8,
+ *                    and one that manages them
  *   --seed=N         of the random numbers; else the clock's
  */
 #include <console_user.h>

@@ -316,8 +316,10 @@ def start_servers_anew(c, m):
     tap.equal((second[1:], second[0] > 2), ([1, "services", "null --throttle=cap --threads=3", 2], True),
               "another task serves with those words", machine=m)
     c.do("in small server null --throttle=pool")
+    # A thread that manages, and one that serves.
+    c.eventually(lambda: server_of(c)[1], 2)
     third = server_of(c)
-    tap.equal(third[1:], [1, "small", "null --throttle=pool", 3], "in LEDGER server NAME runs it in that ledger",
+    tap.equal(third[1:], [2, "small", "null --throttle=pool", 3], "in LEDGER server NAME runs it in that ledger",
               machine=m)
     tap.equal([task[:2] for task in c.tasks().values() if task[0] == "null"], [["null", "small"]],
               "and nowhere else", machine=m)
@@ -327,8 +329,8 @@ def start_servers_anew(c, m):
     # That it has ended may be told before or behind the prompt, which is shown again then.
     m.send(f"kill {third[0]}\n")
     m.expect(r"\[\d+\] null: killed\nweir> ")
-    again = c.eventually(lambda: server_of(c)[1:], [1, "small", "null --throttle=pool", 4])
-    tap.equal(again, [1, "small", "null --throttle=pool", 4], "when it dies it starts with the same words there",
+    again = c.eventually(lambda: server_of(c)[1:], [2, "small", "null --throttle=pool", 4])
+    tap.equal(again, [2, "small", "null --throttle=pool", 4], "when it dies it starts with the same words there",
               machine=m)
     m.send("ledger brief; in brief server null --throttle=none; kill brief\n")
     m.expect("server: null: its ledger is gone; from now on in services\nweir> ")

@@ -4,43 +4,22 @@
 thread; what its clients are told, and that nothing is left when client or server is killed."""
 
 import os
-import re
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from asklib import ask, background, kill, start, wait_jobs  # noqa: E402
 from floodlib import field  # noqa: E402
 from harness import Tap  # noqa: E402
 
-ASKED = re.compile(r"ask: (\d+) answered, (\d+) refused, (\d+) late in (\d+) ms; mean (\d+) us, worst (\d+) us")
 tap = Tap(__file__)
-
-
-def ask(f, words, timeout=60):
-    """(answered, refused, late, ms) and all lines."""
-    lines = f.ask("ask " + words, timeout)
-    match = ASKED.search("\n".join(lines))
-    return tuple(int(n) for n in match.groups()[:4]) if match else None, lines
 
 
 def answered(f, words, count, claim, least_ms=0):
     got, lines = ask(f, words)
     return tap.ok(got and got[:3] == (count, 0, 0) and got[3] >= least_ms, claim, lines,
                   f"{count} answered, in {least_ms} ms or more", machine=f.machine)
-
-
-def start(f, name, words=""):
-    """Waits until it serves; the number of the program."""
-    f.ask(f"in services slow -n {name} {words} &")
-    while ask(f, f"-s {name} sleep 0")[0] is None:
-        pass
-    return re.findall(r"\[(\d+)\] slow", f.machine.text)[-1]
-
-
-def kill(f, number):
-    f.ask(f"kill %{number}")
-    f.machine.expect(rf"\[{number}\] slow: killed", 20)
 
 
 with field(mem="128M", limit=200) as f:
@@ -67,16 +46,13 @@ with field(mem="128M", limit=200) as f:
     tap.ok(got and sum(got[:3]) == 1, "with one thread a call of itself comes to an end at the latest when it is given up",
            lines, machine=f.machine)
     answered(f, "-s one sleep 1", 1, "and the server serves on")
-    f.ask("ask -s a -t 20 sleep 60000 &")
-    client = re.findall(r"\[(\d+)\] ask", f.machine.text)[-1]
-    f.ask(f"kill %{client}")
-    f.machine.expect(rf"\[{client}\] ask: killed", 20)
-    f.ask("ask -s b -t 20 sleep 60000 &")
-    client = re.findall(r"\[(\d+)\] ask", f.machine.text)[-1]
+    client = background(f, "ask -s a -t 20 sleep 60000")
+    kill(f, client, "ask")
+    client = background(f, "ask -s b -t 20 sleep 60000")
     while " 20 inside" not in "\n".join(f.ask("ask -s b counters")):
         pass
     kill(f, numbers[1])
-    f.machine.expect(rf"\[{client}\] ask: status 1", 20)
+    wait_jobs(f, [client])
     tap.contains(f.machine.text, r"ask: 0 answered, 20 refused, 0 late",
                  "when the server is killed each of its clients is told", machine=f.machine)
     tap.contains(f.ask("ask -s b sleep 1"), "no server b", "and its name is gone", machine=f.machine)

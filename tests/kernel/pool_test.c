@@ -29,6 +29,7 @@ enum {
 	ID_HOLD,			/* answered when the gate is open */
 	ID_SELF,			/* calls ID_QUICK of the same server */
 	ID_ROUND,			/* calls the next server, the last one ID_QUICK of the first */
+	ID_LOCKED,			/* the same, and holds a lock meanwhile that all these take */
 	ID_HANDED,			/* has another thread call ID_QUICK of the same server */
 	ID_SPIN,			/* computes until the gate is open */
 	ID_PARK,			/* answered when ID_UNPARK comes */
@@ -111,6 +112,17 @@ static kern_return_t hand_over(mach_port_t port)
 	return handed.answer;
 }
 
+static kern_return_t call_locked(mach_port_t port)
+{
+	static struct mutex lock = MUTEX_INIT;
+	kern_return_t answer;
+
+	mutex_lock(&lock);
+	answer = call_answer(port, ID_QUICK);
+	mutex_unlock(&lock);
+	return answer;
+}
+
 static void spin(void)
 {
 	while (__atomic_load_n(&gate, __ATOMIC_SEQ_CST) == 0)
@@ -158,6 +170,8 @@ static kern_return_t handle(struct server *server, mach_msg_id_t id)
 		return ANSWER;
 	case ID_SELF:
 		return call_answer(server->port, ID_QUICK);
+	case ID_LOCKED:
+		return call_locked(server->port);
 	case ID_ROUND:
 		return call_answer(next->port, next == servers ? ID_QUICK : ID_ROUND);
 	case ID_HANDED:
@@ -418,6 +432,7 @@ static void circles(void)
 	circle("A calls B calls C calls A", 3, ID_ROUND, 3, 1, 6);
 	circle("work handed to another thread", 1, ID_HANDED, 1, 0, 6);
 	circle("work handed to another thread", 1, ID_HANDED, 2, 1, 6);
+	circle("a lock held during a call", 1, ID_LOCKED, 3, 0, 6);
 }
 
 /* What the throttle is for. */

@@ -66,11 +66,16 @@ static void worker_main(void *argument)
 	}
 }
 
-static void worker_start(struct worker *worker)
+static void worker_make(struct worker *worker)
 {
 	memset(worker, 0, sizeof *worker);
 	worker->gate = port_new_send();
 	need(thread_spawn(worker_main, worker, 0, &worker->thread), "a worker");
+}
+
+static void worker_start(struct worker *worker)
+{
+	worker_make(worker);
 	if (!thread_await_waiting(worker->thread->port, PATIENCE_MS))
 		give_up("a worker comes to wait");
 }
@@ -245,6 +250,20 @@ static void only_delayed(void)
 	set_end(WORKERS);
 }
 
+/* Two wait; the first that comes takes one of them, which computes for ever. */
+static void left_behind(void)
+{
+	set_make(1, SHORT_MS);
+	workers_start(0);
+	post(ID_SPIN);
+	post(ID_QUICK);
+	worker_make(&workers[0]);
+	worker_make(&workers[1]);
+	ok(await(&spinning, 1), "the first of two messages that wait computes for ever");
+	ok(await(&served, 1), "and the second, behind it, is delayed only");
+	set_end(2);
+}
+
 static void polls(void)
 {
 	struct msg m;
@@ -405,8 +424,11 @@ static void guest_main(void *argument)
 	word_await(&guest->step, 2, PATIENCE_MS);
 }
 
-/* Messages of another ledger, sent last, are not behind all those of this one. Each time the set is throttled as well. */
-static void ledgers_in_turn(bool throttle_late)
+/*
+ * Messages of another ledger, sent last, are not behind all those of this one; also when one of these, the last, is before it
+ * in the port (shared). throttle_late: the set is throttled when they are there.
+ */
+static void ledgers_in_turn(bool throttle_late, bool shared)
 {
 	struct guest *guest = shared_alloc(sizeof *guest);
 	mach_port_t ports[PORTS];
@@ -429,19 +451,22 @@ static void ledgers_in_turn(bool throttle_late)
 	}
 	guest->port = port_new_send();
 	need(mach_port_move_member(self, guest->port, set), "a member");
+	if (shared)
+		need(msg_send_plain(guest->port, ID_FLOOD + PORTS), "a message");
 	need(child_start(&child, guest_main, guest, &(struct child_options){ .ledger = ledger, .before = give_send }),
 	     "a guest");
 	ok(word_await(&guest->step, 1, PATIENCE_MS), "the guest has sent behind forty messages");
 	if (throttle_late)
 		need(port_set_throttle(self, set, 1, LONG_MS), "a target");
-	for (unsigned n = 0; n < 2 * PORTS + 1; n++) {
+	for (unsigned n = 0; n < 2u * PORTS + 1 + shared; n++) {
 		need(msg_receive(&m, set, MACH_RCV_TIMEOUT, 0), "a message");
 		if (m.head.msgh_id == ID_GUEST)
 			at = n;
-		else if (n == PORTS + 1)
+		else if (n == PORTS + 1u + shared)
 			second = (unsigned)m.head.msgh_id;
 	}
-	is_between(at, 0, 2, "its message is among the first three");
+	is_between(at, 0, 2 + shared, shared ? "its message is among the first four, behind one of theirs" :
+		   "its message is among the first three");
 	is(second, ID_FLOOD, "a ledger's ports take turns");
 	is_code(msg_receive(&m, set, MACH_RCV_TIMEOUT, 0), MACH_RCV_TIMED_OUT, "all came once");
 	for (unsigned i = 0; i < PORTS; i++)
@@ -509,13 +534,14 @@ int main(int argc, char **argv)
 	two_at_a_time();
 	sleepers_count_not();
 	only_delayed();
+	left_behind();
 	polls();
 	stalls();
 	senders_wait();
 	ends();
 	moves();
-	ledgers_in_turn(false);
-	ledgers_in_turn(true);
+	for (unsigned how = 0; how < 4; how++)
+		ledgers_in_turn(how & 1, how & 2);
 	leave_and_die();
 	denied();
 	return done_testing();

@@ -42,7 +42,9 @@ def row_m(small):
                   seen)
         text = seen.result.console
         full = re.search(NO_SPACE, text)
-        row.claim(full and full[1] == full[2], "dd ends with No space, of the disks' ledger", full and full[0], seen)
+        # A page whose charge has moved here may stand above the limit: moves are never refused.
+        row.claim(full and 0 <= int(full[1]) - int(full[2]) <= 2, "dd ends with No space, of the disks' ledger",
+                  full and full[0], seen)
         into, _, out, part, size = records(text)[0]
         row.claim(into == out + 1 and out * block <= size <= (out + part) * block and
                   size > 0.9 * PAGE * int(full[2]),

@@ -25,11 +25,18 @@
 #include <stdint.h>
 
 struct port_info;
+struct ports_parked;
+struct ports_watch;
+struct serving;
 
 struct port_class {
 	const char *name;
 	size_t size;				/* bytes of a record, struct port_info included */
-	void (*clean)(struct port_info *port);	/* may be NULL; runs without any lock held */
+	/* May be NULL; they run without any lock held. */
+	void (*clean)(struct port_info *port);	/* its last reference has gone; then it is freed */
+	void (*dropweak)(struct port_info *port);	/* its last hard reference has gone, weak ones have not */
+	/* A right has died: ports_request_dead_name_notification. */
+	void (*dead_name)(struct port_info *port, mach_port_t name);
 	size_t count;				/* living ports */
 };
 
@@ -37,12 +44,14 @@ struct port_class {
 struct port_info {
 	struct port_class *class;
 	struct port_bucket *bucket;
-	mach_port_t receive;			/* name of the receive right */
+	struct ports_watch *watches;		/* names whose death it is told of */
+	mach_port_t receive;			/* name of the receive right; MACH_PORT_NULL: destroyed */
 	uint32_t handle;
-	uint32_t refs;
-	bool has_senders;			/* their reference is counted in refs */
-	struct port_info *next_left;		/* on the bucket's list, with a reference */
+	uint32_t refs, weak_refs;
+	uint32_t next_left;			/* handle of the next on the bucket's list, with a reference */
 	bool has_left;				/* it is on that list */
+	bool has_senders;			/* their reference is counted in refs */
+	bool inhibited;
 };
 
 /* So many pieces of so many handles: with its head a piece fills two pages; a bucket has a million ports at most. */
@@ -68,7 +77,17 @@ struct port_bucket {
 	struct ports_piece *pieces[PORTS_PIECES];	/* ports by handle; NULL: all its handles are unused */
 	uint32_t open;				/* no piece before this one has an unused handle */
 	size_t count;				/* ports */
-	struct port_info *left, **left_end;	/* no-senders notifications still to be looked into */
+	uint32_t left, left_last;		/* handles of ports with no-senders notifications still to be looked into; 0: none */
+	struct ports_watches {
+		struct ports_watch *rbh_root;
+	} watches;				/* of all ports, a tree by name (RB_HEAD) */
+	struct serving *servings;		/* its threads, and what each serves */
+	struct ports_parked_queue {
+		struct ports_parked *first, *last;
+		size_t count;
+	} held;					/* resumed while they were inhibited */
+	uint32_t inhibited;			/* 1: no request is served; waited on */
+	bool inhibiting;			/* somebody waits for handlers to end */
 	/* Threads that serve it or are being made; those of them that are not at work. */
 	uint32_t workers, idle;
 	struct ports_counters counters;
@@ -76,7 +95,11 @@ struct port_bucket {
 
 /* KERN_RESOURCE_SHORTAGE and the like: nothing is held. The memory is the caller's. */
 kern_return_t ports_bucket_init(struct port_bucket *bucket);
-/* Gives back what a bucket without ports and threads still has; its set, which ends the threads, may be gone before. */
+/*
+ * Gives back what a bucket without ports and threads still has; its set, which ends the threads, may be gone before.
+ * A server ends by ports_bucket_stop, the return of its call of ports_manage_..., ports_refuse of what is parked,
+ * ports_destroy_all, ports_port_deref of what it holds itself, and this.
+ */
 void ports_bucket_end(struct port_bucket *bucket);
 
 /*
@@ -86,7 +109,10 @@ void ports_bucket_end(struct port_bucket *bucket);
 kern_return_t ports_create_port(struct port_class *class, struct port_bucket *bucket,
 				struct port_info **port);
 
-/* A send right for somebody, under the receive right's name; the caller's to move or deallocate. */
+/*
+ * A send right for somebody, under the receive right's name; the caller's to move or deallocate.
+ * KERN_INVALID_NAME: ports_destroy_right was called.
+ */
 kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right);
 
 /* The record for what a stub was given, with a reference for the caller; NULL: another class, or gone. */
@@ -94,6 +120,39 @@ struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 			       const struct port_class *class);
 void ports_port_ref(struct port_info *port);
 void ports_port_deref(struct port_info *port);
+
+/*
+ * Weak references, of caches. They keep the record, and the right, but when only such are left the class is told
+ * (dropweak), so that the cache can let go; the port goes when the last reference of either kind does. Meanwhile
+ * whoever holds a weak reference may make a hard one by ports_port_ref. So dropweak takes the cache's lock, looks
+ * whether the port is still weak and in the cache, and gives the weak reference up without the lock. It is called
+ * each time that the last hard reference goes.
+ */
+void ports_port_ref_weak(struct port_info *port);
+void ports_port_deref_weak(struct port_info *port);
+/* Has it no hard reference? True until one is made: hold what its makers hold. */
+bool ports_port_is_weak(const struct port_info *port);
+
+/*
+ * Destroys the receive right now: senders see it die, what is queued in it is destroyed (its clients hear that nobody
+ * will answer), the senders' reference goes, dead names are not told of any more. The record stays until its references
+ * have gone; the caller needs one. Once is enough, more do no harm. Never fails.
+ */
+void ports_destroy_right(struct port_info *port);
+/* The same for all ports of the bucket and class (NULL: of any) that there are; those made meanwhile may stay. */
+void ports_destroy_all(struct port_bucket *bucket, const struct port_class *class);
+
+/*
+ * The class's dead_name is called once when the right that this task has by that name dies, or now when it is dead: by
+ * a thread of the bucket, as a request of the port, whose queue the notification goes through. The reference to the
+ * dead name that Mach adds is given back afterwards. The port's end cancels it; before the server gives up the name
+ * itself it must. 128 bytes of this task's memory and a send-once right. KERN_NAME_EXISTS: a port of the
+ * bucket has asked already (Mach has one request a name, and others of the task's would be replaced);
+ * KERN_INVALID_NAME, KERN_INVALID_RIGHT, KERN_RESOURCE_SHORTAGE; KERN_INVALID_CAPABILITY: after ports_destroy_right.
+ */
+kern_return_t ports_request_dead_name_notification(struct port_info *port, mach_port_t name);
+/* It will not be told, unless that is done at this moment by another thread. Never fails. */
+void ports_cancel_dead_name_notification(struct port_info *port, mach_port_t name);
 
 /*
  * A no-senders notification came in. It is only noted: when a hundred thousand
@@ -165,25 +224,34 @@ kern_return_t ports_manage_port_operations_multithread(struct port_bucket *bucke
 						       mach_msg_demux_t demuxer,
 						       const struct ports_manage_options *options);
 /*
- * Ends the set, and so the threads that serve the bucket, and waits until they have left. Ports stay, with what is
- * queued in them. Not for a thread that serves the bucket.
+ * Ends the set, and so the threads that serve the bucket, and waits until they have left: each ends its request, so
+ * this may take as long as a handler. Ports stay, with what is queued in them. An inhibited bucket is resumed. Not for
+ * a thread that serves the bucket.
  */
 void ports_bucket_stop(struct port_bucket *bucket);
+
+/*
+ * When it returns KERN_SUCCESS no handler of the port, or of the bucket, runs, but for the caller's own; new requests
+ * and notifications wait in the kernel's queues until it is resumed. Waits for handlers to end, at most so many
+ * milliseconds (0: no limit): KERN_TIMEDOUT. PORTS_BUSY: it is inhibited, or somebody waits for that in this bucket. On an error nothing
+ * has changed. A port leaves the set meanwhile; a bucket's threads wait, each perhaps with a request in its hands.
+ * Asks the kernel about each idle thread, each millisecond; those that do not use it pay nothing.
+ */
+kern_return_t ports_inhibit_port_rpcs(struct port_info *port, unsigned milliseconds);
+kern_return_t ports_inhibit_bucket_rpcs(struct port_bucket *bucket, unsigned milliseconds);
+/* By any thread. What ports_resume was given meanwhile is served now, on this thread. Never fail. */
+void ports_resume_port_rpcs(struct port_info *port);
+void ports_resume_bucket_rpcs(struct port_bucket *bucket);
 
 /*
  * Requests that are answered later. A handler that cannot answer yet parks its request and returns what ports_park
  * returned: MIG_NO_REPLY, or KERN_RESOURCE_SHORTAGE (the client is told so). The record is a copy of the request and
  * 24 bytes, of this task's memory. The queue's lock is the server's affair.
  */
-struct ports_parked;
-struct ports_parked_queue {
-	struct ports_parked *first, *last;
-	size_t count;
-};
 kern_return_t ports_park(struct ports_parked_queue *queue);
 /* The request that was parked first, out of the queue; NULL: there is none. It must be resumed or refused. */
 struct ports_parked *ports_unpark(struct ports_parked_queue *queue);
-/* Serves it once more, on this thread: its handler answers, or parks it again. */
+/* Serves it once more, on this thread: its handler answers, or parks it again. An inhibited one is only noted. */
 void ports_resume(struct ports_parked *parked);
 /* Answers it with an error. Needs no memory. */
 void ports_refuse(struct ports_parked *parked, kern_return_t code);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Watched calls: the calls of mach_msg in which threads wait, so that somebody
- * else in the task can end one of them. A thread is watched on behalf of
+ * Watched calls: the calls of mach_msg in which threads wait, but for locks and other words, so
+ * that somebody else in the task can end one of them. A thread is watched on behalf of
  * something (a pool of threads, say), as are the threads that it makes.
  */
 #ifndef MACH_CALLS_H
