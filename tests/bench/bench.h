@@ -48,6 +48,8 @@ void bench_port_free(mach_port_t port);
 
 /* Brings the crowd to `count`; 0 takes it away. False: there is no memory for so many. */
 bool crowd_set(enum crowd kind, uint64_t count);
+/* Prints what objects take of the kernel's memory (sizes.c). */
+void bench_sizes(void);
 extern const char *const crowd_names[CROWDS];
 
 #endif

@@ -24,6 +24,22 @@ static const struct operation *const lists[] = {
 	trap_operations, message_operations, memory_operations, task_operations, zone_operations,
 };
 
+/* The one after op, of all; NULL: the first, or there are no more. */
+static const struct operation *next_operation(const struct operation *op)
+{
+	static unsigned list;
+
+	if (op == NULL) {
+		list = 0;
+		return lists[0];
+	}
+	for (op++; op->name == NULL; op = lists[list]) {
+		if (++list == sizeof lists / sizeof lists[0])
+			return NULL;
+	}
+	return op;
+}
+
 static inline uint64_t counter(void)
 {
 	uint32_t low, high;
@@ -148,11 +164,42 @@ static void calibrate(void)
 
 _Noreturn static void usage(void)
 {
-	fprintf(stderr, "usage: bench [-n SAMPLES] [-q] [-r] [NAME...]\n"
+	fprintf(stderr, "usage: bench [-n SAMPLES] [-q] [-r] [-g N,N... | -m] [-p WORD] [NAME...]\n"
 			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
-			"  -q: only those of the short form; -r: those that need the host port, `in root`\n",
+			"  -q: only those of the short form; -r: those that need the host port, `in root`\n"
+			"  -g: each beside so many of its kind; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
 		SAMPLES_MAX);
 	exit(EXIT_USAGE);
+}
+
+static bool wanted(const struct operation *op, bool quick, bool root)
+{
+	return op->root == root && (!quick || op->quick);
+}
+
+/* Each operation that has a kind, beside more and more of that kind: the counts of a list "10,1000". */
+static void grow(enum crowd kind, const char *counts, bool root)
+{
+	char prefix[40], *end;
+
+	for (;; counts = end + 1) {
+		unsigned long count = strtoul(counts, &end, 10);
+
+		snprintf(prefix, sizeof prefix, "%s@%lu/", crowd_names[kind], count);
+		if (end == counts || (*end != ',' && *end != '\0'))
+			usage();
+		if (!crowd_set(kind, count)) {
+			printf("bench: %s no memory for so many\n", prefix);
+			break;
+		}
+		for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+			if (op->kind == kind && op->root == root)
+				measure(op, prefix);
+		}
+		if (*end == '\0')
+			break;
+	}
+	crowd_set(kind, 0);
 }
 
 static bool named(const char *name, int argc, char **argv)
@@ -166,12 +213,22 @@ static bool named(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	bool quick = false, root = false;
+	bool quick = false, root = false, sizes = false;
+	const char *counts = NULL, *prefix = "";
 	uint64_t value;
 	int option;
 
-	while ((option = getopt(argc, argv, "n:qr")) != -1) {
+	while ((option = getopt(argc, argv, "g:mn:p:qr")) != -1) {
 		switch (option) {
+		case 'g':
+			counts = optarg;
+			break;
+		case 'm':
+			sizes = true;
+			break;
+		case 'p':
+			prefix = optarg;
+			break;
 		case 'n':
 			if (!parse_number(optarg, &value) || value < 10 || value > SAMPLES_MAX)
 				usage();
@@ -188,11 +245,14 @@ int main(int argc, char **argv)
 		}
 	}
 	calibrate();
-	for (unsigned l = 0; l < sizeof lists / sizeof lists[0]; l++) {
-		for (const struct operation *op = lists[l]; op->name != NULL; op++) {
-			if (op->root == root && (!quick || op->quick) && named(op->name, argc, argv))
-				measure(op, "");
-		}
+	if (sizes)
+		bench_sizes();
+	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++)
+		grow(kind, counts, root);
+	for (const struct operation *op = next_operation(NULL); op != NULL && counts == NULL && !sizes;
+	     op = next_operation(op)) {
+		if (wanted(op, quick, root) && named(op->name, argc, argv))
+			measure(op, prefix);
 	}
 	printf("bench: done\n");
 	return 0;
