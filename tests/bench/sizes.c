@@ -23,8 +23,14 @@ struct bytes {
 	uint64_t held, charged;
 };
 
-/* The bytes that objects and kernel pages take, and what the ledger has paid; red zones are left out of both. */
-static struct bytes now(void)
+/* Bytes that an element takes without its red zone: a message that waits for its use is credit. */
+static uint64_t zone_held(const struct weir_zone_info *zone, bool messages)
+{
+	return messages || zone->resource != LEDGER_MESSAGES ? zone->count * zone->elem_size : 0;
+}
+
+/* The bytes that objects and kernel pages take, and what the ledger has paid. */
+static struct bytes now(bool messages)
 {
 	struct ledger_usage pages, all;
 	weir_zone_info_array_t zones;
@@ -37,22 +43,15 @@ static struct bytes now(void)
 	bytes.held = pages.used * vm_page_size;
 	bytes.charged = all.used;
 	for (unsigned i = 0; i < count; i++)
-		bytes.held += zones[i].count * zones[i].elem_size;
+		bytes.held += zone_held(&zones[i], messages);
 	need(give_back_memory((vm_address_t)zones, count * sizeof *zones), "vm_deallocate");
 	return bytes;
 }
 
-/* The list of zones itself takes some memory, the same each time; the first call may take more. */
-static struct bytes begin(void)
-{
-	now();
-	return now();
-}
-
 /* `less`: bytes that are another object's. */
-static struct bytes tell(const char *name, struct bytes before, struct bytes less)
+static struct bytes tell(const char *name, struct bytes before, struct bytes after, struct bytes less)
 {
-	struct bytes after = now(), each = {
+	struct bytes each = {
 		(after.held - before.held + OBJECTS / 2) / OBJECTS - less.held,
 		(after.charged - before.charged + OBJECTS / 2) / OBJECTS - less.charged,
 	};
@@ -62,24 +61,26 @@ static struct bytes tell(const char *name, struct bytes before, struct bytes les
 	return each;
 }
 
-static void of_crowd(const char *name, enum crowd kind, struct bytes less)
+static struct bytes of_crowd(const char *name, enum crowd kind, struct bytes less)
 {
-	struct bytes before = begin();
+	bool messages = kind == CROWD_MESSAGES;
+	struct bytes before = now(messages), each;
 
 	if (!crowd_set(kind, OBJECTS))
 		bench_fail(name);
-	tell(name, before, less);
+	each = tell(name, before, now(messages), less);
 	crowd_set(kind, 0);
+	return each;
 }
 
 static struct bytes of_name(void)
 {
 	const struct bytes nothing = { 0 };
-	struct bytes before = begin(), each;
+	struct bytes before = now(false), each;
 
 	for (unsigned i = 0; i < OBJECTS; i++)
 		need(mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_DEAD_NAME, &names[i]), "a dead name");
-	each = tell("name", before, nothing);
+	each = tell("name", before, now(false), nothing);
 	for (unsigned i = 0; i < OBJECTS; i++)
 		give_back_right(names[i]);
 	return each;
@@ -88,16 +89,22 @@ static struct bytes of_name(void)
 void bench_sizes(void)
 {
 	const struct bytes nothing = { 0 };
-	struct bytes name;
+	struct bytes name, port;
+	weir_memory_info_t memory;
 
 	need(program_host_priv(&host_priv), "the host port; `in root`");
 	need(task_get_ledger(mach_task_self(), &ledger), "task_get_ledger");
+	need(weir_memory_info(host_priv, &memory), "weir_memory_info");
+	printf("bench: boot %" PRIu64 "\n", memory.boot_ticks);
+	/* The library's own memory and the reply port are there from now on. */
+	now(false);
 	name = of_name();
-	of_crowd("port_with_name", CROWD_PORTS, nothing);
+	port = of_crowd("port_with_name", CROWD_PORTS, nothing);
 	of_crowd("thread", CROWD_THREADS, name);
 	of_crowd("task", CROWD_TASKS, name);
 	of_crowd("map_entry", CROWD_ENTRIES, nothing);
-	of_crowd("message_64", CROWD_MESSAGES, nothing);
+	/* Sixteen share a port. */
+	of_crowd("message_64", CROWD_MESSAGES, (struct bytes){ port.held / 16, port.charged / 16 });
 	give_back_right(ledger);
 	give_back_right(host_priv);
 }
