@@ -10,12 +10,14 @@
 #include <inttypes.h>
 #include <mach.h>
 #include <mach/mach_error.h>
+#include <mach/threads.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SAMPLES_MAX	10000
 #define WARM_UP		50
+#define RATE_US		2000	/* for which the counter is looked at */
 
 static uint64_t samples[SAMPLES_MAX];
 static unsigned wanted_samples = 1000;
@@ -152,6 +154,17 @@ static void nothing(void)
 {
 }
 
+/* Ticks of the counter in a microsecond. */
+static uint64_t rate_mhz(void)
+{
+	uint64_t start_us = clock_uptime_us(), start = counter(), now_us;
+
+	do
+		now_us = clock_uptime_us();
+	while (now_us - start_us < RATE_US);
+	return (counter() - start + (now_us - start_us) / 2) / (now_us - start_us);
+}
+
 /* What reading the counter twice and calling a function costs. */
 static void calibrate(void)
 {
@@ -160,6 +173,7 @@ static void calibrate(void)
 	take(&empty, wanted_samples);
 	empty_cost = samples[wanted_samples / 2];
 	printf("bench: empty pair %" PRIu64 " %" PRIu64 "\n", samples[0], samples[wanted_samples - 1]);
+	printf("bench: rate %" PRIu64 "\n", rate_mhz());
 }
 
 _Noreturn static void usage(void)
