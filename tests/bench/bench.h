@@ -26,7 +26,6 @@ struct operation {
 	unsigned per_sample;	/* rounds that run() makes, by which a sample is divided; 0: one */
 	unsigned divisor;	/* at most the samples / divisor, for slow ones; 0: 1 */
 	enum crowd kind;	/* of which it is measured with many alive */
-	bool quick;		/* also in the short form for `make test` */
 	bool root;		/* only with the privileged host port */
 };
 

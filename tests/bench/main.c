@@ -178,17 +178,22 @@ static void calibrate(void)
 
 _Noreturn static void usage(void)
 {
-	fprintf(stderr, "usage: bench [-n SAMPLES] [-q] [-r] [-g N,N... | -m] [-p WORD] [NAME...]\n"
+	fprintf(stderr, "usage: bench [-n SAMPLES] [-r] [-g N,N... | -m] [-p WORD] [NAME...]\n"
 			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
-			"  -q: only those of the short form; -r: those that need the host port, `in root`\n"
+			"  -r: those that need the host port, `in root`\n"
 			"  -g: each beside so many of its kind; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
 		SAMPLES_MAX);
 	exit(EXIT_USAGE);
 }
 
-static bool wanted(const struct operation *op, bool quick, bool root)
+/* Of those that need the host port or of those that do not. */
+static bool has_operations(enum crowd kind, bool root)
 {
-	return op->root == root && (!quick || op->quick);
+	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+		if (op->kind == kind && op->root == root)
+			return true;
+	}
+	return false;
 }
 
 /* Each operation that has a kind, beside more and more of that kind: the counts of a list "10,1000". */
@@ -227,12 +232,12 @@ static bool named(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	bool quick = false, root = false, sizes = false;
+	bool root = false, sizes = false;
 	const char *counts = NULL, *prefix = "";
 	uint64_t value;
 	int option;
 
-	while ((option = getopt(argc, argv, "g:mn:p:qr")) != -1) {
+	while ((option = getopt(argc, argv, "g:mn:p:r")) != -1) {
 		switch (option) {
 		case 'g':
 			counts = optarg;
@@ -248,9 +253,6 @@ int main(int argc, char **argv)
 				usage();
 			wanted_samples = (unsigned)value;
 			break;
-		case 'q':
-			quick = true;
-			break;
 		case 'r':
 			root = true;
 			break;
@@ -261,11 +263,13 @@ int main(int argc, char **argv)
 	calibrate();
 	if (sizes)
 		bench_sizes();
-	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++)
-		grow(kind, counts, root);
+	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++) {
+		if (has_operations(kind, root))
+			grow(kind, counts, root);
+	}
 	for (const struct operation *op = next_operation(NULL); op != NULL && counts == NULL && !sizes;
 	     op = next_operation(op)) {
-		if (wanted(op, quick, root) && named(op->name, argc, argv))
+		if (op->root == root && named(op->name, argc, argv))
 			measure(op, prefix);
 	}
 	printf("bench: done\n");

@@ -51,10 +51,10 @@ static void port_allocate_destroy(void)
 }
 
 const struct operation trap_operations[] = {
-	{ .name = "trap", .run = trap, .quick = true },
-	{ .name = "task_self", .run = task_self, .again = task_self_again, .kind = CROWD_PORTS, .quick = true },
+	{ .name = "trap", .run = trap },
+	{ .name = "task_self", .run = task_self, .again = task_self_again, .kind = CROWD_PORTS },
 	{ .name = "kernel_rpc", .setup = port_setup, .teardown = port_teardown, .run = kernel_rpc,
-	  .kind = CROWD_PORTS, .quick = true },
-	{ .name = "port_allocate_destroy", .run = port_allocate_destroy, .kind = CROWD_PORTS, .quick = true },
+	  .kind = CROWD_PORTS },
+	{ .name = "port_allocate_destroy", .run = port_allocate_destroy, .kind = CROWD_PORTS },
 	{ 0 },
 };

@@ -18,10 +18,11 @@ KINDS = ("release", "debug")
 CPUS = ("max", "core2duo-v1")
 MEMORY = "256M"
 RUN = "bench; in root bench -r; audit; halt"
-QUICK = "bench -q -n 100; in root bench -q -r -n 100; audit; halt"
 # Others of a kind; the ratio is to the first.
+CROWD_MEMORY = "4G"
 COUNTS = (10, 1000, 10_000, 100_000, 1_000_000)
-DEPTHS = range(1, 9)
+# Two is left out: the console runs a program in a ledger of its own below the one that is named, but in root itself.
+DEPTHS = (1, 3, 4, 5, 6, 7, 8)
 DEPTH_OPERATIONS = ("port_allocate_destroy self_message null_rpc_tasks vm_allocate_touch_deallocate "
                     "thread_create_terminate task_create_terminate")
 BOOT_MEMORIES = ("128M", "4G")
@@ -106,12 +107,13 @@ def boot(kind, commands, mem=MEMORY, cpu="", limit=120, path="", accel=""):
 
 
 def depth_commands():
-    """In root, then in ledgers below each other."""
-    words = []
+    """In root, then below ledgers below each other."""
+    words, above = [], ""
     for depth in DEPTHS:
-        place = "root" if depth == 1 else f"d{depth}"
+        place = "root" if depth == 1 else f"d{depth - 1}"
         if depth > 1:
-            words.append(f"ledger d{depth}" if depth == 2 else f"ledger d{depth - 1}/d{depth}")
+            words.append(f"ledger {above}{place}")
+            above = place + "/"
         words.append(f"in {place} bench -n 200 -p depth@{depth}/ {DEPTH_OPERATIONS}")
     return "; ".join(words + ["audit", "halt"])
 
@@ -119,7 +121,8 @@ def depth_commands():
 def growth(kind="release"):
     """The Run beside crowds, and in ledgers of each depth."""
     counts = ",".join(map(str, COUNTS))
-    crowds = boot(kind, f"bench -n 200 -g {counts}; in root bench -n 200 -r -g {counts}; audit; halt", mem="4G", limit=900)
+    crowds = boot(kind, f"bench -n 200 -g {counts}; in root bench -n 200 -r -g {counts}; audit; halt",
+                  mem=CROWD_MEMORY, limit=900)
     depths = boot(kind, depth_commands())
     crowds.operations.update(depths.operations)
     return crowds
@@ -172,9 +175,9 @@ def commit():
     return name + ("+" if changed else "")
 
 
-def conditions():
+def conditions(mem=MEMORY):
     return (f"{datetime.date.today()}, commit {commit()}, QEMU {qemu_version()} (TCG, -icount "
-            f"shift=0,sleep=off, -smp 1 -m 256), {compiler_of(folder('release'))}")
+            f"shift=0,sleep=off, -smp 1 -m {mem}), {compiler_of(folder('release'))}")
 
 
 def say(text):
