@@ -53,13 +53,18 @@ def tool(*words, **environment):
 tap.equal(tool(WRITE="2"), (64, "bench: WRITE=2: must be 0 or 1\n"), "WRITE=2 makes no sense")
 tap.equal(tool("--what")[0], 64, "an unknown option makes no sense")
 tap.equal(tool(ACCEL="hax"), (64, "bench: ACCEL=hax: must be kvm or tcg\n"), "an unknown accelerator makes no sense")
+tap.equal(tool(CPU="486")[0], 64, "the CPU models are fixed")
 tap.equal(tool("--check", WRITE="1")[0], 64, "bench-check writes nothing")
 
 # --- the build under test ---
 
 kind = "release" if kernel_is_release() else "debug"
-run = measure.boot(kind, measure.RUN, path=BUILD)
+run = measure.boot(kind, measure.RUN.replace("audit", "in root bench -m; audit"), path=BUILD)
 tap.equal(sorted(set(names) - set(run.operations)), [], "each operation of the peers is measured")
+tap.equal(sorted(set(tables.peers("peers_memory.tsv")) - set(run.memory)), [], "so are the bytes of each object")
+tap.ok(all(0 < held < 3 * 4096 > credit for held, credit in run.memory.values()),
+       "no object takes nothing, or three pages", run.memory)
+tap.ok(run.boot > 100_000, "the kernel tells how many instructions its start took", run.boot)
 foreign = [what for what in (measure.compiler_of(BUILD), "QEMU " + measure.qemu_version().split(" ")[0])
            if what not in comment]
 for name, figures in run.operations.items():

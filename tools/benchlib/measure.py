@@ -18,9 +18,9 @@ KINDS = ("release", "debug")
 CPUS = ("max", "core2duo-v1")
 MEMORY = "256M"
 RUN = "bench; in root bench -r; audit; halt"
-# Others of a kind; the ratio is to the first.
+# Others of a kind; the ratio is to the second.
 CROWD_MEMORY = "4G"
-COUNTS = (10, 1000, 10_000, 100_000, 1_000_000)
+COUNTS = (1, 10, 1000, 10_000, 100_000, 1_000_000)
 # Two is left out: the console runs a program in a ledger of its own below the one that is named, but in root itself.
 DEPTHS = (1, 3, 4, 5, 6, 7, 8)
 DEPTH_OPERATIONS = ("port_allocate_destroy self_message null_rpc_tasks vm_allocate_touch_deallocate "

@@ -95,7 +95,7 @@ def growth(run):
     yield ("operation", "beside", *map(number, counts), "ratio", "met")
     for kind in CROWDS:
         for operation, medians in beside(run, kind).items():
-            worst = max(medians.values()) / medians[counts[0]]
+            worst = max(medians.values()) / medians[counts[1]]
             yield (operation, kind, *(number(medians[c]) if c in medians else "no memory" for c in counts),
                    f"{worst:.2f}", verdict(worst <= GROWTH_ALLOWED))
 
