@@ -59,12 +59,20 @@ tap.equal(tool("--check", WRITE="1")[0], 64, "bench-check writes nothing")
 # --- the build under test ---
 
 kind = "release" if kernel_is_release() else "debug"
-run = measure.boot(kind, measure.RUN.replace("audit", "in root bench -m; audit"), path=BUILD)
+run = measure.boot(kind, measure.RUN.replace("audit", "in root bench -m; sizes; audit"), path=BUILD)
 tap.equal(sorted(set(names) - set(run.operations)), [], "each operation of the peers is measured")
 tap.equal(sorted(set(tables.peers("peers_memory.tsv")) - set(run.memory)), [], "so are the bytes of each object")
 tap.ok(all(0 < held < 3 * 4096 > credit for held, credit in run.memory.values()),
        "no object takes nothing, or three pages", run.memory)
 tap.ok(run.boot > 100_000, "the kernel tells how many instructions its start took", run.boot)
+listed = {row[0]: int(row[2]) for line in run.console.rpartition("weir> sizes")[2].splitlines()
+          if len(row := line.split()) == 6 and row[1].isdigit()}
+if kind == "release":
+    tap.equal(listed.get("thread"), run.memory["thread"][1], "the console's sizes tells what is prepaid with a thread")
+else:
+    # In a debug build the ledger pays for red zones as well.
+    tap.ok(0 < listed.get("thread", 0) <= run.memory["thread"][1],
+           "the console's sizes tells what is prepaid with a thread", listed)
 foreign = [what for what in (measure.compiler_of(BUILD), "QEMU " + measure.qemu_version().split(" ")[0])
            if what not in comment]
 for name, figures in run.operations.items():

@@ -50,6 +50,7 @@ class Run:
     memory: dict                # object: (bytes, credit)
     boot: int                   # instructions from the kernel's entry to the first program; 0: not asked
     missing: list               # crowds for which there was no memory
+    console: str = ""
     mhz: int = 0                # ticks of the counter in a microsecond
 
 
@@ -73,7 +74,7 @@ def build(kind):
 
 
 def parse(text):
-    run = Run({}, {}, 0, [])
+    run = Run({}, {}, 0, [], text)
     for line in re.findall(r"(?m)^bench: (.*)$", text):
         words = line.split()
         if words[0] == "failed:":
