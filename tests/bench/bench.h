@@ -24,7 +24,6 @@ struct operation {
 	void (*again)(void);
 	void (*base)(void);	/* its median is taken off each sample; NULL: that of an empty function */
 	unsigned per_sample;	/* rounds that run() makes, by which a sample is divided; 0: one */
-	unsigned divisor;	/* at most the samples / divisor, for slow ones; 0: 1 */
 	enum crowd kind;	/* of which it is measured with many alive */
 	bool root;		/* only with the privileged host port */
 };

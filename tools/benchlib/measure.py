@@ -49,7 +49,6 @@ class Run:
     operations: dict            # name: Figures
     memory: dict                # object: (bytes, credit)
     boot: int                   # instructions from the kernel's entry to the first program; 0: not asked
-    missing: list               # crowds for which there was no memory
     console: str = ""
     mhz: int = 0                # ticks of the counter in a microsecond
 
@@ -74,7 +73,7 @@ def build(kind):
 
 
 def parse(text):
-    run = Run({}, {}, 0, [], text)
+    run = Run({}, {}, 0, text)
     for line in re.findall(r"(?m)^bench: (.*)$", text):
         words = line.split()
         if words[0] == "failed:":
@@ -85,8 +84,6 @@ def parse(text):
             run.boot = int(words[1])
         elif words[0] == "rate":
             run.mhz = int(words[1])
-        elif words[1:2] == ["no"]:
-            run.missing.append(words[0].rstrip("/"))
         elif len(words) == 6:
             run.operations[words[0]] = Figures(*map(int, words[1:]))
     return run
