@@ -84,7 +84,7 @@ def parse(text):
             run.boot = int(words[1])
         elif words[0] == "rate":
             run.mhz = int(words[1])
-        elif len(words) == 6:
+        elif len(words) == 6 and words[1].isdigit():
             run.operations[words[0]] = Figures(*map(int, words[1:]))
     return run
 
