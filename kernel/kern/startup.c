@@ -71,5 +71,6 @@ void kernel_main(void)
 	ledger_server_init();
 	device_init();
 	bootscript_run();
+	clock_boot_ended();
 	sched_switch();
 }

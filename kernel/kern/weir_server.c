@@ -34,7 +34,7 @@ kern_return_t weir_memory_info(struct host *host_priv, weir_memory_info_t *info)
 	*info = (weir_memory_info_t){
 		.ram_pages = pages.total, .free_pages = pages.free, .zone_map_pages = zone_map_used_pages(),
 		.zone_map_limit_pages = zone_map_limit_pages(), .user_pages = pages.user,
-		.kernel_pages = pages.kernel + pages.slab,
+		.kernel_pages = pages.kernel + pages.slab, .boot_ticks = clock_boot_ticks(),
 	};
 	return KERN_SUCCESS;
 }

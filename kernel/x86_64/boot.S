@@ -20,6 +20,9 @@ boot_entry:
 	movl $boot_stack_end, %esp
 	movl %eax, %ebp			/* the loader's magic */
 	movl %ebx, %esi			/* its information */
+	rdtsc				/* where the boot's instructions are counted from */
+	pushl %edx
+	pushl %eax
 	movl $0x80000000, %eax
 	cpuid
 	cmpl $0x80000001, %eax
@@ -94,6 +97,8 @@ boot_long:
 	movl %eax, %fs
 	movl %eax, %gs
 	movl %ebp, %edi
+	movl $boot_stack_end - 8, %eax
+	movq (%rax), %rdx
 	movabsq $kernel_stack_top, %rsp
 	xorl %ebp, %ebp
 	movabsq $boot_start, %rax

@@ -11,6 +11,7 @@
 #include "kern/string.h"
 #include "mem/page.h"
 #include "x86_64/bootmem.h"
+#include "x86_64/clock.h"
 #include "x86_64/cpu.h"
 #include "x86_64/io.h"
 #include "x86_64/multiboot.h"
@@ -26,7 +27,7 @@
 
 extern char boot_segment_start[], boot_segment_end[], kernel_start[], kernel_text_start[], kernel_text_end[],
 	kernel_rodata_end[], kernel_end[];
-_Noreturn void boot_start(uint32_t magic, uint32_t info);
+_Noreturn void boot_start(uint32_t magic, uint32_t info, uint64_t entry_tsc);
 
 static uint64_t tables_next, tables_end;
 static uint64_t free_bytes;
@@ -166,8 +167,9 @@ static void build_frame_table(void)
 	bootmem_each_free(add_free);
 }
 
-void boot_start(uint32_t magic, uint32_t info)
+void boot_start(uint32_t magic, uint32_t info, uint64_t entry_tsc)
 {
+	clock_boot_begun(entry_tsc);
 	cpu_init();
 	bootmem_reserve(0, LOW_MEMORY_END);
 	bootmem_reserve((uint64_t)boot_segment_start, (uint64_t)boot_segment_end);

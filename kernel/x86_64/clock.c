@@ -26,6 +26,7 @@
 
 static uint64_t tsc_base, tsc_hz;
 static uint64_t ns_per_tsc;		/* times 2^32 */
+static uint64_t boot_tsc;		/* at the kernel's entry; then what the boot took */
 static int64_t real_offset_ns;		/* real time minus uptime */
 /* Of a gradual change: in all, since when (uptime). */
 static int64_t adjust_ns;
@@ -110,6 +111,21 @@ void clock_init(void)
 	outb(PIT_CHANNEL0, divisor & 0xff);
 	outb(PIT_CHANNEL0, divisor >> 8);
 	pic_unmask(IRQ_TIMER);
+}
+
+void clock_boot_begun(uint64_t tsc)
+{
+	boot_tsc = tsc;
+}
+
+void clock_boot_ended(void)
+{
+	boot_tsc = rdtsc() - boot_tsc;
+}
+
+uint64_t clock_boot_ticks(void)
+{
+	return boot_tsc;
 }
 
 uint64_t clock_uptime_ns(void)

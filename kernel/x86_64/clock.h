@@ -19,4 +19,7 @@ uint64_t clock_tsc_hz(void);
    lies in the kernel's image, the rest of it is 0. */
 uint64_t clock_map_physical(void);
 
+/* The TSC at the kernel's entry: before anything else of this file. */
+void clock_boot_begun(uint64_t tsc);
+
 #endif

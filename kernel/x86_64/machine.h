@@ -92,6 +92,10 @@ void machine_load_bases(const struct regs *regs);
 /* Time: nanoseconds since boot, monotonic (calibrated TSC). clock_uptime_ns is declared in
    mem/upcalls.h too. */
 uint64_t clock_uptime_ns(void);
+/* The kernel's start ends here, before the first user instruction; how many ticks of the TSC it took since
+   the kernel's entry. */
+void clock_boot_ended(void);
+uint64_t clock_boot_ticks(void);
 /* Seconds since 1970 at boot, from the RTC. */
 uint64_t clock_boot_time_s(void);
 #define CLOCK_TICK_HZ 1000

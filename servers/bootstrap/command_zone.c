@@ -132,6 +132,29 @@ static uint64_t per_page(const struct weir_zone_info *zone)
 	return PAGE_SIZE / zone->elem_size;
 }
 
+/* What the kernel takes with an object and keeps for what it may need later: thread.c, its exception's message. */
+static const struct {
+	const char *object, *kept;
+} prepaid[] = {
+	{ "thread", "message" },
+};
+
+/* Bytes. */
+static uint64_t credit_of(const char *object, const struct weir_zone_info *zones, unsigned count)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned p = 0; p < sizeof prepaid / sizeof prepaid[0]; p++) {
+		if (strcmp(prepaid[p].object, object) != 0)
+			continue;
+		for (unsigned i = 0; i < count; i++) {
+			if (strcmp(zones[i].name, prepaid[p].kept) == 0)
+				bytes += zones[i].elem_size;
+		}
+	}
+	return bytes;
+}
+
 static void run_sizes(int argc, char **argv)
 {
 	weir_zone_info_array_t zones;
@@ -147,13 +170,13 @@ static void run_sizes(int argc, char **argv)
 	}
 	if (!get_zones(argv[0], &zones, &count))
 		return;
-	printf("%-12s %6s %9s %14s %14s   zone map: %" PRIu64 "K\n", "OBJECT", "BYTES", "PER PAGE",
+	printf("%-12s %5s %6s %8s %14s %13s  zone map: %" PRIu64 "K\n", "OBJECT", "BYTES", "CREDIT", "PER PAGE",
 	       "ZONE MAP/BYTES", "FIT, IN PAGES", bytes / 1024);
 	for (unsigned i = 0; i < count; i++) {
 		const struct weir_zone_info *zone = &zones[i];
 
-		printf("%-12.32s %6" PRIu64 " %9" PRIu64 " %14" PRIu64 " %14" PRIu64 "\n", zone->name,
-		       zone->elem_size, per_page(zone), bytes / zone->elem_size,
+		printf("%-12.32s %5" PRIu64 " %6" PRIu64 " %8" PRIu64 " %14" PRIu64 " %13" PRIu64 "\n", zone->name,
+		       zone->elem_size, credit_of(zone->name, zones, count), per_page(zone), bytes / zone->elem_size,
 		       per_page(zone) * memory.zone_map_limit_pages);
 	}
 	give_back_zones(zones, count);
@@ -281,7 +304,8 @@ const struct command zone_commands[] = {
 	  "  guarantees, most ever in use, ever given and given back, denied, allowed\n" },
 	{ "zone", "NAME [max=N|none]", "shows one; max: it grows to N elements", 1, 2, run_zone,
 	  "  below what is in use: nothing more is given\n" },
-	{ "sizes", "", "bytes of each object, how many a zone map holds", 0, 0, run_sizes, NULL },
+	{ "sizes", "", "bytes of each object, how many a zone map holds", 0, 0, run_sizes,
+	  "  CREDIT: bytes of what is prepaid with one, for what it may need later\n" },
 	{ "ports", "TASKID [N]", "the names that a task holds, N of them (32)", 1, 2, run_ports,
 	  "  REFS: its user references; OBJECT: the kernel's that it is a send right to;\n"
 	  "  of a receive right: messages QUEUED of LIMIT, send and send-once rights that\n"

@@ -24,9 +24,7 @@ struct operation {
 	void (*again)(void);
 	void (*base)(void);	/* its median is taken off each sample; NULL: that of an empty function */
 	unsigned per_sample;	/* rounds that run() makes, by which a sample is divided; 0: one */
-	unsigned divisor;	/* at most the samples / divisor, for slow ones; 0: 1 */
 	enum crowd kind;	/* of which it is measured with many alive */
-	bool quick;		/* also in the short form for `make test` */
 	bool root;		/* only with the privileged host port */
 };
 
@@ -48,6 +46,8 @@ void bench_port_free(mach_port_t port);
 
 /* Brings the crowd to `count`; 0 takes it away. False: there is no memory for so many. */
 bool crowd_set(enum crowd kind, uint64_t count);
+/* Prints what objects take of the kernel's memory (sizes.c). */
+void bench_sizes(void);
 extern const char *const crowd_names[CROWDS];
 
 #endif

@@ -10,12 +10,14 @@
 #include <inttypes.h>
 #include <mach.h>
 #include <mach/mach_error.h>
+#include <mach/threads.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SAMPLES_MAX	10000
 #define WARM_UP		50
+#define RATE_US		2000	/* for which the counter is looked at */
 
 static uint64_t samples[SAMPLES_MAX];
 static unsigned wanted_samples = 1000;
@@ -23,6 +25,22 @@ static uint64_t empty_cost;
 static const struct operation *const lists[] = {
 	trap_operations, message_operations, memory_operations, task_operations, zone_operations,
 };
+
+/* The one after op, of all; NULL: the first, or there are no more. */
+static const struct operation *next_operation(const struct operation *op)
+{
+	static unsigned list;
+
+	if (op == NULL) {
+		list = 0;
+		return lists[0];
+	}
+	for (op++; op->name == NULL; op = lists[list]) {
+		if (++list == sizeof lists / sizeof lists[0])
+			return NULL;
+	}
+	return op;
+}
 
 static inline uint64_t counter(void)
 {
@@ -63,7 +81,8 @@ static void sort(uint64_t *values, unsigned count)
 	}
 }
 
-static uint64_t sample(const struct operation *op)
+/* The same code for each operation, the empty one included. */
+__attribute__((noinline, noclone)) static uint64_t sample(const struct operation *op)
 {
 	uint64_t begin, end;
 
@@ -111,12 +130,9 @@ static unsigned place(unsigned which, unsigned count)
 
 static void measure(const struct operation *op, const char *prefix)
 {
-	unsigned count = op->divisor > 1 ? wanted_samples / op->divisor : wanted_samples;
-	unsigned rounds = op->per_sample > 1 ? op->per_sample : 1;
+	unsigned count = wanted_samples, rounds = op->per_sample > 1 ? op->per_sample : 1;
 	uint64_t all, base;
 
-	if (count < 10)
-		count = 10;
 	if (op->setup != NULL)
 		op->setup();
 	base = base_cost(op, count);
@@ -136,6 +152,17 @@ static void nothing(void)
 {
 }
 
+/* Ticks of the counter in a microsecond. */
+static uint64_t rate_mhz(void)
+{
+	uint64_t start_us = clock_uptime_us(), start = counter(), now_us;
+
+	do
+		now_us = clock_uptime_us();
+	while (now_us - start_us < RATE_US);
+	return (counter() - start + (now_us - start_us) / 2) / (now_us - start_us);
+}
+
 /* What reading the counter twice and calling a function costs. */
 static void calibrate(void)
 {
@@ -144,15 +171,52 @@ static void calibrate(void)
 	take(&empty, wanted_samples);
 	empty_cost = samples[wanted_samples / 2];
 	printf("bench: empty pair %" PRIu64 " %" PRIu64 "\n", samples[0], samples[wanted_samples - 1]);
+	printf("bench: rate %" PRIu64 "\n", rate_mhz());
 }
 
 _Noreturn static void usage(void)
 {
-	fprintf(stderr, "usage: bench [-n SAMPLES] [-q] [-r] [NAME...]\n"
+	fprintf(stderr, "usage: bench [-n SAMPLES] [-r] [-g N,N... | -m] [-p WORD] [NAME...]\n"
 			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
-			"  -q: only those of the short form; -r: those that need the host port, `in root`\n",
+			"  -r: those that need the host port, `in root`\n"
+			"  -g: each beside so many of its kind; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
 		SAMPLES_MAX);
 	exit(EXIT_USAGE);
+}
+
+/* Of those that need the host port or of those that do not. */
+static bool has_operations(enum crowd kind, bool root)
+{
+	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+		if (op->kind == kind && op->root == root)
+			return true;
+	}
+	return false;
+}
+
+/* Each operation that has a kind, beside more and more of that kind: the counts of a list "10,1000". */
+static void grow(enum crowd kind, const char *counts, bool root)
+{
+	char prefix[40], *end;
+
+	for (;; counts = end + 1) {
+		unsigned long count = strtoul(counts, &end, 10);
+
+		snprintf(prefix, sizeof prefix, "%s@%lu/", crowd_names[kind], count);
+		if (end == counts || (*end != ',' && *end != '\0'))
+			usage();
+		if (!crowd_set(kind, count)) {
+			printf("bench: %s no memory for so many\n", prefix);
+			break;
+		}
+		for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+			if (op->kind == kind && op->root == root)
+				measure(op, prefix);
+		}
+		if (*end == '\0')
+			break;
+	}
+	crowd_set(kind, 0);
 }
 
 static bool named(const char *name, int argc, char **argv)
@@ -166,19 +230,26 @@ static bool named(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	bool quick = false, root = false;
+	bool root = false, sizes = false;
+	const char *counts = NULL, *prefix = "";
 	uint64_t value;
 	int option;
 
-	while ((option = getopt(argc, argv, "n:qr")) != -1) {
+	while ((option = getopt(argc, argv, "g:mn:p:r")) != -1) {
 		switch (option) {
+		case 'g':
+			counts = optarg;
+			break;
+		case 'm':
+			sizes = true;
+			break;
+		case 'p':
+			prefix = optarg;
+			break;
 		case 'n':
 			if (!parse_number(optarg, &value) || value < 10 || value > SAMPLES_MAX)
 				usage();
 			wanted_samples = (unsigned)value;
-			break;
-		case 'q':
-			quick = true;
 			break;
 		case 'r':
 			root = true;
@@ -188,11 +259,16 @@ int main(int argc, char **argv)
 		}
 	}
 	calibrate();
-	for (unsigned l = 0; l < sizeof lists / sizeof lists[0]; l++) {
-		for (const struct operation *op = lists[l]; op->name != NULL; op++) {
-			if (op->root == root && (!quick || op->quick) && named(op->name, argc, argv))
-				measure(op, "");
-		}
+	if (sizes)
+		bench_sizes();
+	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++) {
+		if (has_operations(kind, root))
+			grow(kind, counts, root);
+	}
+	for (const struct operation *op = next_operation(NULL); op != NULL && counts == NULL && !sizes;
+	     op = next_operation(op)) {
+		if (op->root == root && named(op->name, argc, argv))
+			measure(op, prefix);
 	}
 	printf("bench: done\n");
 	return 0;

@@ -13,7 +13,6 @@ static void vm_allocate_touch_deallocate(void)
 }
 
 const struct operation memory_operations[] = {
-	{ .name = "vm_allocate_touch_deallocate", .run = vm_allocate_touch_deallocate, .kind = CROWD_ENTRIES,
-	  .quick = true },
+	{ .name = "vm_allocate_touch_deallocate", .run = vm_allocate_touch_deallocate, .kind = CROWD_ENTRIES },
 	{ 0 },
 };

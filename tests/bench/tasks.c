@@ -94,12 +94,11 @@ static void switch_there_and_back(void)
 
 const struct operation task_operations[] = {
 	{ .name = "thread_create_terminate", .run = thread_create_terminate, .again = made_again,
-	  .kind = CROWD_THREADS, .quick = true },
+	  .kind = CROWD_THREADS },
 	{ .name = "thread_create_run_exit", .run = thread_create_run_exit, .again = made_again,
-	  .kind = CROWD_THREADS, .quick = true },
+	  .kind = CROWD_THREADS },
 	{ .name = "switch_there_and_back", .setup = switch_setup, .teardown = switch_teardown, .run = switch_there_and_back,
 	  .kind = CROWD_THREADS },
-	{ .name = "task_create_terminate", .run = task_create_terminate, .again = made_again, .kind = CROWD_TASKS,
-	  .quick = true },
+	{ .name = "task_create_terminate", .run = task_create_terminate, .again = made_again, .kind = CROWD_TASKS },
 	{ 0 },
 };

@@ -32,6 +32,6 @@ static void no_rounds(void)
 
 const struct operation zone_operations[] = {
 	{ .name = "zalloc_zfree", .setup = setup, .teardown = teardown, .run = zone_rounds, .base = no_rounds, .per_sample = ROUNDS,
-	  .kind = CROWD_PORTS, .quick = true, .root = true },
+	  .kind = CROWD_PORTS, .root = true },
 	{ 0 },
 };

@@ -267,10 +267,10 @@ def look_into_tasks(c, m):
 
 
 def look_into_zones(c, m):
-    sizes = [line.rsplit(None, 4) for line in c.do("sizes")[1:]]
-    tap.ok(len(sizes) >= 9 and all(int(row[3]) == (4 << 20) // int(row[1]) for row in sizes),
+    sizes = [line.rsplit(None, 5) for line in c.do("sizes")[1:]]
+    tap.ok(len(sizes) >= 9 and all(int(row[4]) == (4 << 20) // int(row[1]) for row in sizes),
            "sizes tells the bytes of each object and how many of them the zone map is", sizes, machine=m)
-    tap.ok(all(int(row[4]) == int(row[2]) * 1024 <= int(row[3]) for row in sizes),
+    tap.ok(all(int(row[5]) == int(row[3]) * 1024 <= int(row[4]) for row in sizes),
            "and how many pages of them hold", sizes, machine=m)
     tap.equal(sorted(read_zones(c.do("zones -s"))), sorted(row[0] for row in sizes), "of every zone", machine=m)
     pages = [int(line.split()[4]) for line in c.do("zones -s")[1:-1]]

@@ -246,6 +246,9 @@ static void test_debug(void)
 
 	is_code(weir_debug(test_host_priv(), 0, 0), KERN_INVALID_ARGUMENT, "0 is no debug control");
 	is_code(weir_debug(test_host_priv(), 99, 0), KERN_INVALID_ARGUMENT, "nor is 99");
+	is_code(weir_debug(test_host_priv(), WEIR_DEBUG_ZONE, 1000), KERN_SUCCESS,
+		"an element can be taken and given back a thousand times");
+	is_code(weir_debug(test_host_priv(), WEIR_DEBUG_ZONE, 1001), KERN_INVALID_ARGUMENT, "but not more often");
 	is_code(weir_debug(host, WEIR_DEBUG_PANIC, 0), KERN_INVALID_HOST, "only the privileged may break the machine");
 	is_code(weir_debug(test_host_priv(), WEIR_DEBUG_KERNEL_FAULT, 0xffff800000001000), KERN_SUCCESS,
 		"reading an address that is there breaks nothing");

@@ -53,7 +53,8 @@ struct weir_memory_info {
 	uint64_t	zone_map_limit_pages;
 	uint64_t	user_pages;
 	uint64_t	kernel_pages;
-	uint64_t	spare[8];
+	uint64_t	boot_ticks;	/* of the TSC, from the kernel's entry to the first program */
+	uint64_t	spare[7];
 };
 typedef struct weir_memory_info	weir_memory_info_t;
 
