@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
@@ -24,13 +25,19 @@ tap.contains(done.stdout, r"Breakpoint 1, machine_halt \(status=6\)",
              "gdb stops the kernel at a function, with RUN under way")
 tap.contains(done.stdout, r"#0 +machine_halt \(status=6\) at kernel/", "gdb has the sources' lines")
 
-# Without a debugger of its own: the line to attach one is printed, and works.
+# Without a debugger of its own: the line to attach one is printed, and works, as soon as QEMU listens.
+SOCKET = os.path.join(BUILD, "gdb.sock")
+if os.path.exists(SOCKET):
+    os.unlink(SOCKET)
 runner = subprocess.Popen(RUNNER, env={**os.environ, "WEIR_GDB": "0"}, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE)
 runner.stderr.readline()
 line = runner.stderr.readline().strip()
 tap.contains(line, r"gdb -q weir\.elf -ex 'target remote gdb\.sock'$", "GDB=0 prints the line")
+end = time.monotonic() + 30
+while not os.path.exists(SOCKET) and time.monotonic() < end:
+    time.sleep(0.05)
 attached = subprocess.run(line, shell=True, input="continue\n", capture_output=True, text=True,
                           timeout=120, check=False)
 try:
