@@ -41,8 +41,8 @@ def read_zone_rows(lines):
 
 def read_sizes(lines):
     """{zone: how many of its objects a page holds}, of `sizes`."""
-    return {match[1]: int(match[3]) for line in lines
-            if (match := re.match(r"(\w+) +(\d+) +(\d+) +\d+ +\d+$", line))}
+    return {match[1]: int(match[2]) for line in lines
+            if (match := re.match(r"(\w+) +\d+ +\d+ +(\d+) +\d+ +\d+$", line))}
 
 
 def read_ledgers(lines):
