@@ -108,16 +108,21 @@ static struct port *reply_direct_port(struct thread *thread)
 	return entry->port;
 }
 
+/* The same, if nothing waits there that the reply would overtake or that it would be for. */
+static struct port *reply_idle_port(struct thread *thread)
+{
+	struct port *port = reply_direct_port(thread);
+
+	return port != NULL && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->receivers) ? port : NULL;
+}
+
 /* May the reply go straight into the caller's buffer? */
 static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *header)
 {
-	struct port *port;
-
 	if ((thread->msg.option & MACH_RCV_MSG) == 0 || header->msgh_local_port != thread->msg.receive_name ||
 	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) != MACH_MSG_TYPE_MAKE_SEND_ONCE)
 		return false;
-	port = reply_direct_port(thread);
-	return port != NULL && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->receivers);
+	return reply_idle_port(thread) != NULL;
 }
 
 /* Fills in the reply's head; body, if any, is in reply_bytes already. */
@@ -485,15 +490,6 @@ static bool is_plain_call(const struct msg_state *msg, const mach_msg_header_t *
 	       msg->buffer < USER_ADDRESS_MAX && USER_ADDRESS_MAX - msg->buffer >= KRPC_REPLY_MAX;
 }
 
-/* The thread's own reply port, if a reply may be written past its queue. */
-static struct port *plain_reply_port(struct space *space, mach_port_name_t name)
-{
-	struct name *entry = space_lookup(space, name);
-	struct port *port = entry != NULL && (entry->type & MACH_PORT_TYPE_RECEIVE) != 0 ? entry->port : NULL;
-
-	return port != NULL && port->set == NULL && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->receivers) ? port : NULL;
-}
-
 /* False: it goes the general way. */
 static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc)
 {
@@ -506,7 +502,7 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 	    (code == KERN_SUCCESS && krpc->out_complex))
 		return false;
 	/* The routine may have done anything to it. */
-	port = plain_reply_port(&thread->task->space, thread->msg.receive_name);
+	port = reply_idle_port(thread);
 	if (port == NULL || port->has_payload)
 		return false;
 	reply_fill(thread, code, size, false);
@@ -534,7 +530,7 @@ bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in,
 
 	if (!is_plain_call(msg, in) || !pmap_is_current(&thread->task->map.pmap))
 		return false;
-	krpc.reply_port = plain_reply_port(&thread->task->space, msg->receive_name);
+	krpc.reply_port = reply_idle_port(thread);
 	call.routine = routine_find((uint32_t)in->msgh_id);
 	if (krpc.reply_port == NULL || call.routine == NULL || call.routine->simple || msg->send_size < call.routine->request_min)
 		return false;

@@ -13,13 +13,6 @@
 
 #define PORTSET_PIECE 32	/* members that leave in one go */
 
-struct port *port_set_of(struct port *port)
-{
-	if (port->set != NULL && port->set->dead)
-		portset_remove(port);
-	return port->set;
-}
-
 void portset_add(struct port *set, struct port *port)
 {
 	assert(set->kobject_type == KOBJECT_PORT_SET && !set->dead && !port->dead);

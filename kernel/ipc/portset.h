@@ -4,13 +4,18 @@
 #define IPC_PORTSET_H
 #include "ipc/port.h"
 
-/* The living set that the port is a member of, or NULL. */
-struct port *port_set_of(struct port *port);
 /* Puts the port into the set, out of its former one. Threads that wait on the port itself get MACH_RCV_PORT_CHANGED;
    those that wait on the set get the port's messages. Needs no memory. */
 void portset_add(struct port *set, struct port *port);
 /* No-op when it is in no set. */
 void portset_remove(struct port *port);
+/* The living set that the port is a member of, or NULL. Here, as each message asks for it. */
+static inline struct port *port_set_of(struct port *port)
+{
+	if (port->set != NULL && port->set->dead)
+		portset_remove(port);
+	return port->set;
+}
 /* The set's right dies: consumes it and its reference. Waiting threads get MACH_RCV_PORT_DIED; members leave in pieces. */
 void portset_destroy(struct port *set);
 
