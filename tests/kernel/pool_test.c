@@ -190,18 +190,8 @@ static kern_return_t handle(struct server *server, mach_msg_id_t id)
 
 static boolean_t serve(struct server *server, mach_msg_header_t *request, mach_msg_header_t *reply)
 {
-	mig_reply_header_t *head = (mig_reply_header_t *)reply;
 
-	head->Head = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(MACH_MSGH_BITS_REMOTE(request->msgh_bits), 0),
-		.msgh_size = sizeof *head,
-		.msgh_remote_port = request->msgh_remote_port,
-		.msgh_id = request->msgh_id + 100,
-	};
-	head->RetCodeType = (mach_msg_type_t){
-		.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
-	};
-	head->RetCode = handle(server, request->msgh_id);
+	msg_reply(request, reply, handle(server, request->msgh_id));
 	return TRUE;
 }
 
@@ -336,16 +326,6 @@ static struct client clients_end(void)
 	return sum;
 }
 
-static bool becomes(const uint32_t *word, uint32_t value)
-{
-	for (unsigned i = 0; i < PATIENCE_MS; i++) {
-		if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
-			return true;
-		thread_sleep(1);
-	}
-	return false;
-}
-
 /* -- the claims -- */
 
 static void few_threads(void)
@@ -369,13 +349,13 @@ static void waiting_handlers(void)
 	servers_start(1, &(struct ports_manage_options){ .max_workers = 5, .idle_ms = 50, .min_workers = 2,
 						    .stuck_ms = 600000 });
 	clients_start(12, ID_HOLD, 1);
-	ok(becomes(&inside, 5), "handlers that wait have as many threads as are allowed");
+	ok(word_becomes(&inside, 5, PATIENCE_MS), "handlers that wait have as many threads as are allowed");
 	thread_sleep(50);
 	is(inside, 5, "and no more");
 	word_post(&gate, 1);
 	is(clients_end().good, 12, "each client is answered");
 	is(counters(&servers[0]).most_threads, 5, "by no more threads");
-	ok(becomes(&servers[0].bucket.workers, 2), "in a pause those leave that are more than the minimum");
+	ok(word_becomes(&servers[0].bucket.workers, 2, PATIENCE_MS), "in a pause those leave that are more than the minimum");
 	servers_end();
 }
 
@@ -529,7 +509,7 @@ static void busy(void)
 	servers_start(1, &(struct ports_manage_options){
 		.max_workers = 1, .spares = PORTS_NO_SPARES, .stuck_ms = 600000, .busy_ms = 50 });
 	clients_start(6, ID_HOLD, 1);
-	ok(becomes(&inside, 1), "one request is worked on");
+	ok(word_becomes(&inside, 1, PATIENCE_MS), "one request is worked on");
 	for (unsigned i = 0; i < PATIENCE_MS && counters(&servers[0]).busy < 5; i++)
 		thread_sleep(1);
 	is(counters(&servers[0]).busy, 5, "those behind it are refused when they have waited long enough");

@@ -208,18 +208,8 @@ static kern_return_t handle_counted(struct thing *thing, mach_msg_id_t id)
 static boolean_t serve(mach_msg_header_t *request, mach_msg_header_t *reply)
 {
 	struct port_info *port = ports_lookup(&bucket, request->msgh_local_port, &thing_class);
-	mig_reply_header_t *head = (mig_reply_header_t *)reply;
 
-	head->Head = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(MACH_MSGH_BITS_REMOTE(request->msgh_bits), 0),
-		.msgh_size = sizeof *head,
-		.msgh_remote_port = request->msgh_remote_port,
-		.msgh_id = request->msgh_id + 100,
-	};
-	head->RetCodeType = (mach_msg_type_t){
-		.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
-	};
-	head->RetCode = port != NULL ? handle_counted((struct thing *)port, request->msgh_id) : KERN_INVALID_ARGUMENT;
+	msg_reply(request, reply, port != NULL ? handle_counted((struct thing *)port, request->msgh_id) : KERN_INVALID_ARGUMENT);
 	if (port != NULL)
 		ports_port_deref(port);
 	return TRUE;
@@ -345,16 +335,6 @@ static struct client clients_end(void)
 	return sum;
 }
 
-static bool becomes(const uint32_t *word, uint32_t value)
-{
-	for (unsigned i = 0; i < PATIENCE_MS; i++) {
-		if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
-			return true;
-		thread_sleep(1);
-	}
-	return false;
-}
-
 /* -- weak references -- */
 
 static void weak(void)
@@ -442,7 +422,7 @@ static void dead_names(void)
 	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "behind a forged notification a request is served");
 	is(deaths, 0, "that a right has died is believed only when it is so");
 	kill_peer(peer);
-	ok(becomes(&deaths, 1) && dead == peer, "a port is told of the death of a right that it asked about");
+	ok(word_becomes(&deaths, 1, PATIENCE_MS) && dead == peer, "a port is told of the death of a right that it asked about");
 	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "it serves on");
 	is(dead_refs(peer), 1, "the reference that Mach adds is given back");
 	forge(thing->port.receive, peer);
@@ -451,7 +431,7 @@ static void dead_names(void)
 	is_code(call(other->port.receive, ID_QUICK), ANSWER, "of either port");
 	ok(deaths == 1 && dead_refs(peer) == 1, "nobody is told twice");
 	need(ports_request_dead_name_notification(&thing->port, peer), "a request about a dead name");
-	ok(becomes(&deaths, 2), "of one that is dead already it is told at once");
+	ok(word_becomes(&deaths, 2, PATIENCE_MS), "of one that is dead already it is told at once");
 	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "and serves");
 	is(dead_refs(peer), 1, "with no reference too many");
 	give_back_right(peer);
@@ -481,7 +461,7 @@ static void dead_names_cancelled(void)
 	need(ports_request_dead_name_notification(&other->port, peers[0]), "a request that was another's");
 	for (unsigned i = 0; i < MANY; i += 3)
 		kill_peer(peers[i]);
-	ok(becomes(&deaths, 1) && dead == peers[0], "what was cancelled is not told; another port may ask then");
+	ok(word_becomes(&deaths, 1, PATIENCE_MS) && dead == peers[0], "what was cancelled is not told; another port may ask then");
 	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "the port serves on");
 	is_code(call(other->port.receive, ID_QUICK), ANSWER, "and so does the other");
 	is(deaths, 1, "with nothing more to tell");
@@ -617,7 +597,7 @@ static void inhibit_one(bool one_thread)
 	other = thing_new();
 	port = thing->port.receive;
 	clients_start(&port, 1, ID_HOLD, 1);
-	ok(becomes(&thing->inside, one_thread ? 1 : WORKERS), "%s: handlers run", what);
+	ok(word_becomes(&thing->inside, one_thread ? 1 : WORKERS, PATIENCE_MS), "%s: handlers run", what);
 	is_code(ports_inhibit_port_rpcs(&thing->port, 20), KERN_TIMEDOUT, "%s: a handler that does not end is told", what);
 	is_code(ports_inhibit_bucket_rpcs(&bucket, 20), KERN_TIMEDOUT, "%s: also of the bucket", what);
 	word_post(&gate, 1);
@@ -740,7 +720,7 @@ static void right_destroyed(void)
 	thing = thing_new();
 	port = thing->port.receive;
 	clients_start(&port, 1, ID_HOLD, 1);
-	ok(becomes(&thing->inside, WORKERS), "handlers run");
+	ok(word_becomes(&thing->inside, WORKERS, PATIENCE_MS), "handlers run");
 	for (unsigned i = 0; i < CLIENTS; i++)
 		thread_await_waiting(clients[i].thread->port, PATIENCE_MS);
 	ports_destroy_right(&thing->port);
@@ -754,7 +734,7 @@ static void right_destroyed(void)
 	give_back_right(port);
 	ports_port_deref(&thing->port);
 	/* The handler gives its reference back behind its answer. */
-	ok(becomes(&cleaned, 1), "then it goes");
+	ok(word_becomes(&cleaned, 1, PATIENCE_MS), "then it goes");
 	server_end();
 }
 

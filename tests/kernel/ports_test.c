@@ -65,7 +65,6 @@ static void hold(void)
 static boolean_t serve_thing(mach_msg_header_t *request, mach_msg_header_t *reply)
 {
 	struct port_info *port = ports_lookup(&bucket, request->msgh_local_port, &thing_class);
-	mig_reply_header_t *head = (mig_reply_header_t *)reply;
 
 	__atomic_add_fetch(&requests, 1, __ATOMIC_SEQ_CST);
 	if (port != NULL) {
@@ -73,16 +72,7 @@ static boolean_t serve_thing(mach_msg_header_t *request, mach_msg_header_t *repl
 		if (request->msgh_id == ID_HOLD)
 			hold();
 	}
-	head->Head = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(MACH_MSGH_BITS_REMOTE(request->msgh_bits), 0),
-		.msgh_size = sizeof *head,
-		.msgh_remote_port = request->msgh_remote_port,
-		.msgh_id = request->msgh_id + 100,
-	};
-	head->RetCodeType = (mach_msg_type_t){
-		.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
-	};
-	head->RetCode = port != NULL ? ANSWER : KERN_INVALID_ARGUMENT;
+	msg_reply(request, reply, port != NULL ? ANSWER : KERN_INVALID_ARGUMENT);
 	if (port != NULL)
 		ports_port_deref(port);
 	return TRUE;
@@ -101,16 +91,6 @@ static void pool_main(void *unused)
 
 	(void)unused;
 	pool_code = ports_manage_port_operations_multithread(&bucket, serve_thing, &options);
-}
-
-static bool becomes(const uint32_t *word, uint32_t value)
-{
-	for (unsigned i = 0; i < PATIENCE_MS; i++) {
-		if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
-			return true;
-		thread_sleep(1);
-	}
-	return false;
 }
 
 static uint32_t newest;		/* handle of the thing made last */
@@ -207,7 +187,7 @@ static void clients_held(mach_port_t port)
 {
 	gate_close();
 	clients_start(port, ID_HOLD, 1);
-	ok(becomes(&inside, MAX_WORKERS), "%u requests are worked on at once", MAX_WORKERS);
+	ok(word_becomes(&inside, MAX_WORKERS, PATIENCE_MS), "%u requests are worked on at once", MAX_WORKERS);
 	for (unsigned i = 0; i < CLIENTS; i++) {
 		if (!thread_await_waiting(clients[i].thread->port, PATIENCE_MS))
 			give_up("a client comes to wait");
@@ -239,7 +219,7 @@ static void many_clients(mach_port_t port)
 	clients_start(port, ID_QUICK, ROUNDS);
 	is(clients_end(), CLIENTS * ROUNDS, "%u clients are answered %u times each", CLIENTS, ROUNDS);
 	is_between(bucket.workers, 1, MAX_WORKERS, "by no more threads either");
-	ok(becomes(&bucket.workers, 1), "surplus workers leave when there is a pause");
+	ok(word_becomes(&bucket.workers, 1, PATIENCE_MS), "surplus workers leave when there is a pause");
 	is(bucket.idle, 1, "the one that stays waits for work");
 	counters_agree();
 	clients_held(port);
@@ -264,7 +244,7 @@ static void no_senders(void)
 	is(cleaned, 0, "nothing was cleaned");
 	for (unsigned i = 0; i < MANY_PORTS; i++)
 		sender_gone(ports[i]);
-	ok(becomes(&cleaned, MANY_PORTS), "each port is cleaned when its last sender has gone");
+	ok(word_becomes(&cleaned, MANY_PORTS, PATIENCE_MS), "each port is cleaned when its last sender has gone");
 	for (unsigned i = 0; i < PATIENCE_MS && names_here() != names; i++)
 		thread_sleep(1);
 	is(names_here(), names, "and its receive right goes");
@@ -281,7 +261,7 @@ static void senders_go_under_requests(void)
 	is(cleaned, 0, "a port whose senders have all gone stays while requests are under way");
 	word_post(&gate, 1);
 	is(clients_end(), CLIENTS, "they are all answered");
-	ok(becomes(&cleaned, 1), "then it goes, once");
+	ok(word_becomes(&cleaned, 1, PATIENCE_MS), "then it goes, once");
 }
 
 static void too_large_to_hold(mach_port_t port)
@@ -323,7 +303,7 @@ static void pool_ends(mach_port_t port)
 	word_post(&gate, 1);
 	thread_join(pool);
 	is_code(pool_code, MACH_RCV_INVALID_NAME, "a pool whose set was destroyed under requests ends");
-	ok(becomes(&bucket.workers, 0), "all its threads leave");
+	ok(word_becomes(&bucket.workers, 0, PATIENCE_MS), "all its threads leave");
 	is(port_status(port).mps_msgcount, CLIENTS - MAX_WORKERS, "what was queued is queued");
 	need(mach_port_mod_refs(mach_task_self(), port, MACH_PORT_RIGHT_RECEIVE, -1), "the port's end");
 	is(clients_end(), MAX_WORKERS, "those in the handler were answered");

@@ -94,6 +94,16 @@ kern_return_t child_start(struct child *child, void (*function)(void *), void *a
 	return code;
 }
 
+bool word_becomes(const uint32_t *word, uint32_t value, unsigned milliseconds)
+{
+	for (unsigned i = 0; i < milliseconds; i++) {
+		if (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
+			return true;
+		thread_sleep(1);
+	}
+	return false;
+}
+
 int message_await(mach_port_t port, unsigned milliseconds)
 {
 	union {

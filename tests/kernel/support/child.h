@@ -47,6 +47,8 @@ void shared_free(void *memory, vm_size_t size);
  */
 void word_post(uint32_t *word, uint32_t value);
 bool word_await(uint32_t *word, uint32_t value, unsigned milliseconds);
+/* Looks at a word that nobody posts until it is the value; false: not within the time. */
+bool word_becomes(const uint32_t *word, uint32_t value, unsigned milliseconds);
 
 /* Waits for a message of any kind on the port; its id, 0: none came in time. Rights are given back. */
 int message_await(mach_port_t port, unsigned milliseconds);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages by hand. */
 #include "msg.h"
+#include <mach/mig_support.h>
 #include <string.h>
 #include "tap.h"
 
@@ -77,6 +78,22 @@ mach_msg_type_t *msg_add_array(struct msg *m, unsigned type, const mach_port_t *
 			       bool deallocate)
 {
 	return add_out_of_line(m, type, 32, names, count, deallocate);
+}
+
+void msg_reply(const mach_msg_header_t *request, mach_msg_header_t *reply, kern_return_t code)
+{
+	mig_reply_header_t *head = (mig_reply_header_t *)reply;
+
+	head->Head = (mach_msg_header_t){
+		.msgh_bits = MACH_MSGH_BITS(MACH_MSGH_BITS_REMOTE(request->msgh_bits), 0),
+		.msgh_size = sizeof *head,
+		.msgh_remote_port = request->msgh_remote_port,
+		.msgh_id = request->msgh_id + 100,
+	};
+	head->RetCodeType = (mach_msg_type_t){
+		.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
+	};
+	head->RetCode = code;
 }
 
 mach_msg_return_t msg_send(struct msg *m, mach_msg_option_t option, unsigned timeout)

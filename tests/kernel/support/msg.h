@@ -41,6 +41,9 @@ mach_msg_type_t *msg_add_region(struct msg *m, const void *address, uint64_t siz
 mach_msg_type_t *msg_add_array(struct msg *m, unsigned type, const mach_port_t *names, uint32_t count,
 			       bool deallocate);
 
+/* A server's reply that is only a code, to the request's reply port. */
+void msg_reply(const mach_msg_header_t *request, mach_msg_header_t *reply, kern_return_t code);
+
 /* MACH_SEND_MSG and other options; time-outs in milliseconds, given only with the option. */
 mach_msg_return_t msg_send(struct msg *m, mach_msg_option_t option, unsigned timeout);
 /* Receives into m, which is filled with 0xaa first; without options waits at most 10 s. */
