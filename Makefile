@@ -109,10 +109,11 @@ endif
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	$(if $(filter 1,$(WERROR)),-Werror)
 
+# A release has no frame pointers, so a panic of its kernel tells no callers.
+FRAMES := $(if $(filter 1,$(RELEASE)),-fomit-frame-pointer,-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer)
 COMMON_FLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCC_INCLUDE) \
-	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none -fno-omit-frame-pointer \
-	-mno-omit-leaf-frame-pointer -fno-strict-aliasing -fno-common -ffile-prefix-map=$(CURDIR)/= \
-	$(if $(filter 1,$(RELEASE)),-DNDEBUG) $(WARNINGS) -MMD -MP
+	-fno-pic -fno-pie -fno-stack-protector -fcf-protection=none $(FRAMES) -fno-strict-aliasing \
+	-fno-common -ffile-prefix-map=$(CURDIR)/= $(if $(filter 1,$(RELEASE)),-DNDEBUG) $(WARNINGS) -MMD -MP
 
 # --- the interfaces -------------------------------------------------------------------------
 
@@ -178,17 +179,20 @@ $(HOST_HEADERS): Makefile
 
 # --- the kernel -----------------------------------------------------------------------------
 
-KERNEL_FLAGS = $(COMMON_FLAGS) -Wframe-larger-than=1024 -mcmodel=kernel -mno-red-zone \
-	-mgeneral-regs-only -DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel \
-	-I $(GEN)/host
+# A release is compiled as one, so that what is short and used everywhere is inlined everywhere.
+KERNEL_MACHINE := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
+KERNEL_LTO := $(if $(filter 1,$(RELEASE)),-flto=auto)
+KERNEL_FLAGS = $(COMMON_FLAGS) $(KERNEL_LTO) -Wframe-larger-than=1024 $(KERNEL_MACHINE) \
+	-DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
 KERNEL_DIRS := x86_64 mem vm ipc kern
 # policy=mach takes the kernel's protection away, for make duel. A release does without.
 POLICY ?= $(if $(filter 1,$(RELEASE)),0,1)
 KERNEL_SOURCES := $(filter-out $(if $(filter 1,$(POLICY)),,kernel/mem/policy.c),\
 	$(wildcard $(KERNEL_DIRS:%=kernel/%/*.c) $(KERNEL_DIRS:%=kernel/%/*.S))) $(KERNEL_STUBS)
 KERNEL_OBJECTS := $(patsubst %,$(OBJ)/%.o,$(patsubst $(BUILD)/%,%,$(KERNEL_SOURCES)))
-KERNEL_LINK := -nostdlib -static -no-pie -Wl,-T,boot/kernel.lds -Wl,-z,max-page-size=0x1000 \
-	-Wl,-z,noexecstack -Wl,--build-id=none $(NO_RWX_WARNING)
+KERNEL_LINK := $(if $(KERNEL_LTO),$(filter-out -W% -M%,$(COMMON_FLAGS)) $(KERNEL_LTO) $(KERNEL_MACHINE)) \
+	-nostdlib -static -no-pie -Wl,-T,boot/kernel.lds -Wl,-z,max-page-size=0x1000 -Wl,-z,noexecstack \
+	-Wl,--build-id=none $(NO_RWX_WARNING)
 KERNEL_GEN := $(KERNEL_STUB_HEADERS) $(HOST_HEADERS)
 
 $(OBJ)/kernel/%.o: kernel/% $(BUILD)/flags | $(KERNEL_GEN)

@@ -7,6 +7,7 @@
 #include "kern/task.h"
 #include "kern/timer.h"
 #include "mem/reap.h"
+#include "mem/upcalls.h"
 #include "x86_64/machine.h"
 
 /* Pieces of long destruction worked off in one pass: many by the thread whose call deferred them, a
@@ -15,6 +16,16 @@
 #define AST_REAP_OTHERS 1
 
 static bool reschedule;
+
+/* Whoever leaves work behind does some of it before it goes on. */
+void mem_deferred(void)
+{
+	struct thread *thread = thread_current();
+
+	if (thread != NULL)
+		thread->works_off = true;
+	ast_set();
+}
 
 void ast_set(void)
 {
@@ -50,11 +61,14 @@ void ast_idle(void)
 
 void ast_handle(struct thread *thread)
 {
+	bool own = thread->works_off;
 	unsigned steps;
 
+	/* What happens to be due now, for others, may put something off too. */
 	ast_events();
 	sched_handoff_undo();
-	for (steps = thread->works_off ? AST_REAP_OWN : AST_REAP_OTHERS; steps > 0 && reap_one(); steps--)
+	thread->works_off = own;
+	for (steps = own ? AST_REAP_OWN : AST_REAP_OTHERS; steps > 0 && reap_one(); steps--)
 		machine_window();
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();

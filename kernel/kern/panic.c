@@ -7,6 +7,13 @@
 #include "kern/printf.h"
 #include "mem/zone.h"
 
+/* A release is compiled without frame pointers (Makefile). */
+#ifdef NDEBUG
+#define HAS_FRAMES false
+#else
+#define HAS_FRAMES true
+#endif
+
 struct ksym {
 	uint64_t addr;
 	uint32_t name_off;
@@ -71,7 +78,8 @@ static _Noreturn void panic_report(const struct regs *regs, const char *format, 
 	print_regs(regs);
 	printf("backtrace:\n");
 	print_place(regs->rip);
-	machine_backtrace(regs->rbp, print_place);
+	if (HAS_FRAMES)
+		machine_backtrace(regs->rbp, print_place);
 	zone_print();
 	machine_panic_end();
 }

@@ -46,7 +46,7 @@ RB_GENERATE_STATIC(share_tree, sched_share, node, share_compare)
 
 static struct share_tree ready_shares = RB_INITIALIZER(&ready_shares);
 static struct sched_share root_share;
-static struct thread *handoff;		/* woken, to run next */
+struct thread *sched_handoff_thread;	/* woken, to run next */
 static uint64_t clock_virtual_ns;	/* time of the share that ran last: where late-comers start */
 static uint64_t switched_ns;		/* when the current thread began to run */
 static unsigned quantum_ticks;		/* that the current thread, and those it handed off to, have had */
@@ -82,8 +82,8 @@ static void share_free_if_unused(struct sched_share *share)
 	/* Only these two can be running on a borrowed share. */
 	if (current != NULL && current->share == share)
 		current->share = current->home;
-	if (handoff != NULL && handoff->share == share)
-		handoff->share = handoff->home;
+	if (sched_handoff_thread != NULL && sched_handoff_thread->share == share)
+		sched_handoff_thread->share = sched_handoff_thread->home;
 	kpage_free(page_of_address(share));
 }
 
@@ -212,8 +212,8 @@ void sched_ready(struct thread *thread)
 void sched_unready(struct thread *thread)
 {
 	assert(thread->state == THREAD_READY);
-	if (handoff == thread)
-		handoff = NULL;
+	if (sched_handoff_thread == thread)
+		sched_handoff_thread = NULL;
 	else
 		queue_remove(thread);
 	thread->state = THREAD_STOPPED;
@@ -231,30 +231,30 @@ void sched_handoff(struct thread *thread)
 {
 	struct thread *current = thread_current();
 
-	if (handoff != NULL || current == NULL || !sched_runnable(thread)) {
+	if (sched_handoff_thread != NULL || current == NULL || !sched_runnable(thread)) {
 		sched_ready(thread);
 		return;
 	}
 	thread->state = THREAD_READY;
 	thread->share = current->share;
-	handoff = thread;
+	sched_handoff_thread = thread;
 }
 
 /* The waker goes on running after all: the woken thread takes its place in the queue. */
 void sched_handoff_undo(void)
 {
-	struct thread *thread = handoff;
+	struct thread *thread = sched_handoff_thread;
 
 	if (thread == NULL)
 		return;
-	handoff = NULL;
+	sched_handoff_thread = NULL;
 	thread->share = thread->home;
 	sched_ready(thread);
 }
 
 void sched_set_priority(struct thread *thread, unsigned priority)
 {
-	bool queued = thread->state == THREAD_READY && handoff != thread;
+	bool queued = thread->state == THREAD_READY && sched_handoff_thread != thread;
 
 	if (queued)
 		queue_remove(thread);
@@ -319,10 +319,10 @@ void sched_tick(void)
 static struct thread *choose(void)
 {
 	struct sched_share *share;
-	struct thread *thread = handoff;
+	struct thread *thread = sched_handoff_thread;
 
 	if (thread != NULL) {
-		handoff = NULL;
+		sched_handoff_thread = NULL;
 		if (sched_runnable(thread))
 			return thread;
 		stop(thread);

@@ -2,8 +2,8 @@
 /*
  * System calls: the table of Mach traps, and the small ones.
  *
- * The number is -eax. A handler returns the result for rax, or KERN_BLOCKED when it has made the
- * thread wait, stop or die. The traps "by name" do for a port name in the caller's own space what the
+ * The number is -eax; entry.S calls the handler. A handler returns the result for rax, or KERN_BLOCKED when it has made
+ * the thread wait, stop or die. The traps "by name" do for a port name in the caller's own space what the
  * message of the same name does; where that does not apply they return MACH_SEND_INTERRUPTED, and
  * the user's stub sends the message instead.
  */
@@ -26,7 +26,6 @@
 #include "kern/thread_state.h"
 #include "mach_port_server.h"
 #include "mach_server.h"
-#include "mem/reap.h"
 #include "vm/copy.h"
 #include "x86_64/machine.h"
 
@@ -343,26 +342,35 @@ static int64_t trap_thread_set_self_state(struct thread *thread)
 	return thread_state_set(thread, (int)ARG(thread, 0), state, count);
 }
 
-#define TRAP_TABLE_SIZE 130
+static int64_t trap_none(struct thread *thread)
+{
+	(void)thread;
+	return KERN_INVALID_ARGUMENT;
+}
 
-/* Without a handler: KERN_INVALID_ARGUMENT. */
-static int64_t (*const traps[TRAP_TABLE_SIZE])(struct thread *) = {
-	[10] = trap_null, [11] = trap_null, [12] = trap_null, [13] = trap_null,
-	[55] = trap_null, [56] = trap_null,
+syscall_handler *const syscall_table[SYSCALLS] = {
+	[0 ... 9] = trap_none,
+	[10 ... 13] = trap_null,
+	[14 ... 24] = trap_none,
 	[25] = trap_mach_msg,
 	[26] = trap_mach_reply_port,
 	[27] = trap_mach_thread_self,
 	[28] = trap_mach_task_self,
 	[29] = trap_mach_host_self,
 	[30] = trap_mach_print,
-	[39] = trap_use_message,
-	[40] = trap_use_message,
+	[31 ... 38] = trap_none,
+	[39 ... 40] = trap_use_message,
+	[41 ... 54] = trap_none,
+	[55 ... 56] = trap_null,
+	[57 ... 58] = trap_none,
 	[59] = trap_swtch_pri,
 	[60] = trap_swtch,
 	[61] = trap_thread_switch,
+	[62 ... 63] = trap_none,
 	[64] = trap_vm_map,
 	[65] = trap_vm_allocate,
 	[66] = trap_vm_deallocate,
+	[67] = trap_none,
 	[68] = trap_task_create,
 	[69] = trap_task_terminate,
 	[70] = trap_task_suspend,
@@ -373,30 +381,25 @@ static int64_t (*const traps[TRAP_TABLE_SIZE])(struct thread *) = {
 	[75] = trap_mach_port_allocate_name,
 	[76] = trap_thread_depress_abort,
 	[77] = trap_thread_set_self_state,
+	[78 ... SYSCALLS - 1] = trap_none,
 };
 
-void syscall_dispatch(struct thread *thread)
+int64_t syscall_uncommon(struct thread *thread)
 {
-	int32_t number = (int32_t)thread->regs.rax;
-	uint32_t index = (uint32_t)-number;
-	uint64_t deferred;
-	int64_t result;
+	uint32_t index = -(uint32_t)thread->regs.rax;
 
 	thread->fail_armed = thread->fail_nth;
 	thread->fail_nth = 0;
-	if (number > 0 || index >= TRAP_TABLE_SIZE) {
-		exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, 0);
-		sched_switch();
-	}
-	deferred = reap_deferred();
-	result = traps[index] != NULL ? traps[index](thread) : KERN_INVALID_ARGUMENT;
-	if (result != KERN_BLOCKED)
-		thread_set_result(thread, result);
-	if (reap_deferred() != deferred) {
-		thread->works_off = true;
-		ast_set();
-	}
+	if (index < SYSCALLS)
+		return syscall_table[index](thread);
+	exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, 0);
+	return KERN_BLOCKED;
+}
+
+void syscall_blocked(struct thread *thread)
+{
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
 	sched_handoff_undo();
+	user_return();
 }

@@ -23,4 +23,14 @@ static inline uint64_t syscall_argument(const struct thread *thread, unsigned i)
 /* Reads n arguments from the user stack (number 6 first). False: unreadable, the exception has been raised. */
 bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n);
 
+/* Carries one system call out, arguments in thread->regs. Returns the result for rax, or KERN_BLOCKED. */
+typedef int64_t syscall_handler(struct thread *thread);
+/* By -eax. */
+extern syscall_handler *const syscall_table[];
+/* -- for entry.S -- */
+/* A call by a bad number, which is an exception, or one in which something may be denied on purpose (fail-nth). */
+int64_t syscall_uncommon(struct thread *thread);
+/* After KERN_BLOCKED: another thread runs; or this one, from its registers as they are now. */
+_Noreturn void syscall_blocked(struct thread *thread);
+
 #endif

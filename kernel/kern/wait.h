@@ -6,11 +6,11 @@
 #include <stdint.h>
 #include <weir/queue.h>
 #include <weir/tree.h>
+#include "x86_64/offsets.h"
 
 struct thread;
 
-/* Internal result of a handler that has made its thread wait. Never seen by users. */
-#define KERN_BLOCKED (-1000)
+/* KERN_BLOCKED: internal result of a handler that has made its thread wait. Never seen by users. */
 
 enum wait_reason { WAIT_TIMED_OUT = 1, WAIT_ABORTED, WAIT_KILLED };
 

@@ -15,30 +15,29 @@
  */
 #include "mem/reap.h"
 #include "kern/assert.h"
+#include "mem/upcalls.h"
 
 STAILQ_HEAD(reap_list, reap);
 static struct reap_list dead_list = STAILQ_HEAD_INITIALIZER(dead_list);
 static struct reap_list live_list = STAILQ_HEAD_INITIALIZER(live_list);
 static bool reap_running;
-static uint64_t deferred;
+
+static void defer(struct reap_list *list, struct reap *item, bool (*step)(struct reap *))
+{
+	item->step = step;
+	STAILQ_INSERT_TAIL(list, item, link);
+	if (!reap_running)
+		mem_deferred();
+}
 
 void reap_defer(struct reap *item, bool (*step)(struct reap *))
 {
-	item->step = step;
-	deferred++;
-	STAILQ_INSERT_TAIL(&dead_list, item, link);
+	defer(&dead_list, item, step);
 }
 
 void reap_defer_live(struct reap *item, bool (*step)(struct reap *))
 {
-	item->step = step;
-	deferred++;
-	STAILQ_INSERT_TAIL(&live_list, item, link);
-}
-
-uint64_t reap_deferred(void)
-{
-	return deferred;
+	defer(&live_list, item, step);
 }
 
 bool reap_pending(void)

@@ -20,8 +20,6 @@ void reap_defer(struct reap *item, bool (*step)(struct reap *));
    are called where nobody is in the middle of anything. */
 void reap_defer_live(struct reap *item, bool (*step)(struct reap *));
 bool reap_pending(void);
-/* How many items were ever deferred: tells a caller whether its own work did. */
-uint64_t reap_deferred(void);
 /* Does one step of the first item, the dead before the living; false when nothing is left. The current thread may be dead
    afterwards. */
 bool reap_one(void);

@@ -14,6 +14,8 @@ extern bool mem_fail_enabled;
 bool mem_fail_nth(const struct alloc_site *site);
 /* The level of memory pressure (0..3) has changed. Must not allocate. */
 void mem_pressure_changed(unsigned level);
+/* Something was put off for the reaper, not by the reaper's own work. */
+void mem_deferred(void);
 struct ledger;
 /* The ledger's mark was reached (once). In the middle of somebody's charge: only reap_defer is in order here. */
 void mem_mark_reached(struct ledger *ledger);

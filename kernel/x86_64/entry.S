@@ -60,7 +60,11 @@
 .endm
 
 	.text
-/* rcx: user rip, r11: user rflags. SFMASK has cleared IF, DF, TF, AC and NT. */
+/* rcx: user rip, r11: user rflags. SFMASK has cleared IF, DF, TF, AC and NT.
+
+   The number is -eax, an index of syscall_table (kern/syscall.c). What is not the common case goes to C:
+   numbers beyond the table and calls that are to be denied something (syscall_uncommon), calls that
+   made the thread wait (syscall_blocked), and whatever must be done before the user goes on. */
 	.globl syscall_entry
 	.type syscall_entry, @function
 	.balign 64
@@ -88,15 +92,23 @@ syscall_entry:
 	movq %r15, REGS_R15(%rsp)
 	movq %rsp, %rdi
 	movq %gs:CPU_STACK_TOP, %rsp
-	call syscall_dispatch
-	cmpb $0, %gs:CPU_AST
-	jne user_return
+	negl %eax
+	cmpl $SYSCALLS, %eax
+	jae 3f
+	cmpb $0, mem_fail_enabled(%rip)
+	jne 3f
+	call *syscall_table(,%rax,8)
+1:	cmpq $KERN_BLOCKED, %rax
+	je 4f
 	movq %gs:CPU_THREAD, %rcx
+	cmpb $0, %gs:CPU_AST
+	jne 2f
+	cmpq $0, sched_handoff_thread(%rip)
+	jne 2f
 	/* Whoever changes a thread's registers changes the vector too (machine_regs_valid). */
 	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rcx)
-	jne user_return
+	jne 2f
 	/* It returned, so rbx, rbp and r12 to r15 still are the user's. */
-	movq REGS_RAX(%rcx), %rax
 	movq REGS_RDI(%rcx), %rdi
 	movq REGS_RSI(%rcx), %rsi
 	movq REGS_RDX(%rcx), %rdx
@@ -108,6 +120,14 @@ syscall_entry:
 	movq REGS_RIP(%rcx), %rcx
 	swapgs
 	sysretq
+2:	movq %rax, REGS_RAX(%rcx)
+	call sched_handoff_undo
+	jmp user_return
+3:	call syscall_uncommon
+	jmp 1b
+4:	movq %gs:CPU_THREAD, %rdi
+	call syscall_blocked
+	ud2
 	.size syscall_entry, . - syscall_entry
 
 	.globl user_return

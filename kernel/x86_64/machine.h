@@ -49,14 +49,12 @@ static inline uint64_t virt_to_phys(const void *address) { return (uint64_t)addr
 #define USER_ADDRESS_MAX 0x00007ffffffff000ull	/* exclusive; one page below the hole: sysret safety */
 
 /* -- called by the machine -- */
-/* A system call: returns when the thread may go on with its (changed) registers; or never
-   (blocks). kern/syscall.c */
-void syscall_dispatch(struct thread *thread);
+/* System calls: see kern/syscall.h. */
 /* A trap from user mode, with the vector, error code and (page faults) address. kern/trap.c */
 void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address);
 /* From an interrupt: per-CPU data only. Sets cpu->tick and cpu->ast. x86_64/clock.c does it
    itself. */
-/* After syscall_dispatch or trap_user or an interrupt from user mode, when cpu->ast is set:
+/* After a system call, trap_user or an interrupt from user mode, when cpu->ast is set:
    handles it; may switch away. */
 void ast_handle(struct thread *thread);
 

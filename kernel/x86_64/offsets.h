@@ -34,6 +34,9 @@
 #define REGS_SS		184
 #define REGS_SIZE	192
 
+#define SYSCALLS	130		/* length of syscall_table */
+#define KERN_BLOCKED	(-1000)		/* kern/wait.h */
+
 #define VECTOR_SYSCALL	256
 #define VECTOR_IRQ_BASE	32
 #define VECTORS		48

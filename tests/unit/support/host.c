@@ -77,6 +77,10 @@ __attribute__((weak)) void mem_mark_reached(struct ledger *ledger)
 	host_marks++;
 }
 
+__attribute__((weak)) void mem_deferred(void)
+{
+}
+
 void ast_set(void)
 {
 }
