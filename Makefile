@@ -19,6 +19,8 @@
 ##                      REPEAT=50 instead boots seven floods so often, plain and with ICOUNT=1, and compares
 ##make bench            instructions of each operation, debug and release, beside other kernels'; WRITE=1 puts
 ##                      them into docs/performance.md, GROWTH=1: beside a million others, ACCEL=kvm: nanoseconds
+##make bench-breakdown  one operation taken apart (OP=null_rpc_tasks): instructions by function, cache lines
+##                      touched, loads of CR3, from single steps; WRITE=1 puts it into docs/performance.md
 ##make bench-check      fails when an operation is more than 2 % above tests/bench/committed.tsv
 ##make iso              build/weir.iso, a CD that GRUB boots
 ##make debug            run with QEMU waiting for gdb, and gdb attached (GDB=0: only say how)
@@ -46,7 +48,7 @@ OBJ := $(BUILD)/obj
 
 # What the user says is data: the bytes travel to tools/run and tests/run as they are, never
 # expanded by make (hence `value`, and no export of the originals) and never seen by a shell.
-unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD WRITE GROWTH ACCEL
+unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD WRITE GROWTH ACCEL OP
 export WEIR_RUN = $(value RUN)
 export WEIR_MEM = $(value MEM)
 export WEIR_ZONE_MAP = $(value ZONE_MAP)
@@ -63,6 +65,7 @@ export WEIR_FLOOD = $(value FLOOD)
 export WEIR_WRITE = $(value WRITE)
 export WEIR_GROWTH = $(value GROWTH)
 export WEIR_ACCEL = $(value ACCEL)
+export WEIR_OP = $(value OP)
 export WEIR_BUILD = $(abspath $(BUILD))
 # For the makes that tests start: without these they would build everything anew.
 export WEIR_MAKE_OPTIONS = RELEASE=$(RELEASE) POLICY=$(POLICY) WERROR=$(WERROR) \
@@ -368,11 +371,13 @@ floods: $(IMAGE)
 	@exec $(if $(REPEAT),tools/repeat,tools/floods)
 
 # Builds what it measures itself, in folders of its own.
-.PHONY: bench bench-check
+.PHONY: bench bench-check bench-breakdown
 bench:
 	@exec tools/bench
 bench-check:
 	@exec tools/bench --check
+bench-breakdown:
+	@exec tools/breakdown
 
 # --- the rest -------------------------------------------------------------------------------
 

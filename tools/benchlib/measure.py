@@ -146,10 +146,15 @@ def first_line(*command):
     return done.stdout.split("\n")[0].strip()
 
 
-def compiler_of(path):
-    """The version of the compiler that a build was made with."""
+def compiler_name(path):
+    """The command of the compiler that a build was made with."""
     with open(os.path.join(path, "flags"), encoding="utf-8") as flags:
-        return first_line(flags.readline().strip(), "--version")
+        return flags.readline().strip()
+
+
+def compiler_of(path):
+    """Its version."""
+    return first_line(compiler_name(path), "--version")
 
 
 def flags_of(path):
@@ -173,9 +178,9 @@ def commit():
     return name + ("+" if changed else "")
 
 
-def conditions(mem=MEMORY):
+def conditions(mem=MEMORY, path=""):
     return (f"{datetime.date.today()}, commit {commit()}, QEMU {qemu_version()} (TCG, -icount "
-            f"shift=0,sleep=off, -smp 1 -m {mem}), {compiler_of(folder('release'))}")
+            f"shift=0,sleep=off, -smp 1 -m {mem}), {compiler_of(path or folder('release'))}")
 
 
 def say(text):
