@@ -378,11 +378,42 @@ static __attribute__((noinline)) bool refuse_dead(struct ledger *ledger, unsigne
 	return false;
 }
 
+/* Charges when nothing is in the way (ledger_ease) and each guarantee covers all of it or nothing. False: nothing has
+   changed. */
+static bool charge_easy(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	uint64_t bytes = n * ledger_thing_bytes[resource];
+	struct ledger *level = ledger, *last;
+	struct ledger_account *account;
+
+	for (;; level = level->parent) {
+		account = &level->account[resource];
+		if (account->used + n > account->easy ||
+		    level->account[LEDGER_KMEM].used + bytes > level->account[LEDGER_KMEM].easy)
+			return false;
+		if (account->used + n <= account->covers)
+			break;
+		if (account->used < account->covers)
+			return false;
+	}
+	last = level;
+	for (level = ledger;; level = level->parent) {
+		level->account[resource].used += n;
+		level->account[LEDGER_KMEM].used += bytes;
+		if (level == last)
+			break;
+	}
+	ledger->charges += n;
+	return true;
+}
+
 bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
 {
 	struct ledger_shortage shortage;
 	uint64_t rooted;
 
+	if (likely(charge_easy(ledger, resource, n)))
+		return true;
 	if (unlikely(ledger->dead))
 		return refuse_dead(ledger, resource, n, site);
 	if (unlikely(resource <= LEDGER_THREADS) && ledger_dying(ledger))

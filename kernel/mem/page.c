@@ -5,7 +5,8 @@
  *
  * One entry a frame, 32 bytes; lists of frames are linked by frame numbers. The free list is a
  * stack: taking and giving back is O(1) and the page given last is the warmest. Nothing is ever
- * larger than a page, so nothing fragments.
+ * larger than a page, so nothing fragments. Pages known to hold zeros (page tables are given back
+ * so) have a stack of their own: who wants zeros looks there first, all others there last.
  *
  * Whether a page may be taken is never a question to the free list. What counts is what has been
  * charged and promised (ledger.c, I4 and I5):
@@ -16,8 +17,14 @@
  * charged for is there: free pages = RAM - pages in use >= RAM - committed >= reserve.
  * The reserve serves charges that move unrefused (ledger_force), nothing else.
  *
+ * Weighing that for each page would be slow. So of what is free half is lent to user pages, a
+ * quarter each to kernel pages and to slabs (lend), such that all loans together fit: up to its
+ * loan (ledger_backed, slabs_lent) each may grow without a look at the others; beyond it, the true
+ * figures are weighed and all is lent anew.
+ *
  * Memory pressure is how much of RAM or of the zone map, whichever is worse, is committed: levels
  * 1, 2, 3 begin when less than 1/8, 1/16, 1/32 is left, and end only when half as much again is.
+ * `quiet` says from where to where the two figures may move before level or peak change.
  */
 #include "mem/page.h"
 #include "kern/assert.h"
@@ -32,13 +39,15 @@
 #define RESERVE_MAX 64
 #define PRESSURE_LEVELS 3
 
-static struct page *page_table;
+struct page *page_table;
 static uint64_t page_frames;
-static uint32_t free_first;
+static uint32_t free_first[2];		/* [1]: of pages known to hold zeros */
 static struct page_counts counts;
 static uint64_t zone_map_limit = LEDGER_UNLIMITED;
 static unsigned pressure_level;
 static uint64_t peak_ram, peak_zone_map;
+static uint64_t slabs_lent;
+static struct quiet { uint64_t from, below; } quiet_ram, quiet_zone_map;	/* empty: look */
 
 void page_init(struct page *table, uint64_t frames)
 {
@@ -47,28 +56,8 @@ void page_init(struct page *table, uint64_t frames)
 		table[i].kind = PAGE_BOOT;
 	page_table = table;
 	page_frames = frames;
-	free_first = 0;
+	free_first[false] = free_first[true] = 0;
 	counts = (struct page_counts){0};
-}
-
-struct page *page_of_frame(uint64_t frame)
-{
-	return &page_table[frame];
-}
-
-uint64_t page_frame(const struct page *page)
-{
-	return (uint64_t)(page - page_table);
-}
-
-void *page_address(const struct page *page)
-{
-	return phys_to_virt(page_frame(page) << PAGE_SHIFT);
-}
-
-struct page *page_of_address(const void *address)
-{
-	return page_of_frame(virt_to_phys(address) >> PAGE_SHIFT);
 }
 
 uint64_t page_frames_all(void)
@@ -91,28 +80,45 @@ void page_count(struct page_counts *copy)
 	*copy = counts;
 }
 
-static void free_push(struct page *page)
+static void free_push(struct page *page, bool zeroed)
 {
 	page->kind = PAGE_FREE;
+	page->zeroed = zeroed;
 	page->owner = NULL;
-	page->next = free_first;
-	free_first = (uint32_t)page_frame(page);
+	page->next = free_first[zeroed];
+	free_first[zeroed] = (uint32_t)page_frame(page);
 	counts.free++;
 	memory_hide(page_address(page), PAGE_SIZE);
 }
 
-static struct page *free_pop(enum page_kind kind, void *owner)
+/* Whether nobody wrote to a free page: a table that was still in use somewhere would show here. */
+static bool is_zero(const struct page *page)
 {
+	const uint64_t *word = page_address(page);
+
+	for (unsigned i = 0; i < PAGE_SIZE / sizeof(*word); i++) {
+		if (word[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+static struct page *free_pop(enum page_kind kind, void *owner, bool zeroed)
+{
+	bool list = free_first[zeroed] != 0 ? zeroed : !zeroed;
 	struct page *page;
 
-	if (free_first == 0)
+	if (free_first[list] == 0)
 		return NULL;
-	page = page_of_frame(free_first);
-	assert(page->kind == PAGE_FREE);
-	free_first = page->next;
+	page = page_of_frame(free_first[list]);
+	assert(page->kind == PAGE_FREE && page->zeroed == list);
+	free_first[list] = page->next;
 	counts.free--;
 	*page = (struct page){.owner = owner, .kind = kind};
 	memory_show(page_address(page), PAGE_SIZE);
+	assert(!list || is_zero(page));
+	if (zeroed && !list)
+		machine_page_clear(page_address(page));
 	return page;
 }
 
@@ -124,6 +130,7 @@ static void total_add(void)
 	if (reserve > RESERVE_MAX)
 		reserve = RESERVE_MAX;
 	counts.reserve = reserve < RESERVE_MIN ? RESERVE_MIN : reserve;
+	quiet_ram.below = 0;
 }
 
 void page_add_free(uint64_t first_frame, uint64_t frames)
@@ -135,17 +142,11 @@ void page_add_free(uint64_t first_frame, uint64_t frames)
 			continue;
 		assert(page_table[frame].kind == PAGE_BOOT);
 		total_add();
-		free_push(&page_table[frame]);
+		free_push(&page_table[frame], false);
 	}
 }
 
 /* -- what fits -- */
-
-void zone_map_init(uint64_t limit_pages)
-{
-	zone_map_limit = limit_pages;
-	mem_pressure_update();
-}
 
 uint64_t zone_map_limit_pages(void)
 {
@@ -186,20 +187,76 @@ bool page_fits(uint64_t zone_map_pages, uint64_t user_pages, bool last, struct l
 	       pages_fit(LEDGER_RAM, ram_used_pages(), ram_limit_pages(last), zone_map_pages + user_pages, shortage);
 }
 
+static uint64_t left_of(uint64_t limit, uint64_t used, uint64_t more)
+{
+	return limit > used + more ? limit - used - more : 0;
+}
+
+/* What may be charged without a look here, anew; so many more kernel and user pages are about to be. */
+static void lend(uint64_t kernel_pages, uint64_t user_pages)
+{
+	uint64_t map = left_of(zone_map_limit, zone_map_used_pages(), kernel_pages);
+	uint64_t ram = left_of(ram_limit_pages(false), ram_used_pages(), kernel_pages + user_pages);
+	uint64_t share = map / 2 < ram / 4 ? map / 2 : ram / 4;
+
+	slabs_lent = counts.slab + share;
+	ledger_backed[LEDGER_KPAGES] = root_ledger.account[LEDGER_KPAGES].used + kernel_pages + share;
+	ledger_backed[LEDGER_RESIDENT_PAGES] = root_ledger.account[LEDGER_RESIDENT_PAGES].used + user_pages + ram / 2;
+	ledger_ease(&root_ledger, LEDGER_KPAGES);
+	ledger_ease(&root_ledger, LEDGER_RESIDENT_PAGES);
+}
+
+void zone_map_init(uint64_t limit_pages)
+{
+	zone_map_limit = limit_pages;
+	quiet_zone_map.below = 0;
+	lend(0, 0);
+	mem_pressure_update();
+}
+
+bool page_back(uint64_t kernel_pages, uint64_t user_pages, bool last, struct ledger_shortage *shortage)
+{
+	if (!page_fits(kernel_pages, user_pages, last, shortage))
+		return false;
+	lend(kernel_pages, user_pages);
+	return true;
+}
+
 /* -- pressure -- */
+
+/* What is left when a level begins or, if it is there already, when it ends: then half as much again. */
+static uint64_t mark_of(unsigned level, uint64_t limit)
+{
+	uint64_t mark = limit >> (2 + level);
+
+	return pressure_level >= level ? mark + mark / 2 : mark;
+}
 
 static unsigned level_of(uint64_t used, uint64_t limit)
 {
 	uint64_t left = limit > used ? limit - used : 0;
 
 	for (unsigned level = PRESSURE_LEVELS; level > 0; level--) {
-		uint64_t mark = limit >> (2 + level);
-
-		/* A level that is there ends only when half as much again is left. */
-		if (left < mark || (pressure_level >= level && left < mark + mark / 2))
+		if (left < mark_of(level, limit))
 			return level;
 	}
 	return 0;
+}
+
+/* Where `used` may move without a change of level_of or of the peak. */
+static struct quiet quiet_around(uint64_t used, uint64_t limit, uint64_t peak)
+{
+	struct quiet quiet = {0, peak + 1};
+
+	for (unsigned level = 1; level <= PRESSURE_LEVELS; level++) {
+		uint64_t begin = limit - mark_of(level, limit) + 1;
+
+		if (begin <= used && begin > quiet.from)
+			quiet.from = begin;
+		if (begin > used && begin < quiet.below)
+			quiet.below = begin;
+	}
+	return quiet;
 }
 
 unsigned mem_pressure(void)
@@ -212,11 +269,16 @@ uint64_t page_peak(unsigned resource)
 	return resource == LEDGER_RAM ? peak_ram : peak_zone_map;
 }
 
-void mem_pressure_update(void)
+static bool is_quiet(const struct quiet *quiet, uint64_t used)
+{
+	return used >= quiet->from && used < quiet->below;
+}
+
+static __attribute__((noinline)) void pressure_look(void)
 {
 	uint64_t ram_used = ram_used_pages(), map_used = zone_map_used_pages();
 	unsigned level = level_of(ram_used, ram_limit_pages(false));
-	unsigned map = level_of(map_used, zone_map_limit);
+	unsigned map = level_of(map_used, zone_map_limit), before = pressure_level;
 
 	if (ram_used > peak_ram)
 		peak_ram = ram_used;
@@ -224,21 +286,29 @@ void mem_pressure_update(void)
 		peak_zone_map = map_used;
 	if (map > level)
 		level = map;
-	if (level == pressure_level)
-		return;
 	pressure_level = level;
-	mem_pressure_changed(level);
+	quiet_ram = quiet_around(ram_used, ram_limit_pages(false), peak_ram);
+	quiet_zone_map = quiet_around(map_used, zone_map_limit, peak_zone_map);
+	if (level != before)
+		mem_pressure_changed(level);
+}
+
+void mem_pressure_update(void)
+{
+	if (!is_quiet(&quiet_ram, ram_used_pages()) || !is_quiet(&quiet_zone_map, zone_map_used_pages()))
+		pressure_look();
 }
 
 /* -- taking and giving back -- */
 
 struct page *page_alloc_slab(void *zone)
 {
-	struct page *page = free_pop(PAGE_SLAB, zone);
+	struct page *page = free_pop(PAGE_SLAB, zone, false);
 
 	if (page == NULL)
 		return NULL;
-	counts.slab++;
+	if (++counts.slab > slabs_lent)
+		lend(0, 0);
 	mem_pressure_update();
 	return page;
 }
@@ -247,7 +317,7 @@ void page_free_slab(struct page *page)
 {
 	assert(page->kind == PAGE_SLAB);
 	counts.slab--;
-	free_push(page);
+	free_push(page, false);
 	mem_pressure_update();
 }
 
@@ -267,13 +337,13 @@ static void deny_ram(unsigned resource, const struct alloc_site *site)
 	ledger_deny_shortage(resource, &shortage, site);
 }
 
-struct page *kpage_alloc_at(struct ledger *payer, const struct alloc_site *site)
+struct page *kpage_alloc_at(struct ledger *payer, bool zeroed, const struct alloc_site *site)
 {
 	struct page *page;
 
 	if (!ledger_charge_at(payer, LEDGER_KPAGES, 1, site))
 		return NULL;
-	page = free_pop(PAGE_KERNEL, payer);
+	page = free_pop(PAGE_KERNEL, payer, zeroed);
 	if (page == NULL) {
 		ledger_refund(payer, LEDGER_KPAGES, 1);
 		deny_ram(LEDGER_KPAGES, site);
@@ -284,24 +354,34 @@ struct page *kpage_alloc_at(struct ledger *payer, const struct alloc_site *site)
 	return page;
 }
 
-void kpage_free(struct page *page)
+static void kpage_put(struct page *page, bool zeroed)
 {
 	struct ledger *payer = page->owner;
 
 	assert(page->kind == PAGE_KERNEL);
 	counts.kernel--;
-	free_push(page);
+	free_push(page, zeroed);
 	ledger_refund(payer, LEDGER_KPAGES, 1);
 	mem_pressure_update();
 }
 
-struct page *frame_alloc_at(struct ledger *payer, const struct alloc_site *site)
+void kpage_free(struct page *page)
+{
+	kpage_put(page, false);
+}
+
+void kpage_free_zeroed(struct page *page)
+{
+	kpage_put(page, true);
+}
+
+struct page *frame_alloc_at(struct ledger *payer, bool zeroed, const struct alloc_site *site)
 {
 	struct page *page;
 
 	if (!ledger_charge_at(payer, LEDGER_RESIDENT_PAGES, 1, site))
 		return NULL;
-	page = free_pop(PAGE_USER, NULL);
+	page = free_pop(PAGE_USER, NULL, zeroed);
 	if (page == NULL) {
 		ledger_refund(payer, LEDGER_RESIDENT_PAGES, 1);
 		deny_ram(LEDGER_RESIDENT_PAGES, site);
@@ -316,7 +396,7 @@ void frame_free(struct page *page, struct ledger *payer)
 {
 	assert(page->kind == PAGE_USER);
 	counts.user--;
-	free_push(page);
+	free_push(page, false);
 	ledger_refund(payer, LEDGER_RESIDENT_PAGES, 1);
 	mem_pressure_update();
 }
@@ -326,7 +406,7 @@ void frame_adopt(struct page *page, struct ledger *payer)
 	assert(page->kind == PAGE_BOOT);
 	total_add();
 	if (payer == NULL) {
-		free_push(page);
+		free_push(page, false);
 		return;
 	}
 	*page = (struct page){.kind = PAGE_USER};

@@ -409,9 +409,9 @@ bool backing_ensure(unsigned resource, uint64_t things, bool last, struct ledger
 
 	switch (resource) {
 	case LEDGER_KPAGES:
-		return page_fits(more, 0, last, shortage);
+		return page_back(more, 0, last, shortage);
 	case LEDGER_RESIDENT_PAGES:
-		return page_fits(0, more, last, shortage);
+		return page_back(0, more, last, shortage);
 	default:
 		return zone_grow(zone_of_resource[resource], things, last, shortage);
 	}

@@ -2,10 +2,20 @@
 /* Page tables of tasks: four levels, each table page paid by the task's ledger and given back with
    its last slot.
 
-   Invariant: below the root, page->count of a table is the number of its present slots, and is
-   never 0 while no function here runs. The upper half of every root is the kernel's, copied
-   once: it never changes after boot. Translations are global only in the kernel's half, so
-   loading CR3 forgets all of a task's. */
+   Invariants
+
+    - Below the root, page->count of a table is the number of its present slots, and is never 0
+      while no function here runs. So a table that is given back holds zeros only.
+
+    - The upper half of every root is the kernel's, copied once: it never changes after boot.
+      Translations are global only in the kernel's half, so loading CR3 forgets all of a task's.
+
+    - pmap->leaf is the leaf table looked at last, of the 2 MiB with the number leaf_tag: it saves
+      the walk. It is forgotten when that table is given back.
+
+    - The processor keeps no translation whose accessed bit is clear (Intel SDM volume 3, 4.10.2.3),
+      and nobody here clears that bit of a present slot: so what was mapped and never used needs no
+      invalidation. */
 #include "x86_64/pmap.h"
 #include "kern/assert.h"
 #include "kern/string.h"
@@ -17,14 +27,14 @@
 struct pmap kernel_pmap;
 static uint64_t active_root;
 
-#define WORK_MAX 512u			/* pages or tables looked at in one go */
+#define WORK_MAX 512u			/* slots or missing tables looked at in one go, and at most as many again */
 #define FLUSH_MAX 32u			/* above so many pages, all translations are dropped instead */
+#define LEAF_NONE UINT64_MAX		/* no leaf_tag */
 
-/* Translations to be forgotten before this call returns, or before a table page is freed. */
+/* Translations to be forgotten, at once or with all others when flush_end is called. */
 struct flush {
 	bool active;			/* the CPU uses this pmap */
 	unsigned count;
-	uint64_t addresses[FLUSH_MAX];
 };
 
 void pmap_activate(struct pmap *pmap)
@@ -40,22 +50,17 @@ bool pmap_is_current(const struct pmap *pmap)
 	return pmap->root == active_root;
 }
 
-static void flush_add(struct flush *flush, uint64_t address)
+/* The slot of address has changed from `old`. */
+static inline void flush_page(struct flush *flush, uint64_t address, uint64_t old)
 {
-	if (flush->active && flush->count <= FLUSH_MAX) {
-		if (flush->count < FLUSH_MAX)
-			flush->addresses[flush->count] = address;
-		flush->count++;
-	}
+	if (flush->active && (old & PTE_ACCESSED) && flush->count++ < FLUSH_MAX)
+		invlpg(address);
 }
 
-static void flush_now(struct flush *flush)
+static void flush_end(struct flush *flush)
 {
 	if (flush->count > FLUSH_MAX)
 		cr3_write(active_root);
-	else
-		for (unsigned i = 0; i < flush->count; i++)
-			invlpg(flush->addresses[i]);
 	flush->count = 0;
 }
 
@@ -75,17 +80,31 @@ static uint64_t leaf_flags(vm_prot_t protection)
 	return flags;
 }
 
+/* Puts the kernel's slots into a root (true), or takes them out again. They are few: found once. */
+static void kernel_slots_set(uint64_t *root, bool in)
+{
+	static uint16_t slots[PTE_SLOTS - PTE_KERNEL_SLOT];
+	static unsigned count;
+	const uint64_t *kernel = table_of(kernel_pmap.root);
+
+	if (count == 0) {
+		for (unsigned i = PTE_KERNEL_SLOT; i < PTE_SLOTS; i++)
+			if (kernel[i] != 0)
+				slots[count++] = i;
+	}
+	for (unsigned i = 0; i < count; i++)
+		root[slots[i]] = in ? kernel[slots[i]] : 0;
+}
+
 bool pmap_create(struct pmap *pmap, struct ledger *payer)
 {
-	struct page *page = kpage_alloc(payer);
+	struct page *page = kpage_alloc_zeroed(payer);
 
 	if (!page)
 		return false;
-	uint64_t *root = page_address(page);
-	memset(root, 0, PAGE_SIZE / 2);
-	memcpy(root + PTE_KERNEL_SLOT, table_of(kernel_pmap.root) + PTE_KERNEL_SLOT, PAGE_SIZE / 2);
+	kernel_slots_set(page_address(page), true);
 	page->count = 0;
-	*pmap = (struct pmap){.root = page_frame(page) << PAGE_SHIFT, .payer = payer};
+	*pmap = (struct pmap){.root = page_frame(page) << PAGE_SHIFT, .payer = payer, .leaf_tag = LEAF_NONE};
 	return true;
 }
 
@@ -100,8 +119,28 @@ void pmap_destroy(struct pmap *pmap)
 	assert(pmap->tables == 0);
 	if (pmap_is_current(pmap))
 		pmap_activate(&kernel_pmap);
-	kpage_free(page_of_frame(pmap->root >> PAGE_SHIFT));
+	kernel_slots_set(table_of(pmap->root), false);
+	kpage_free_zeroed(page_of_frame(pmap->root >> PAGE_SHIFT));
 	pmap->root = 0;
+}
+
+/* The slot of address in its leaf table; NULL: there is no table. */
+static uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
+{
+	if (pmap->leaf_tag != address / pte_span(1)) {
+		uint64_t *table = table_of(pmap->root);
+
+		for (unsigned level = PTE_ROOT_LEVEL; level > 0; level--) {
+			uint64_t entry = table[pte_index(address, level)];
+
+			if (!(entry & PTE_PRESENT))
+				return NULL;
+			table = table_of(entry);
+		}
+		pmap->leaf_tag = address / pte_span(1);
+		pmap->leaf = table;
+	}
+	return &pmap->leaf[pte_index(address, 0)];
 }
 
 /* The levels' entries on the way to address, from the root (entries[3]) down; stops at the first
@@ -118,25 +157,24 @@ static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *entries[4])
 	return level;
 }
 
-/* The leaf of address went away: frees tables that are empty now, upwards. Returns how many. */
-static unsigned slot_cleared(struct pmap *pmap, uint64_t *entries[4], uint64_t address, struct flush *flush)
+/* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
+static void leaf_emptied(struct pmap *pmap, uint64_t address)
 {
-	unsigned level;
+	uint64_t *entries[4];
+	unsigned level = 0;
 
-	pmap->mapped--;
-	for (level = 0; level < PTE_ROOT_LEVEL; level++) {
+	walk(pmap, address, entries);
+	pmap->leaf_tag = LEAF_NONE;
+	do {
 		struct page *table = page_of_address(entries[level]);
-		if (--table->count > 0)
-			break;
-		*entries[level + 1] = 0;
-		/* The processor may keep upper entries too: they go with any translation below
-		   them. */
-		flush_add(flush, address);
-		flush_now(flush);
-		kpage_free(table);
+
+		*entries[++level] = 0;
+		/* This drops all upper entries that the processor keeps (Intel SDM volume 3, 4.10.4.1). */
+		if (pmap_is_current(pmap))
+			invlpg(address);
+		kpage_free_zeroed(table);
 		pmap->tables--;
-	}
-	return level;
+	} while (level < PTE_ROOT_LEVEL && --page_of_address(entries[level])->count == 0);
 }
 
 /* Adds the missing tables for a leaf below entries[level]. False: denied, nothing changed. */
@@ -145,18 +183,16 @@ static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4
 	struct page *made[PTE_ROOT_LEVEL];
 
 	for (unsigned i = 0; i < level; i++) {
-		made[i] = kpage_alloc(pmap->payer);
+		made[i] = kpage_alloc_zeroed(pmap->payer);
 		if (made[i])
 			continue;
 		while (i-- > 0)
-			kpage_free(made[i]);
+			kpage_free_zeroed(made[i]);
 		return false;
 	}
 	/* Commit: made[i] becomes the table of level i. */
 	for (unsigned i = level; i-- > 0;) {
 		uint64_t *table = page_address(made[i]);
-		memset(table, 0, PAGE_SIZE);
-		made[i]->count = 0;
 		*entries[i + 1] = page_frame(made[i]) << PAGE_SHIFT | PTE_PRESENT | PTE_WRITE | PTE_USER;
 		if (i + 1 < PTE_ROOT_LEVEL)
 			page_of_address(entries[i + 1])->count++;
@@ -166,29 +202,54 @@ static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4
 	return true;
 }
 
-bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection)
+/* The slot of address, in tables that may be new; NULL: denied, nothing changed. */
+static uint64_t *make_slot(struct pmap *pmap, uint64_t address)
 {
 	uint64_t *entries[4];
-	unsigned level;
+	unsigned level = walk(pmap, address, entries);
 
-	assert(address < USER_ADDRESS_MAX && pmap->root != 0);
-	if (!(protection & (VM_PROT_READ | VM_PROT_WRITE | VM_PROT_EXECUTE))) {
-		pmap_remove(pmap, address, address + PAGE_SIZE);
-		return true;
-	}
-	level = walk(pmap, address, entries);
-	if (level > 0 && !make_tables(pmap, address, entries, level))
+	return make_tables(pmap, address, entries, level) ? entries[0] : NULL;
+}
+
+bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection)
+{
+	uint64_t *slot, old, new = frame << PAGE_SHIFT | leaf_flags(protection);
+
+	assert(address < USER_ADDRESS_MAX && pmap->root != 0 && (protection & VM_PROT_ALL) != 0);
+	slot = leaf_slot(pmap, address);
+	if (slot == NULL && (slot = make_slot(pmap, address)) == NULL)
 		return false;
-	uint64_t old = *entries[0], new = frame << PAGE_SHIFT | leaf_flags(protection);
+	old = *slot;
 	if ((old & ~(PTE_ACCESSED | PTE_DIRTY)) == new)
 		return true;
-	*entries[0] = new;
+	*slot = new;
 	if (!(old & PTE_PRESENT)) {
-		page_of_address(entries[0])->count++;
+		page_of_address(slot)->count++;
 		pmap->mapped++;
-	} else if (pmap_is_current(pmap))
+	} else if (old & PTE_ACCESSED && pmap_is_current(pmap)) {
 		invlpg(address);
+	}
 	return true;
+}
+
+void pmap_fill(struct pmap *pmap, uint64_t address, unsigned count, struct page *const *pages, uint32_t writable,
+	       vm_prot_t protection)
+{
+	uint64_t flags = leaf_flags(protection), *slot = leaf_slot(pmap, address);
+	unsigned made = 0;
+
+	assert(count > 0 && (address + (count - 1) * PAGE_SIZE) / pte_span(1) == address / pte_span(1));
+	if (slot == NULL)
+		return;
+	for (unsigned i = 0; i < count; i++, slot++) {
+		if (pages[i] == NULL || *slot & PTE_PRESENT)
+			continue;
+		*slot = page_frame(pages[i]) << PAGE_SHIFT |
+			(writable >> i & 1 ? flags : flags & ~(uint64_t)PTE_WRITE);
+		made++;
+	}
+	page_of_address(slot - 1)->count += made;
+	pmap->mapped += made;
 }
 
 /* The first address behind what the entry of this level covers; never beyond end. */
@@ -199,57 +260,77 @@ static uint64_t next_at(uint64_t address, unsigned level, uint64_t end)
 	return next < end ? next : end;
 }
 
-/* Applies an operation to every present leaf of [start, end), at most WORK_MAX leaves or tables;
-   tells how far. clear: of the leaf; else the bits `off` are taken away and `on` added. */
+/* Clears the present slots of one leaf table for [at, end). */
+static void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t end, struct flush *flush)
+{
+	struct page *table = page_of_address(slot);
+	unsigned cleared = 0;
+
+	for (; at < end; at += PAGE_SIZE, slot++) {
+		uint64_t old = *slot;
+
+		if (!(old & PTE_PRESENT))
+			continue;
+		*slot = 0;
+		cleared++;
+		flush_page(flush, at, old);
+	}
+	pmap->mapped -= cleared;
+	table->count -= cleared;
+	if (table->count == 0)
+		leaf_emptied(pmap, end - PAGE_SIZE);
+}
+
+/* Takes the bits `off` away from the present slots of one leaf table for [at, end), and adds `on`. */
+static void change_leaves(uint64_t *slot, uint64_t at, uint64_t end, uint64_t off, uint64_t on, struct flush *flush)
+{
+	for (; at < end; at += PAGE_SIZE, slot++) {
+		uint64_t old = *slot, new = (old & ~off) | on;
+
+		if (!(old & PTE_PRESENT) || new == old)
+			continue;
+		*slot = new;
+		flush_page(flush, at, old);
+	}
+}
+
+/* One leaf table after the other, or what lies behind where there is none, until WORK_MAX. clear: the slots;
+   else their bits change. Tells how far. */
 static uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bool clear, uint64_t off, uint64_t on)
 {
 	struct flush flush = {.active = pmap_is_current(pmap)};
-	uint64_t at = start;
+	uint64_t at = start, last = end < USER_ADDRESS_MAX ? end : USER_ADDRESS_MAX;
+	uint64_t *entries[4];
 	unsigned work = 0;
 
-	if (pmap->root == 0)
-		return end;
-	if (end > USER_ADDRESS_MAX)
-		end = USER_ADDRESS_MAX;
-	while (at < end && work < WORK_MAX) {
-		uint64_t *entries[4];
-		unsigned level = walk(pmap, at, entries);
+	while (at < last && work < WORK_MAX) {
+		uint64_t *slot, to;
 
-		if (level > 0) {
-			at = next_at(at, level, end);
-			/* Empty slots of the root are many and cheap. */
+		if (pmap->mapped == 0) {
+			at = last;
+			break;
+		}
+		slot = leaf_slot(pmap, at);
+		if (slot == NULL) {
+			at = next_at(at, walk(pmap, at, entries), last);
 			work++;
 			continue;
 		}
-		/* The rest of this leaf table; it stays while a slot of it is left. */
-		uint64_t table_end = next_at(at, 1, end);
-		unsigned freed = 0;
-		for (; at < table_end && work < WORK_MAX && freed == 0; at += PAGE_SIZE, entries[0]++) {
-			uint64_t old = *entries[0];
-			if (!(old & PTE_PRESENT))
-				continue;
-			work++;
-			uint64_t new = clear ? 0 : (old & ~off) | on;
-			if (new == old)
-				continue;
-			*entries[0] = new;
-			flush_add(&flush, at);
-			if (clear)
-				freed = slot_cleared(pmap, entries, at, &flush);
-		}
-		work++;
-		if (freed > 0)
-			at = table_end;
+		to = next_at(at, 1, last);
+		work += (to - at) >> PAGE_SHIFT;
+		if (clear)
+			remove_leaves(pmap, slot, at, to, &flush);
+		else
+			change_leaves(slot, at, to, off, on, &flush);
+		at = to;
 	}
-	flush_now(&flush);
-	return at;
+	flush_end(&flush);
+	return at < last ? at : end;
 }
 
 uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 {
-	uint64_t reached = change_range(pmap, start, end, true, 0, 0);
-
-	return reached >= USER_ADDRESS_MAX ? end : reached;
+	return change_range(pmap, start, end, true, 0, 0);
 }
 
 uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_t allowed)
@@ -257,34 +338,34 @@ uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_
 	bool clear = !(allowed & (VM_PROT_READ | VM_PROT_WRITE | VM_PROT_EXECUTE));
 	uint64_t off = allowed & VM_PROT_WRITE ? 0 : PTE_WRITE;
 	uint64_t on = allowed & VM_PROT_EXECUTE ? 0 : PTE_NX;
-	uint64_t reached = change_range(pmap, start, end, clear, off, on);
 
-	return reached >= USER_ADDRESS_MAX ? end : reached;
+	return change_range(pmap, start, end, clear, off, on);
 }
 
 bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t *protection)
 {
-	uint64_t *entries[4];
+	uint64_t *slot;
 
 	if (pmap->root == 0 || address >= USER_ADDRESS_MAX)
 		return false;
-	if (walk(pmap, address, entries) > 0 || !(*entries[0] & PTE_PRESENT))
+	slot = leaf_slot(pmap, address);
+	if (slot == NULL || !(*slot & PTE_PRESENT))
 		return false;
-	*frame = (*entries[0] & PTE_FRAME) >> PAGE_SHIFT;
+	*frame = (*slot & PTE_FRAME) >> PAGE_SHIFT;
 	*protection = VM_PROT_READ;
-	if (*entries[0] & PTE_WRITE)
+	if (*slot & PTE_WRITE)
 		*protection |= VM_PROT_WRITE;
-	if (!(*entries[0] & PTE_NX))
+	if (!(*slot & PTE_NX))
 		*protection |= VM_PROT_EXECUTE;
 	return true;
 }
 
 bool pmap_modified(struct pmap *pmap, uint64_t address)
 {
-	uint64_t *entries[4];
+	uint64_t *slot;
 
-	if (pmap->root == 0 || address >= USER_ADDRESS_MAX || walk(pmap, address, entries) > 0)
+	if (pmap->root == 0 || address >= USER_ADDRESS_MAX)
 		return false;
-	return (*entries[0] & PTE_PRESENT) && (*entries[0] & PTE_DIRTY);
+	slot = leaf_slot(pmap, address);
+	return slot != NULL && (*slot & PTE_PRESENT) && (*slot & PTE_DIRTY);
 }
-

@@ -8,11 +8,14 @@
 #include <mach/vm_prot.h>
 
 struct ledger;
+struct page;
 struct pmap {
 	uint64_t root;			/* physical address of the PML4; 0: not made */
 	struct ledger *payer;
 	uint32_t tables;		/* table pages below the root */
 	uint64_t mapped;		/* pages mapped */
+	uint64_t leaf_tag;		/* address / 2 MiB of the leaf table used last */
+	uint64_t *leaf;
 };
 
 /* Makes the root table. False: denied. */
@@ -20,10 +23,16 @@ bool pmap_create(struct pmap *pmap, struct ledger *payer);
 /* Frees what is left; all user mappings must be removed (pmap_remove over everything is bounded
    by tables that exist). */
 void pmap_destroy(struct pmap *pmap);
-/* Maps one page, replacing what was there. False: a table page was denied; nothing changed. */
+/* Maps one page, with some access, replacing what was there. False: a table page was denied; nothing changed. */
 bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection);
-/* Removes mappings in [start, end); skips missing tables at once. Stops after about 512 present
-   pages or tables looked at and returns the address reached (end: all done), so that callers can
+#define PMAP_TABLE_PAGES 512u		/* pages that a leaf table maps, from a multiple of as many on */
+/* Maps those of count pages (NULL: none) from address on whose place is free, within one leaf table. With
+   protection, but to be written only where the bit of `writable` is set. For what need not be mapped: does nothing
+   when there is no table. */
+void pmap_fill(struct pmap *pmap, uint64_t address, unsigned count, struct page *const *pages, uint32_t writable,
+	       vm_prot_t protection);
+/* Removes mappings in [start, end); skips missing tables at once. Stops after at most 1,023 slots
+   of tables looked at and returns the address reached (end: all done), so that callers can
    open windows. Never fails. */
 uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end);
 /* Takes rights away (never adds) in [start, end); same return as pmap_remove. */

@@ -110,6 +110,22 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 	return true;
 }
 
+void pmap_fill(struct pmap *pmap, uint64_t address, unsigned count, struct page *const *pages, uint32_t writable,
+	       vm_prot_t protection)
+{
+	uint64_t *path[4];
+
+	assert(slot_of(address, 0) + count <= 512);
+	for (unsigned i = 0; i < count; i++, address += PAGE_SIZE) {
+		vm_prot_t allowed = writable >> i & 1 ? protection : protection & ~VM_PROT_WRITE;
+
+		if (pages[i] == NULL || walk(pmap, address, path) != 0 || (path[0][slot_of(address, 0)] & PRESENT))
+			continue;
+		path[0][slot_of(address, 0)] = page_frame(pages[i]) << 12 | PRESENT | (allowed & VM_PROT_ALL);
+		page_of_address(path[0])->count++;
+	}
+}
+
 uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 {
 	for (unsigned work = 0; start < end && work < WORK_MAX; work++) {

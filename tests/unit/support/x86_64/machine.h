@@ -4,6 +4,7 @@
 #define X86_64_MACHINE_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Where physical address 0 appears; set by host_memory. */
 extern uint64_t host_direct_map_base;
@@ -17,6 +18,16 @@ static inline void *phys_to_virt(uint64_t physical)
 static inline uint64_t virt_to_phys(const void *address)
 {
 	return (uint64_t)(uintptr_t)address - DIRECT_MAP_BASE;
+}
+
+static inline void machine_page_clear(void *page)
+{
+	memset(page, 0, 4096);
+}
+
+static inline void machine_page_copy(void *to, const void *from)
+{
+	memcpy(to, from, 4096);
 }
 
 #define USER_ADDRESS_MIN 0x1000ull
