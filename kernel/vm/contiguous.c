@@ -88,7 +88,7 @@ static void adopt(struct vm_object *object, uint64_t index, uint64_t frame)
 {
 	struct page *page = page_of_frame(frame);
 
-	memset(page_address(page), 0, PAGE_SIZE);
+	machine_page_clear(page_address(page));
 	page->owner = object;
 	page->offset = index;
 	radix_insert(&object->pages, index, page);

@@ -208,7 +208,7 @@ static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, 
 		c->spare[1] = NULL;
 	}
 	source->needs_copy = true;
-	vm_restrict(c->map, from, to, VM_PROT_READ | VM_PROT_EXECUTE);
+	vm_entry_restrict(source, from, to, VM_PROT_READ | VM_PROT_EXECUTE);
 	return source;
 }
 

@@ -101,7 +101,6 @@ void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t addre
 	if (copy == NULL)
 		return;
 	start = trunc_page(address);
-	vm_unmap(map, start, start + copy_bytes(copy));
 	entry = copy->first = vm_map_lookup(map, start);
 	for (uint32_t i = 0; i < copy->entries; i++, entry = next) {
 		next = vm_map_next(entry);
@@ -109,6 +108,7 @@ void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t addre
 			entry->wired = 0;
 			map->wired_pages -= vm_entry_pages(entry);
 		}
+		vm_entry_unmap(entry, entry->start, entry->end);
 		vm_map_unlink(entry);
 		entry->map = NULL;
 		entry_pay(entry, copy->payer);

@@ -149,6 +149,7 @@ void vm_entry_join_next(struct vm_entry *entry)
 		return;
 	vm_map_unlink(next);
 	entry->end = next->end;
+	entry->mapped = entry->mapped || next->mapped;
 	vm_map_moved(entry);
 	vm_entry_drop_object(next);
 	vm_entry_free(next);
@@ -219,7 +220,7 @@ bool vm_entry_shorten(struct vm_entry *entry)
 	if (!vm_entry_copy_pages(entry, entry->start, entry->end, entry->payer, &flat))
 		return false;
 	if (entry->map != NULL)
-		vm_unmap(entry->map, entry->start, entry->end);
+		vm_entry_unmap(entry, entry->start, entry->end);
 	vm_entry_drop_object(entry);
 	vm_entry_set_object(entry, flat, 0);
 	return true;

@@ -101,9 +101,10 @@ bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
 			 struct vm_entry *spare[2]);
 /* Splits at start and end where needed, with the spares. */
 void vm_map_clip(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry *spare[2]);
-/* All of pmap_remove and pmap_restrict, with windows in between. */
-void vm_unmap(struct vm_map *map, uint64_t start, uint64_t end);
-void vm_restrict(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t allowed);
+/* All of pmap_remove and pmap_restrict for the entry's [start, end), with windows in between; nothing
+   when it is not mapped. */
+void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64_t end);
+void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_prot_t allowed);
 /* Reads what is seen in an allocated range, without faults: cannot fail. */
 void vm_map_peek(struct vm_map *map, uint64_t from, void *to, uint64_t size);
 /* Reads size bytes at offset (bytes) of what is seen of an object; NULL: zeros. */

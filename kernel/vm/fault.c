@@ -2,14 +2,17 @@
 /* Page faults: makes one page present. Everything that can be denied comes first; what was
    allocated is given back on a denial, so a denied fault has changed nothing.
 
-   A page that is there is mapped, without write access if it is not the entry's own. Else a page is
+   A page that is there is mapped, without write access if it is not the entry's own; and with it,
+   of the AHEAD pages around it, all that are there too and not mapped yet, in the same way: they
+   cost no memory, as the page table is there, and save faults. Else a page is
    made: in the entry's object, or in a fresh one if there is none yet or the one that is there is
    shared for copy on write (a read of untouched memory too, so that the reader pays and not the
    object's payer). */
 #include "kern/assert.h"
-#include "kern/string.h"
 #include "vm/entry.h"
 #include "vm/map.h"
+
+#define AHEAD RADIX_SLOTS /* pages of an object, aligned to as many: one of its tree's nodes */
 
 struct fault {
 	struct vm_entry *entry;
@@ -30,16 +33,60 @@ static void fault_look(struct fault *fault)
 	fault->own = fault->seen != NULL && holder == entry->object && !entry->needs_copy;
 }
 
+/* The pages around the fault that may be mapped with it: in the entry, one node of its object's
+   tree, and the page table that is there now. Returns the first one's address. */
+static uint64_t around(const struct fault *fault, unsigned *count)
+{
+	const struct vm_entry *entry = fault->entry;
+	uint64_t in_node = vm_entry_index(entry, fault->address) % AHEAD;
+	uint64_t in_entry = (fault->address - entry->start) >> PAGE_SHIFT;
+	uint64_t in_table = fault->address >> PAGE_SHIFT & (PMAP_TABLE_PAGES - 1);
+	uint64_t before = in_node, behind = AHEAD - in_node;
+
+	if (before > in_entry)
+		before = in_entry;
+	if (before > in_table)
+		before = in_table;
+	if (behind > vm_entry_pages(entry) - in_entry)
+		behind = vm_entry_pages(entry) - in_entry;
+	if (behind > PMAP_TABLE_PAGES - in_table)
+		behind = PMAP_TABLE_PAGES - in_table;
+	*count = before + behind;
+	return fault->address - (before << PAGE_SHIFT);
+}
+
+static void map_around(struct fault *fault)
+{
+	struct vm_entry *entry = fault->entry;
+	struct vm_object *object = entry->object;
+	struct page *pages[AHEAD] = { NULL };
+	unsigned count, missing;
+	uint64_t address = around(fault, &count), first = vm_entry_index(entry, address);
+	uint32_t writable = 0;
+
+	missing = vm_object_gather(object, first, count, pages);
+	for (unsigned i = 0; !entry->needs_copy && i < count; i++)
+		writable |= (uint32_t)(pages[i] != NULL) << i;
+	while (missing != 0 && object->shadow != NULL) {
+		first += object->shadow_offset >> PAGE_SHIFT;
+		object = object->shadow;
+		missing = vm_object_gather(object, first, count, pages);
+	}
+	pmap_fill(&entry->map->pmap, address, count, pages, writable, entry->protection);
+}
+
 static kern_return_t fault_map_seen(struct fault *fault)
 {
-	vm_prot_t protection = fault->entry->protection;
+	struct vm_entry *entry = fault->entry;
+	vm_prot_t protection = entry->protection;
 
 	if (!fault->own)
 		protection &= ~VM_PROT_WRITE;
-	return pmap_enter(&fault->entry->map->pmap, fault->address, page_frame(fault->seen),
-			  protection)
-		       ? KERN_SUCCESS
-		       : KERN_RESOURCE_SHORTAGE;
+	if (!pmap_enter(&entry->map->pmap, fault->address, page_frame(fault->seen), protection))
+		return KERN_RESOURCE_SHORTAGE;
+	entry->mapped = true;
+	map_around(fault);
+	return KERN_SUCCESS;
 }
 
 /* The sharers of a shared object that mapped the page which a write has just hidden must fault
@@ -90,11 +137,12 @@ static kern_return_t fault_make_page(struct fault *fault)
 	if (page == NULL)
 		goto out_fresh;
 	if (fault->seen != NULL)
-		memcpy(page_address(page), page_address(fault->seen), PAGE_SIZE);
+		machine_page_copy(page_address(page), page_address(fault->seen));
 	if (!pmap_enter(&entry->map->pmap, fault->address, page_frame(page), entry->protection)) {
 		vm_object_page_remove(target, index);
 		goto out_fresh;
 	}
+	entry->mapped = true;
 	if (fresh != NULL)
 		vm_entry_adopt(entry, fresh);
 	else if (entry->shared && fault->seen != NULL)

@@ -34,7 +34,8 @@ static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
 		if (!vm_entry_shorten(entry))
 			return false;
 		entry->needs_copy = true;
-		vm_restrict(entry->map, entry->start, entry->end, VM_PROT_READ | VM_PROT_EXECUTE);
+		vm_entry_restrict(entry, entry->start, entry->end,
+				  VM_PROT_READ | VM_PROT_EXECUTE);
 	}
 	child->needs_copy = true;
 	vm_object_ref(entry->object);

@@ -12,8 +12,9 @@
    O(log n); only if there is none, or the mask forbids other than low bits, the gaps large enough
    are tried in order.
 
-   Removal: the page tables first, in pieces with windows; then entries are cut and their pages
-   freed. At each window the map is consistent, and no other thread runs. */
+   Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and
+   its pages freed. At each window the map is consistent, and no other thread runs. An entry knows
+   whether anything of it was ever mapped; if not, the page tables are left alone. */
 #include "vm/map.h"
 #include "kern/assert.h"
 #include "kern/string.h"
@@ -233,19 +234,23 @@ bool vm_map_create(struct vm_map *map, struct ledger *payer)
 	return pmap_create(&map->pmap, payer);
 }
 
-void vm_unmap(struct vm_map *map, uint64_t start, uint64_t end)
+void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64_t end)
 {
-	while ((start = pmap_remove(&map->pmap, start, end)) < end)
+	uint64_t at = start;
+
+	while (entry->mapped && (at = pmap_remove(&entry->map->pmap, at, end)) < end)
 		machine_window();
+	if (start == entry->start && end == entry->end)
+		entry->mapped = false;
 }
 
-void vm_restrict(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t allowed)
+void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_prot_t allowed)
 {
 	if (allowed == VM_PROT_NONE) {
-		vm_unmap(map, start, end);
+		vm_entry_unmap(entry, start, end);
 		return;
 	}
-	while ((start = pmap_restrict(&map->pmap, start, end, allowed)) < end)
+	while (entry->mapped && (start = pmap_restrict(&entry->map->pmap, start, end, allowed)) < end)
 		machine_window();
 }
 
@@ -324,7 +329,6 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 
 	if (entry == NULL || entry->start >= end)
 		return;
-	vm_unmap(map, start, end);
 	if (vm_map_makes_hole(map, start, end)) {
 		vm_entry_split(entry, end, *spare);
 		*spare = NULL;
@@ -333,6 +337,7 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 		uint64_t from = entry->start > start ? entry->start : start;
 		uint64_t to = entry->end < end ? entry->end : end;
 
+		vm_entry_unmap(entry, from, to);
 		next = vm_map_next(entry);
 		if (from == entry->start && to == entry->end)
 			entry_remove(entry, kept);
@@ -479,7 +484,8 @@ bool vm_map_dismantle(struct vm_map *map)
 		/* A piece goes on where the last one ended: a wide range of nothing takes many. */
 		if (map->unmapped_to <= entry->start || map->unmapped_to > entry->end)
 			map->unmapped_to = entry->start;
-		map->unmapped_to = pmap_remove(&map->pmap, map->unmapped_to, entry->end);
+		map->unmapped_to = entry->mapped ? pmap_remove(&map->pmap, map->unmapped_to, entry->end)
+						 : entry->end;
 		if (map->unmapped_to < entry->end)
 			return false;
 		/* Pages of its own go while it is in the map still, so that a piece is a good place

@@ -24,6 +24,7 @@ struct vm_entry {
 	uint8_t protection, max_protection, inheritance;
 	bool needs_copy; /* object is shared for copy on write: shadow it before writing */
 	bool shared;     /* others may write the same object's pages */
+	bool mapped;     /* page tables may map some of it; false: none */
 	uint16_t wired;  /* 0, 1: no fault must be needed */
 	uint32_t range;  /* identity of the region given by one call */
 	union {

@@ -119,13 +119,11 @@ struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool z
 	object_pin(object);
 	if (!radix_reserve(&object->pages, index))
 		goto out;
-	page = frame_alloc(object->payer);
+	page = frame_alloc_at(object->payer, zero, ALLOC_SITE());
 	if (page == NULL) {
 		radix_unreserve(&object->pages, index);
 		goto out;
 	}
-	if (zero)
-		memset(page_address(page), 0, PAGE_SIZE);
 	page->owner = object;
 	page->offset = index;
 	radix_insert(&object->pages, index, page);
@@ -152,6 +150,23 @@ struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct 
 	}
 	*holder = NULL;
 	return NULL;
+}
+
+unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned count, struct page **pages)
+{
+	struct radix_node *leaf = NULL;
+	unsigned missing = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t index = first + i;
+
+		if (i == 0 || radix_slot_of(index, 0) == 0)
+			leaf = radix_leaf_of(&object->pages, index);
+		if (pages[i] == NULL && leaf != NULL)
+			pages[i] = leaf->slot[radix_slot_of(index, 0)];
+		missing += pages[i] == NULL;
+	}
+	return missing;
 }
 
 void vm_object_page_remove(struct vm_object *object, uint64_t index)
@@ -303,7 +318,7 @@ bool vm_object_copy_visible(struct vm_object *to, struct vm_object *source, uint
 			copy = vm_object_page_add(to, key - base, false);
 			if (copy == NULL)
 				return false;
-			memcpy(page_address(copy), page_address(page), PAGE_SIZE);
+			machine_page_copy(page_address(copy), page_address(page));
 			if (++done % VM_PIECE == 0)
 				machine_window();
 		}

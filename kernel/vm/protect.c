@@ -79,7 +79,7 @@ static void entry_protect(struct vm_entry *entry, bool set_maximum, vm_prot_t pr
 		entry->protection = protection;
 	}
 	if (old & ~entry->protection)
-		vm_restrict(map, entry->start, entry->end, entry->protection);
+		vm_entry_restrict(entry, entry->start, entry->end, entry->protection);
 }
 
 static kern_return_t protect_check(struct vm_map *map, uint64_t start, uint64_t end,
