@@ -43,7 +43,7 @@ static kern_return_t receive_of(struct space *space, mach_port_name_t name, stru
 
 static mach_port_type_t entry_type(const struct name *entry)
 {
-	return entry->type | (entry->dead_request != NULL ? MACH_PORT_TYPE_DNREQUEST : 0);
+	return (entry->type & NAME_TYPE_MASK) | (entry->dead_request != NULL ? MACH_PORT_TYPE_DNREQUEST : 0);
 }
 
 /* -- names -- */

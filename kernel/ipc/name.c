@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names: the entries of spaces.
 
-   An entry is found in two ways: by its name in the radix tree of its space, and, while it holds a living or dying port, under
-   the port, keyed (space, 0) when it is for send and receive rights, of which a space has one entry a port, and
-   (space, name) for send-once rights, each of which has an entry of its own. Port sets need no way back.
+   An entry is found by its name in the radix tree of its space, and by its port while it holds a living or dying one:
+    - the entry with the receive right by port->receiver and port->receiver_name;
+    - entries of send-once rights, of which each right has its own, hang in the list port->onces;
+    - the others (send rights; reserved ones) hang in the tree port->names, of which a space has one a port.
+   Port sets need no way back.
+
+   The tree is a digital search tree (Coffman, Eve 1970; Knuth, TAOCP 3, 6.3): each entry is a node, and the n-th bit of its space's
+   path (name_path) says which way to go from the n-th node on. Paths differ, so nothing is deeper than 64; they are well
+   mixed, so n entries are about log n deep. There is nothing to balance, and an entry has no links but two.
 
    An attached entry holds one reference to the port, whatever rights it stands for. A send right counts once in
    port->send_rights, whatever its user references.
 
    An entry whose type has NAME_RESERVED is being received; it holds no right yet. Entries are made before rights are
    moved (the only step that can be denied), and a right that dies leaves its entry as a dead name, so that losing rights
-   never needs memory. */
+   never needs memory.
+
+   A server gets a reply right with each request, and moves it away with its answer. So each space has one entry of its own, which is
+   part of the task and paid with it: space->once, for a send-once right that comes while it is free. Used up it is spare:
+   it keeps its name and its place in the radix tree for the next one, unseen by users, as long as another name
+   is in the same leaf, so that it costs no node. Whoever asks for that very name gets it. (decisions/0007) */
 #include "ipc/name.h"
 #include "ipc/notify.h"
 #include "ipc/portset.h"
@@ -19,22 +30,6 @@
 #include "mem/zone.h"
 
 static struct zone name_zone;
-
-static uint32_t name_key(const struct name *entry)
-{
-	return (entry->type & MACH_PORT_TYPE_SEND_ONCE) ? entry->name : 0;
-}
-
-static int name_compare(const struct name *a, const struct name *b)
-{
-	if (a->space != b->space)
-		return (uintptr_t)a->space < (uintptr_t)b->space ? -1 : 1;
-	if (name_key(a) != name_key(b))
-		return name_key(a) < name_key(b) ? -1 : 1;
-	return 0;
-}
-
-RB_GENERATE_STATIC(name_tree, name, node, name_compare)
 
 static struct ledger *name_payer(const void *element)
 {
@@ -46,18 +41,62 @@ void name_system_init(void)
 	zone_init(&name_zone, "name", sizeof(struct name), LEDGER_NAMES, name_payer);
 }
 
-/* Names are small integers, so that the tree stays dense, in a window twice as wide as the space is full: the search goes
-   round in it, so a name that was just freed is not given out again at once. */
+/* Names are small integers, so that the tree stays dense: beside those given out last while there is room in their node, where they cost
+   no other, else in a window twice as wide as the space is full. The search goes round, so a name that was just
+   freed is not given out again at once. */
 mach_port_name_t name_choose(const struct space *space)
 {
-	uint64_t window = 64 + 2 * (uint64_t)space->count;
-	uint64_t from = space->hint >= 1 && space->hint < window ? space->hint : 1;
-	uint64_t name = radix_lowest_free(&space->names, from);
+	uint64_t name = radix_free_beside(&space->names, space->last);
+	uint64_t window;
 
+	if (name != 0)
+		return (mach_port_name_t)name;
+	window = 64 + 2 * (uint64_t)space->count;
+	name = radix_lowest_free(&space->names, space->last < window ? space->last + 1 : 1);
 	if (name >= window)
 		name = radix_lowest_free(&space->names, 1);
 	assert(name != 0 && name < MACH_PORT_NAME_DEAD);
 	return (mach_port_name_t)name;
+}
+
+void name_once_forget(struct space *space)
+{
+	if (space->once.type != 0)
+		radix_remove(&space->names, space->once.name);
+	space->once.type = 0;
+}
+
+void name_unlist(struct space *space, mach_port_name_t name)
+{
+	const struct name *once = &space->once;
+
+	radix_remove(&space->names, name);
+	if (once->type == NAME_SPARE && (once->name ^ name) < RADIX_SLOTS && radix_lonely(&space->names, once->name))
+		name_once_forget(space);
+}
+
+/* Takes an entry that hangs nowhere out of its space. */
+static void name_remove(struct name *entry)
+{
+	struct space *space = entry->space;
+
+	space->count--;
+	if (entry == &space->once) {
+		name_once_forget(space);
+		return;
+	}
+	name_unlist(space, entry->name);
+	zone_free(&name_zone, entry, space->payer);
+}
+
+bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
+{
+	if (space->once.type == NAME_SPARE && space->once.name == name) {
+		radix_replace(&space->names, name, entry);
+		space->once.type = 0;
+		return true;
+	}
+	return radix_put(&space->names, name, entry);
 }
 
 struct name *name_make(struct space *space, mach_port_name_t name)
@@ -67,14 +106,120 @@ struct name *name_make(struct space *space, mach_port_name_t name)
 	if (entry == NULL)
 		return NULL;
 	*entry = (struct name){ .space = space, .name = name, .type = NAME_RESERVED };
-	if (!radix_reserve(&space->names, name)) {
+	if (!name_list(space, name, entry)) {
 		zone_free(&name_zone, entry, space->payer);
 		return NULL;
 	}
-	radix_insert(&space->names, name, entry);
 	space->count++;
 	return entry;
 }
+
+struct name *name_make_once(struct space *space)
+{
+	struct name *once = &space->once;
+	mach_port_name_t name;
+
+	if (once->type == 0) {
+		name = name_choose(space);
+		/* Allocating may reap, but not give this entry to anybody. */
+		if (!radix_put(&space->names, name, once))
+			return NULL;
+		*once = (struct name){ .space = space, .name = name, .type = NAME_SPARE };
+	}
+	if (once->type != NAME_SPARE)
+		return name_make(space, name_choose(space));
+	once->type = NAME_RESERVED;
+	space->count++;
+	return once;
+}
+
+/* -- the way from the port to its names -- */
+
+/* The link that leads to the entry, or to the free place where it belongs. */
+static struct name **tree_place(struct port *port, const struct name *entry)
+{
+	struct name **place = &port->names;
+
+	for (uint64_t path = name_path(entry->space); *place != NULL && *place != entry; path <<= 1)
+		place = &(*place)->child[path >> 63];
+	return place;
+}
+
+static void tree_insert(struct port *port, struct name *entry)
+{
+	struct name **place = tree_place(port, entry);
+
+	assert(*place == NULL);
+	entry->child[0] = entry->child[1] = NULL;
+	*place = entry;
+}
+
+/* Any leaf below the entry may take its place: the bits up to there are the same. */
+static void tree_remove(struct port *port, struct name *entry)
+{
+	struct name **place = tree_place(port, entry), **leaf = place, *other;
+
+	assert(*place == entry);
+	while ((*leaf)->child[0] != NULL || (*leaf)->child[1] != NULL)
+		leaf = &(*leaf)->child[(*leaf)->child[0] == NULL];
+	other = *leaf;
+	*leaf = NULL;
+	if (other == entry)
+		return;
+	other->child[0] = entry->child[0];
+	other->child[1] = entry->child[1];
+	*place = other;
+}
+
+/* The entry behind this one in the order of a walk, parents first; NULL: it is the last. */
+static struct name *tree_next(const struct name *entry)
+{
+	struct name *node = entry->port->names, *behind = NULL;
+
+	for (uint64_t path = name_path(entry->space); node != entry; path <<= 1) {
+		if (path >> 63 == 0 && node->child[1] != NULL)
+			behind = node->child[1];
+		node = node->child[path >> 63];
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (entry->child[i] != NULL)
+			return entry->child[i];
+	}
+	return behind;
+}
+
+void name_hang(struct name *entry)
+{
+	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
+		LIST_INSERT_HEAD(&entry->port->onces, entry, link);
+	else if ((entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0)
+		tree_insert(entry->port, entry);
+}
+
+void name_unhang(struct name *entry)
+{
+	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
+		LIST_REMOVE(entry, link);
+	else if ((entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0)
+		tree_remove(entry->port, entry);
+}
+
+struct name *name_first_of(struct port *port)
+{
+	return port->names != NULL ? port->names : LIST_FIRST(&port->onces);
+}
+
+struct name *name_next_of(struct name *entry)
+{
+	struct name *next;
+
+	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
+		return LIST_NEXT(entry, link);
+	next = tree_next(entry);
+	return next != NULL ? next : LIST_FIRST(&entry->port->onces);
+}
+
+/* -- what entries hold -- */
 
 void name_attach(struct name *entry, struct port *port, uint32_t type)
 {
@@ -82,30 +227,21 @@ void name_attach(struct name *entry, struct port *port, uint32_t type)
 	entry->port = port;
 	entry->type = type;
 	port_ref(port);
-	if (port->kobject_type != KOBJECT_PORT_SET)
-		RB_INSERT(name_tree, &port->names, entry);
+	name_hang(entry);
 }
 
-/* Leaves the port's tree and forgets the port, whose reference passes to the caller. */
+/* Leaves and forgets the port, whose reference passes to the caller. */
 static struct port *name_detach(struct name *entry)
 {
 	struct port *port = entry->port;
 
 	if (port == NULL)
 		return NULL;
-	if (port->kobject_type != KOBJECT_PORT_SET)
-		RB_REMOVE(name_tree, &port->names, entry);
+	name_unhang(entry);
 	if (entry->dead_request != NULL)
 		port->dead_requests--;
 	entry->port = NULL;
 	return port;
-}
-
-struct name *name_of_port(struct space *space, struct port *port)
-{
-	struct name probe = { .space = space };
-
-	return RB_FIND(name_tree, &port->names, &probe);
 }
 
 void name_died(struct name *entry)
@@ -116,7 +252,7 @@ void name_died(struct name *entry)
 
 	assert(port->dead && (type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0);
 	entry->dead_request = NULL;
-	entry->type = (type & NAME_RESERVED) | MACH_PORT_TYPE_DEAD_NAME;
+	entry->type = (type & (NAME_RESERVED | ~NAME_TYPE_MASK)) | MACH_PORT_TYPE_DEAD_NAME;
 	if ((type & NAME_RESERVED) == 0) {
 		if (type & MACH_PORT_TYPE_SEND)
 			right_uncount_send(port);
@@ -133,18 +269,23 @@ void name_died(struct name *entry)
 
 void name_free(struct name *entry)
 {
-	struct space *space = entry->space;
 	mach_port_name_t name = entry->name;
 	struct port *once = entry->dead_request;
 	struct port *port = name_detach(entry);
 
-	radix_remove(&space->names, name);
-	space->count--;
-	zone_free(&name_zone, entry, space->payer);
+	name_remove(entry);
 	if (port != NULL)
 		port_unref(port);
 	if (once != NULL)
 		notify_port_deleted(once, name);
+}
+
+void name_used_up(struct name *entry)
+{
+	if (name_once_out(entry))
+		return;
+	port_ref(entry->port);
+	name_free(entry);
 }
 
 void name_lose_send(struct name *entry, uint32_t urefs)
@@ -164,13 +305,14 @@ void name_lose_receive(struct name *entry)
 	struct port *port = entry->port;
 
 	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
-	entry->type &= ~MACH_PORT_TYPE_RECEIVE;
 	port_ref(port);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
 		name_free(entry);
 		port_destroy(port);
 		return;
 	}
+	entry->type &= ~MACH_PORT_TYPE_RECEIVE;
+	name_hang(entry);
 	port_destroy(port);
 	/* The entry is a dead name by now, is still to become one, or the right went to a port-destroyed notification. */
 	if (entry->port != NULL && entry->port->dead)
@@ -235,26 +377,4 @@ struct port *name_request_dead(struct name *entry, struct port *once)
 	entry->port->dead_requests += (once != NULL);
 	entry->port->dead_requests -= (previous != NULL);
 	return previous;
-}
-
-struct name *name_first_of(struct port *port)
-{
-	return RB_MIN(name_tree, &port->names);
-}
-
-struct name *name_next_of(struct name *entry)
-{
-	return RB_NEXT(name_tree, NULL, entry);
-}
-
-void name_unkey(struct name *entry)
-{
-	if (entry->port != NULL && entry->port->kobject_type != KOBJECT_PORT_SET)
-		RB_REMOVE(name_tree, &entry->port->names, entry);
-}
-
-void name_rekey(struct name *entry)
-{
-	if (entry->port != NULL && entry->port->kobject_type != KOBJECT_PORT_SET)
-		RB_INSERT(name_tree, &entry->port->names, entry);
 }

@@ -8,15 +8,33 @@
 void name_system_init(void);
 /* A free name for the space: the lowest free one from the hint on, within a window that grows with the space. */
 mach_port_name_t name_choose(const struct space *space);
-/* A reserved entry under that free name, in the tree of the space. NULL: denied, nothing changed. */
+/* A reserved entry under that free name (name_taken), in the tree of the space. NULL: denied, nothing changed. */
 struct name *name_make(struct space *space, mach_port_name_t name);
+/* The same under a name that is chosen, for a send-once right: the space's own entry, if that is free. */
+struct name *name_make_once(struct space *space);
 /* The entry holds the port from now on and is found under it; takes a reference. type: RECEIVE/SEND, SEND_ONCE, PORT_SET bits
    with or without NAME_RESERVED. */
 void name_attach(struct name *entry, struct port *port, uint32_t type);
+/* The same of a port that changes: the receive right's entry hangs nowhere, the others from the port. Call both around a change of
+   RECEIVE in entry->type. */
+void name_hang(struct name *entry);
+void name_unhang(struct name *entry);
 /* The entry of the space that holds or will hold send or receive rights for port; NULL: none. O(log n). */
-struct name *name_of_port(struct space *space, struct port *port);
-/* The entry's port is dead and the entry holds no receive right: it becomes a dead name. */
-void name_died(struct name *entry);
+static inline struct name *name_of_port(struct space *space, struct port *port);
+/* The entry of a send-once right that was moved away, its port's reference now the caller's: freed or spare. */
+void name_used_up(struct name *entry);
+/* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
+bool name_list(struct space *space, mach_port_name_t name, struct name *entry);
+void name_unlist(struct space *space, mach_port_name_t name);
+/* The space's own entry, which holds nothing, loses its name. */
+void name_once_forget(struct space *space);
+/* Has the name an entry that users know of, or will? */
+static inline bool name_taken(const struct space *space, mach_port_name_t name)
+{
+	const struct name *entry = radix_lookup(&space->names, name);
+
+	return entry != NULL && (entry->type & NAME_SPARE) == 0;
+}
 /* Frees the entry, which holds no right any more but may be attached: a dead-name request becomes port-deleted. */
 void name_free(struct name *entry);
 
@@ -30,11 +48,57 @@ void name_destroy(struct name *entry);
 /* Registers a dead-name request (once: send-once right or NULL) in an entry that holds a living port; returns the former. */
 struct port *name_request_dead(struct name *entry, struct port *once);
 
-/* The tree of the names that hold a port. */
+/* The names that hold a port, but for the receive right's. */
 struct name *name_first_of(struct port *port);
 struct name *name_next_of(struct name *entry);
-/* Takes the entry out of its port's tree before its name changes, and puts it back. */
-void name_unkey(struct name *entry);
-void name_rekey(struct name *entry);
+
+/* -- inline: the tree of a port, and the common way of reply rights -- */
+
+/* Where a space's entry is in the trees of ports: a bit decides at each node. Different spaces have different paths. */
+static inline uint64_t name_path(const struct space *space)
+{
+	return (uintptr_t)space * 0x9e3779b97f4a7c15ull;
+}
+
+static inline struct name *name_of_port(struct space *space, struct port *port)
+{
+	struct name *entry;
+
+	if (port->receiver == space)
+		return radix_lookup(&space->names, port->receiver_name);
+	entry = port->names;
+	for (uint64_t path = name_path(space); entry != NULL && entry->space != space; path <<= 1)
+		entry = entry->child[path >> 63];
+	return entry;
+}
+
+/* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:
+   it needs the general way (space_insert). */
+static inline struct name *name_once_in(struct space *space, struct port *port)
+{
+	struct name *entry = &space->once;
+
+	if (entry->type != NAME_SPARE)
+		return NULL;
+	entry->port = port;
+	entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
+	LIST_INSERT_HEAD(&port->onces, entry, link);
+	space->count++;
+	return entry;
+}
+
+/* The send-once right of an entry leaves the space, with its count and reference. False: it needs the general way (space_take). */
+static inline bool name_once_out(struct name *entry)
+{
+	struct space *space = entry->space;
+
+	if (entry != &space->once || entry->dead_request != NULL || radix_lonely(&space->names, entry->name))
+		return false;
+	LIST_REMOVE(entry, link);
+	entry->port = NULL;
+	entry->type = NAME_SPARE;
+	space->count--;
+	return true;
+}
 
 #endif

@@ -57,7 +57,6 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 		TAILQ_INIT(&port->senders);
 	}
 	TAILQ_INIT(&port->receivers);
-	RB_INIT(&port->names);
 	return port;
 }
 
@@ -86,7 +85,7 @@ void port_unref(struct port *port)
 	else
 		assert(TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid) && port->set == NULL &&
 		       port->no_senders == NULL && port->port_destroyed == NULL);
-	assert(RB_EMPTY(&port->names));
+	assert(name_first_of(port) == NULL);
 	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders));
 	zone_free(&port_zone, port, port->payer);
 }
@@ -164,14 +163,21 @@ void port_check(struct port *port)
 	struct kmsg *kmsg;
 
 	for (entry = name_first_of(port); entry != NULL; entry = name_next_of(entry)) {
-		assert(entry->port == port);
+		assert(entry->port == port && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0);
 		entries++;
 		requests += entry->dead_request != NULL;
 		if (entry->type & NAME_RESERVED)
 			continue;
 		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
 		send_onces += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
-		assert((entry->type & MACH_PORT_TYPE_RECEIVE) == 0 || port->receiver == entry->space);
+	}
+	if (port->receiver != NULL) {
+		entry = radix_lookup(&port->receiver->names, port->receiver_name);
+		assert(entry != NULL && entry->port == port);
+		assert(entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET));
+		entries++;
+		requests += entry->dead_request != NULL;
+		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
 	}
 	if (port->kobject_type == KOBJECT_PORT_SET) {
 		throttle_check(port);

@@ -28,7 +28,7 @@ enum kobject {
 struct port;
 static inline bool port_valid(const struct port *port) { return port != PORT_NULL && port != PORT_DEAD; }
 
-RB_HEAD(name_tree, name);
+LIST_HEAD(name_list, name);
 TAILQ_HEAD(kmsg_queue, kmsg);
 
 /* How many of the threads that serve a port set run at once. Theory in throttle.c. */
@@ -95,7 +95,8 @@ struct port {
 		};
 		struct throttle throttle;	/* a port set (throttle.c) */
 	};
-	struct name_tree names;		/* names that hold it, keyed by space (DESIGN 6) */
+	struct name *names;		/* tree of the names with send rights and without the receive right, by space (name.c) */
+	struct name_list onces;		/* names of send-once rights */
 	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
 	uint32_t dead_requests;		/* names in names that have a dead-name request */
 	struct ledger *payer;

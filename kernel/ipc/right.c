@@ -181,7 +181,7 @@ kern_return_t space_insert_reserve(struct space *space, struct port *port, uint3
 		*name = entry->name;
 		return KERN_SUCCESS;
 	}
-	entry = name_make(space, name_choose(space));
+	entry = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? name_make_once(space) : name_make(space, name_choose(space));
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	if (port->dead) {
@@ -213,6 +213,7 @@ static void insert_send(struct name *entry, struct port *port)
 
 static void insert_receive(struct name *entry, struct port *port)
 {
+	name_unhang(entry);
 	entry->type |= MACH_PORT_TYPE_RECEIVE;
 	port->receiver = entry->space;
 	port->receiver_name = entry->name;
@@ -236,7 +237,7 @@ void space_insert_commit(struct space *space, struct port *port, uint32_t dispos
 	if (entry->type & NAME_RESERVED) {
 		entry->type &= ~NAME_RESERVED;
 		entry->urefs = 0;
-		space->hint = name + 1;
+		space->last = name;
 	}
 	if (entry->port == NULL) {
 		/* The port died since the reservation: the user has a dead name. */
@@ -279,7 +280,7 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 {
 	bool once = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE;
 	struct name *entry = NULL;
-	uint32_t hint = space->hint;
+	uint32_t last = space->last;
 
 	if (!MACH_PORT_NAME_VALID(name) || !MACH_MSG_TYPE_PORT_ANY_RIGHT(disposition))
 		return KERN_INVALID_VALUE;
@@ -294,7 +295,7 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 	if (entry != NULL && disposition == MACH_MSG_TYPE_PORT_SEND && entry->urefs >= MACH_PORT_UREFS_MAX)
 		return KERN_UREFS_OVERFLOW;
 	if (entry == NULL) {
-		if (radix_lookup(&space->names, name) != NULL)
+		if (name_taken(space, name))
 			return KERN_NAME_EXISTS;
 		entry = name_make(space, name);
 		if (entry == NULL)
@@ -306,7 +307,7 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 		name_attach(entry, port, NAME_RESERVED | (once ? MACH_PORT_TYPE_SEND_ONCE : 0));
 	}
 	space_insert_commit(space, port, disposition, name);
-	space->hint = hint;
+	space->last = last;
 	return KERN_SUCCESS;
 }
 
@@ -344,7 +345,7 @@ kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint3
 	return (entry->type & wanted) ? KERN_SUCCESS : KERN_INVALID_RIGHT;
 }
 
-/* All three: the right that leaves gets a reference of its own; the entry goes when it held nothing else. */
+/* The right that leaves gets a reference of its own, or the entry's, which goes when it held nothing else. */
 static void take_send(struct name *entry)
 {
 	struct port *port = entry->port;
@@ -364,16 +365,13 @@ static void take_receive(struct name *entry)
 	struct port *port = entry->port;
 
 	port_ref(port);
-	entry->type &= ~MACH_PORT_TYPE_RECEIVE;
-	if ((entry->type & MACH_PORT_TYPE_SEND) == 0)
+	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
 		name_free(entry);
+	} else {
+		entry->type &= ~MACH_PORT_TYPE_RECEIVE;
+		name_hang(entry);
+	}
 	right_detach_receive(port);
-}
-
-static void take_send_once(struct name *entry)
-{
-	port_ref(entry->port);
-	name_free(entry);
 }
 
 static kern_return_t take_living(struct space *space, struct name *entry, uint32_t type, struct port **port)
@@ -397,7 +395,7 @@ static kern_return_t take_living(struct space *space, struct name *entry, uint32
 		right_copy_send(*port);
 		break;
 	default:
-		take_send_once(entry);
+		name_used_up(entry);
 		break;
 	}
 	return KERN_SUCCESS;

@@ -23,13 +23,15 @@ void space_system_init(void)
 
 void space_init(struct space *space, struct ledger *payer)
 {
-	*space = (struct space){ .payer = payer, .hint = 1 };
+	*space = (struct space){ .payer = payer };
 	radix_init(&space->names, payer);
 }
 
 bool space_dismantle(struct space *space)
 {
 	space->dead = true;
+	if (space->once.type == NAME_SPARE)
+		name_once_forget(space);
 	for (unsigned left = SPACE_PIECE; left != 0; left--) {
 		uint64_t key = 0;
 		struct name *entry = radix_next(&space->names, &key);
@@ -41,17 +43,6 @@ bool space_dismantle(struct space *space)
 		name_destroy(entry);
 	}
 	return false;
-}
-
-struct name *space_lookup(struct space *space, mach_port_name_t name)
-{
-	struct name *entry = radix_lookup(&space->names, name);
-
-	if (entry == NULL || (entry->type & NAME_RESERVED))
-		return NULL;
-	if (entry->port != NULL && entry->port->dead)
-		name_died(entry);
-	return entry;
 }
 
 struct port *space_port(struct space *space, mach_port_name_t name)
@@ -94,7 +85,7 @@ kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_
 		return KERN_INVALID_VALUE;
 	if (space->dead)
 		return KERN_INVALID_TASK;
-	if (!choose && radix_lookup(&space->names, *name) != NULL)
+	if (!choose && name_taken(space, *name))
 		return KERN_NAME_EXISTS;
 	entry = name_make(space, choose ? name_choose(space) : *name);
 	if (entry == NULL)
@@ -109,7 +100,7 @@ kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_
 	allocate_commit(entry, right, port);
 	*name = entry->name;
 	if (choose)
-		space->hint = entry->name + 1;
+		space->last = entry->name;
 	return KERN_SUCCESS;
 }
 
@@ -122,16 +113,12 @@ kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port
 	entry = space_lookup(space, from);
 	if (entry == NULL)
 		return KERN_INVALID_NAME;
-	if (radix_lookup(&space->names, to) != NULL)
+	if (name_taken(space, to))
 		return KERN_NAME_EXISTS;
-	if (!radix_reserve(&space->names, to))
+	if (!name_list(space, to, entry))
 		return KERN_RESOURCE_SHORTAGE;
-	/* In this order: removing the old name could take the new one's reserved nodes away. */
-	radix_insert(&space->names, to, entry);
-	radix_remove(&space->names, from);
-	name_unkey(entry);
+	name_unlist(space, from);
 	entry->name = to;
-	name_rekey(entry);
 	if (entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET))
 		entry->port->receiver_name = to;
 	return KERN_SUCCESS;
@@ -139,15 +126,19 @@ kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port
 
 static void entry_check(struct space *space, struct name *entry)
 {
-	uint32_t type = entry->type & ~NAME_RESERVED;
+	uint32_t type = entry->type & NAME_TYPE_MASK;
 
 	assert(entry->space == space);
 	assert(entry->dead_request == NULL || entry->port != NULL);
 	if (entry->type & NAME_RESERVED)
 		return;
 	switch (type) {
+	case NAME_SPARE:
+		assert(entry == &space->once && entry->port == NULL && entry->urefs == 0);
+		assert(!radix_lonely(&space->names, entry->name));
+		return;
 	case MACH_PORT_TYPE_DEAD_NAME:
-		assert(entry->port == NULL && entry->urefs != 0 && entry->urefs <= MACH_PORT_UREFS_MAX);
+		assert(entry->port == NULL && entry->urefs != 0);
 		return;
 	case MACH_PORT_TYPE_SEND_ONCE:
 		assert(entry->urefs == 1 && entry->port->send_once_rights != 0);
@@ -179,8 +170,9 @@ void space_check(struct space *space)
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
 		assert(entry->name == key && MACH_PORT_NAME_VALID(entry->name));
 		entry_check(space, entry);
-		count++;
+		count += entry->type != NAME_SPARE;
 	}
 	assert(count == space->count);
+	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);
 	assert(space->count != 0 || space->names.nodes == 0);
 }

@@ -10,26 +10,37 @@
 #include "mem/radix.h"
 
 struct name {
-	RB_ENTRY(name) node;		/* in port->names */
-	struct port *port;		/* port or port set; NULL: a plain dead name */
+	union {				/* how its port finds it (name.c); a receive right's entry needs neither */
+		struct name *child[2];		/* in port->names */
+		LIST_ENTRY(name) link;		/* send-once rights: in port->onces */
+	};
+	struct port *port;		/* port or port set; NULL: a plain dead name, or spare */
 	struct space *space;
 	struct port *dead_request;	/* send-once right for the dead-name notification, or NULL */
 	uint32_t name;
-	uint32_t urefs;			/* of the send, send-once (1) or dead-name right; of a reserved entry: open reservations */
-	uint32_t type;			/* MACH_PORT_TYPE_... bits, NAME_RESERVED */
+	union {
+		uint32_t type;		/* MACH_PORT_TYPE_... bits, NAME_RESERVED, NAME_SPARE; the low half is urefs */
+		uint16_t urefs;		/* of the send, send-once (1) or dead-name right; of a reserved entry: open reservations */
+	};
 };
+_Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it small");
 
 /* In type: the entry is reserved for a right that is being received; to users it does not exist yet. */
-#define NAME_RESERVED 1u
+#define NAME_RESERVED (1u << 24)
+/* In type, alone: space->once holds nothing and keeps its name for the next send-once right; to users it does not exist (name.c). */
+#define NAME_SPARE (1u << 25)
 /* User references at most, of a send right or dead name. */
 #define MACH_PORT_UREFS_MAX 65535u
+/* The bits of type that say what the entry is, without its user references. */
+#define NAME_TYPE_MASK 0xffff0000u
 
 struct space {
 	struct radix names;		/* name -> struct name * */
 	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
 	uint32_t count;			/* names */
-	uint32_t hint;			/* where the search for a free name starts */
+	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	bool dead;
+	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
 };
 
 void space_system_init(void);
@@ -37,7 +48,7 @@ void space_init(struct space *space, struct ledger *payer);
 /* One bounded piece of destroying all names; true when none is left. */
 bool space_dismantle(struct space *space);
 /* The name's entry, NULL: no such name. A name whose port has died is turned into a dead name here. */
-struct name *space_lookup(struct space *space, mach_port_name_t name);
+static inline struct name *space_lookup(struct space *space, mach_port_name_t name);
 /* Port of a name that holds a send right; no right is moved. NULL if none. */
 struct port *space_port(struct space *space, mach_port_name_t name);
 /* Converts names for traps and kernel calls: the kernel object behind a send right. */
@@ -71,5 +82,20 @@ kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_
 kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to);
 /* Invariants of the space and its names; panics when broken. */
 void space_check(struct space *space);
+
+/* The entry's port is dead and the entry holds no receive right: it becomes a dead name. */
+void name_died(struct name *entry);
+
+/* Here, as each system call looks a name up. */
+static inline struct name *space_lookup(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = radix_lookup(&space->names, name);
+
+	if (entry == NULL || (entry->type & (NAME_RESERVED | NAME_SPARE)) != 0)
+		return NULL;
+	if (entry->port != NULL && entry->port->dead)
+		name_died(entry);
+	return entry;
+}
 
 #endif

@@ -49,9 +49,7 @@ static struct radix_node *node_make(struct radix *tree, unsigned level, const st
 
 	if (node == NULL)
 		return NULL;
-	memset(node, 0, sizeof(*node));
-	node->tree = tree;
-	node->level = level;
+	*node = (struct radix_node){.tree = tree, .level = level};
 	tree->nodes++;
 	return node;
 }
@@ -163,8 +161,12 @@ static void grow(struct radix *tree, uint64_t key, struct radix_node **spares)
    anew after each node, and nothing is linked before all are there. */
 bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site)
 {
-	struct radix_node *spares = NULL, *node, *child;
+	struct radix_node *spares = NULL, *node = radix_leaf_of(tree, key), *child;
 
+	if (node != NULL) {
+		node->reserved++;
+		return true;
+	}
 	for (unsigned made = 0; made < nodes_missing(tree, key); made++) {
 		node = node_make(tree, 0, site);
 		if (node == NULL) {
@@ -200,18 +202,40 @@ void radix_unreserve(struct radix *tree, uint64_t key)
 	prune(tree, node);
 }
 
-void radix_insert(struct radix *tree, uint64_t key, void *value)
+static inline void leaf_fill(struct radix_node *node, uint64_t key, void *value)
 {
-	struct radix_node *node = radix_leaf_of(tree, key);
 	unsigned index = radix_slot_of(key, 0);
 
-	assert(node != NULL && node->reserved > 0 && node->slot[index] == NULL && value != NULL);
-	node->reserved--;
+	assert(node->level == 0 && node->slot[index] == NULL && value != NULL);
 	node->slot[index] = value;
 	node->present |= 1u << index;
 	node->full = node->present;
 	for (; node->full == FULL && node->parent != NULL; node = node->parent)
 		node->parent->full |= 1u << node->index;
+}
+
+void radix_insert(struct radix *tree, uint64_t key, void *value)
+{
+	struct radix_node *node = radix_leaf_of(tree, key);
+
+	assert(node != NULL && node->reserved > 0);
+	node->reserved--;
+	leaf_fill(node, key, value);
+}
+
+bool radix_put_at(struct radix *tree, uint64_t key, void *value, const struct alloc_site *site)
+{
+	struct radix_node *node = radix_leaf_of(tree, key);
+
+	/* Nearly always the leaf is there. */
+	if (node == NULL) {
+		if (!radix_reserve_at(tree, key, site))
+			return false;
+		radix_insert(tree, key, value);
+		return true;
+	}
+	leaf_fill(node, key, value);
+	return true;
 }
 
 void radix_replace(struct radix *tree, uint64_t key, void *value)

@@ -179,6 +179,7 @@ static void child_ends_itself(void *argument)
 		return;
 	lost = port_with_right(MOVE_ONCE, caught.reply);
 	full = port_with_right(MAKE_ONCE, other);
+	port_new_once(other);
 	msg_begin(&m, COPY_SEND, mach_task_self(), 0, MACH_PORT_NULL, DESTROY_ID);
 	*msg_add_data(&m, &lost, sizeof lost) = (mach_msg_type_t){
 		.msgt_name = MACH_MSG_TYPE_PORT_NAME, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1
@@ -274,12 +275,19 @@ static void test_lender_goes(void)
 
 int main(int argc, char **argv)
 {
+	mach_port_t port, once;
+
 	test_begin(argc, argv, 60);
 	need(task_get_ledger_control(test_host_priv(), mach_task_self(), &control), "the ledger's control");
 	test_right_in_its_own_queue();
+	port = port_new();
+	/* A task has room for one send-once right even without names: it is taken. */
+	once = port_new_once(port);
 	test_handler_is_full();
 	test_last_handler_is_full();
 	test_thread_goes_in_receive();
+	mach_port_deallocate(mach_task_self(), once);
+	port_free(port);
 	test_task_ends_in_its_call();
 	test_lender_goes();
 	give_back_right(control);

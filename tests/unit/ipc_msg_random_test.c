@@ -16,7 +16,7 @@ static bool has_region;		/* one with a bit wrong could take a thread's buffer aw
 
 static mach_port_name_t some_name(struct thread *of)
 {
-	uint64_t key = random_below(NAMES);
+	uint64_t key = random_below(4 * NAMES);		/* as wide as the kernel spreads so many */
 	struct name *entry;
 
 	switch (random_below(60)) {
@@ -28,6 +28,8 @@ static mach_port_name_t some_name(struct thread *of)
 		return (mach_port_name_t)random_below(NAMES * 2);
 	}
 	entry = radix_next(&of->task->space.names, &key);
+	if (entry == NULL || !name_taken(&of->task->space, entry->name))
+		return some_name(of);
 	return entry != NULL ? entry->name : 1;
 }
 

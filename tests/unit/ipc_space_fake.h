@@ -245,14 +245,15 @@ static uint64_t fake_print(const struct space *space)
 	const struct name *entry;
 
 	hash = fake_mix(hash, space->count);
-	hash = fake_mix(hash, space->hint);
+	hash = fake_mix(hash, space->last);
 	hash = fake_mix(hash, space->names.nodes);
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 		hash = fake_mix(hash, space->payer->account[r].used);
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
+		if (entry->type == NAME_SPARE)
+			continue;
 		hash = fake_mix(hash, key);
 		hash = fake_mix(hash, entry->type);
-		hash = fake_mix(hash, entry->urefs);
 		hash = fake_mix(hash, (uintptr_t)entry->dead_request);
 		if (entry->port != NULL)
 			hash = fake_print_port(hash, entry->port);

@@ -99,6 +99,30 @@ static void test_choice(void)
 		mach_port_destroy(&space, again);
 	}
 	ok(highest < 100, "names stay small when few are used: at most %u", highest);
+	before = ledger->account[LEDGER_NODES].used;
+	claim_begin("one more name needs no more nodes, mostly");
+	for (int i = 0; i < 12; i++) {
+		mach_port_name_t kept = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+		claim(ledger->account[LEDGER_NODES].used == before, "name %u", kept);
+		for (int round = 0; round < 40; round++) {
+			mach_port_name_t again = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+			claim(again != kept && ledger->account[LEDGER_NODES].used == before, "name %u beside %u", again, kept);
+			mach_port_destroy(&space, again);
+			claim(allocate(&space, MACH_PORT_RIGHT_DEAD_NAME) != again, "name %u is given out again at once", again);
+			mach_port_destroy(&space, space.last);
+		}
+	}
+	claim_end();
+	while (space.count > 1) {
+		mach_port_name_t any = space.last;
+
+		while (any == name || type_of(&space, any) == 0)
+			any = any % 100 + 1;
+		mach_port_destroy(&space, any);
+	}
+	before = UINT64_MAX;
 	mach_port_destroy(&space, name);
 	ok(fake_charged(ledger) < before, "what was made was given back");
 	is_u64(fake_charged(ledger), 0, "all of it");
@@ -381,6 +405,158 @@ static void test_died_between(void)
 	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
 }
 
+/* A server's round: a reply right comes in and is moved away again. Returns its name. */
+static mach_port_name_t reply_round(mach_port_name_t source)
+{
+	mach_port_name_t name = insert(&space, take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE), MACH_MSG_TYPE_PORT_SEND_ONCE);
+	struct port *port;
+
+	port = take(&space, name, MACH_MSG_TYPE_MOVE_SEND_ONCE);
+	kmsg_free(port_take_prepaid(port));
+	right_consume_send_once(port);
+	return name;
+}
+
+/* A list of the names of the space has it. */
+static bool listed(mach_port_name_t name)
+{
+	struct vm_copy *list = NULL, *types = NULL;
+	mach_msg_type_number_t count = 0, type_count = 0;
+	bool there = false;
+
+	if (mach_port_names(&space, &list, &count, &types, &type_count) != KERN_SUCCESS)
+		panic("mach_port_names denied");
+	for (uint32_t i = 0; i < count; i++)
+		there |= ((uint32_t *)(list + 1))[i] == name;
+	vm_copy_discard(list);
+	vm_copy_discard(types);
+	return there;
+}
+
+/* The entry that a space keeps for reply rights. */
+static void test_reply_names(void)
+{
+	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE), keep, name, second;
+	struct port *port = port_of(&other, source), *a, *b;
+	uint64_t calls, before;
+
+	reply_round(source);
+	is_u64(fake_charged(ledger) + space.names.nodes, 0, "an empty space keeps nothing for reply rights");
+	keep = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+	before = fake_charged(ledger);
+	name = reply_round(source);
+	space_check(&space);
+	is_u64(fake_charged(ledger), before, "a reply right that was used up costs nothing");
+	ok(type_of(&space, name) == 0 && !listed(name) && space.count == 1, "its name is gone");
+	calls = host_fail_calls;
+	a = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	calls = host_fail_calls - calls;
+	ok(name_once_in(&space, a) == &space.once, "the next one comes in the short way");
+	ok(type_of(&space, name) == MACH_PORT_TYPE_SEND_ONCE && listed(name), "under the same name");
+	is_u64(refs_of(&space, name, MACH_PORT_RIGHT_SEND_ONCE), 1, "with one reference");
+	port_check(port);
+	space_check(&space);
+	ok(name_once_in(&space, a) == NULL, "a second one at the same time does not");
+	b = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	second = insert(&space, b, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	ok(second != name && ledger->account[LEDGER_NAMES].used == 2, "but has a name of its own");
+	ok(!name_once_out(space_lookup(&space, second)) && name_once_out(space_lookup(&space, name)), "they go as they came");
+	kmsg_free(port_take_prepaid(a));
+	right_consume_send_once(a);
+	mach_port_deallocate(&space, second);
+	space_check(&space);
+	is_u64((uint64_t)mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, name), KERN_SUCCESS, "who asks for the name gets it");
+	ok(name_once_in(&space, a) == NULL && reply_round(source) != name, "then reply rights get another");
+	space_check(&space);
+	name = reply_round(source);
+	is_u64((uint64_t)mach_port_rename(&space, keep, name), KERN_SUCCESS, "also by renaming");
+	space_check(&space);
+	name = reply_round(source);
+	a = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	is_u64((uint64_t)space_insert_at(&space, a, MACH_MSG_TYPE_PORT_SEND_ONCE, name), KERN_SUCCESS, "and by inserting");
+	space_check(&space);
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "all came back");
+	/* In a leaf of its own the name would cost a node. */
+	space.last = 0;
+	for (int i = 0; i < 3 * 16; i++)
+		allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+	mach_port_rename(&space, 40, 1000);
+	space.last = 39;
+	is_u64(reply_round(source), 40, "a reply right beside other names");
+	for (mach_port_name_t other_name = 1; other_name <= 48; other_name++)
+		mach_port_destroy(&space, other_name);
+	space_check(&space);
+	ok(space.count == 1 && space.names.nodes == 3, "its name goes with the last other one of its node: %u", space.names.nodes);
+	reply_round(source);
+	name = insert(&space, take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE), MACH_MSG_TYPE_PORT_SEND_ONCE);
+	mach_port_destroy(&other, source);
+	reap_all();
+	is_u64(type_of(&space, name), MACH_PORT_TYPE_DEAD_NAME, "one whose port dies is a dead name");
+	space_check(&space);
+	mach_port_deallocate(&space, name);
+	space_check(&space);
+	empty(&space);
+	empty(&other);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
+/* How deep the tree of a port's names is. */
+static unsigned tree_depth(const struct name *entry)
+{
+	unsigned a, b;
+
+	if (entry == NULL)
+		return 0;
+	a = tree_depth(entry->child[0]);
+	b = tree_depth(entry->child[1]);
+	return 1 + (a > b ? a : b);
+}
+
+/* One port in many spaces, by turns. */
+static void test_holders(void)
+{
+	enum { SPACES = 3000 };
+	static struct space spaces[SPACES];
+	static bool holds[SPACES];
+	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
+	struct port *port = port_of(&other, source);
+	unsigned deepest = 0;
+
+	for (int i = 0; i < SPACES; i++)
+		space_init(&spaces[i], ledger);
+	claim_begin("a port finds its name in each space");
+	for (int step = 0; step < 20000; step++) {
+		uint64_t s = random_below(SPACES);
+		struct name *entry = name_of_port(&spaces[s], port);
+
+		claim((entry != NULL) == holds[s] && (entry == NULL || entry->space == &spaces[s]), "space %lu", (long)s);
+		if (entry != NULL)
+			mach_port_deallocate(&spaces[s], entry->name);
+		else
+			insert(&spaces[s], take(&other, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+		holds[s] = !holds[s];
+		if (step % 1000 == 0)
+			port_check(port);
+	}
+	claim_end();
+	for (int i = 0; i < SPACES; i++) {
+		if (!holds[i])
+			insert(&spaces[i], take(&other, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	}
+	port_check(port);
+	deepest = tree_depth(port->names);
+	ok(deepest < 40, "of %d spaces the path to each is short: at most %u", SPACES, deepest);
+	is_u64(name_of_port(&other, port)->name, source, "the receive right's name is found too");
+	mach_port_destroy(&other, source);
+	reap_all();
+	for (int i = 0; i < SPACES; i++) {
+		while (!space_dismantle(&spaces[i]))
+			;
+	}
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
 int main(void)
 {
 	int error;
@@ -401,6 +577,8 @@ int main(void)
 	test_denials();
 	test_limit();
 	test_died_between();
+	test_reply_names();
+	test_holders();
 	ok(host_audit(), "the audit agrees");
 	return tap_done();
 }

@@ -311,7 +311,7 @@ static inline uint32_t test_type(struct thread *thread, mach_port_name_t name)
 {
 	struct name *entry = space_lookup(&thread->task->space, name);
 
-	return entry != NULL ? entry->type : 0;
+	return entry != NULL ? entry->type & NAME_TYPE_MASK : 0;
 }
 
 static inline uint32_t test_urefs(struct thread *thread, mach_port_name_t name)
