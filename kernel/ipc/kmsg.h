@@ -3,6 +3,7 @@
 #ifndef IPC_KMSG_H
 #define IPC_KMSG_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <mach/message.h>
 #include "ipc/port.h"
@@ -15,7 +16,7 @@
 
 enum kmsg_kind {
 	KMSG_NORMAL,
-	KMSG_EXCEPTION,		/* is thread->exc_kmsg under way: goes back to its thread when freed */
+	KMSG_EXCEPTION,		/* a thread's exception under way: the head only, in its struct thread (kern/exception.c) */
 	KMSG_STATIC,		/* the kernel's own buffers for its calls: never freed */
 };
 
@@ -32,7 +33,6 @@ struct kmsg {
 	bool queued;				/* in remote->messages */
 	bool receive_rights;			/* the body carries receive rights */
 	uint16_t pages;				/* 0: small */
-	struct thread *thread;			/* KMSG_EXCEPTION: whose */
 	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
 	union {
 		struct reap reap;
@@ -46,6 +46,7 @@ struct kmsg {
 		uint8_t *linear;
 	};
 };
+#define KMSG_HEAD_BYTES offsetof(struct kmsg, small)
 
 void kmsg_system_init(void);
 /* For size bytes in all; NULL: denied or larger than KMSG_SIZE_MAX. bits, rights: none yet; kind KMSG_NORMAL. */

@@ -64,7 +64,7 @@ static struct kmsg *exception_take(struct kmsg *kmsg)
 	taken.bits = kmsg->bits;
 	taken.size = kmsg->size;
 	taken.id = kmsg->id;
-	memcpy(taken.small, kmsg->small, kmsg->size);
+	exception_message_write(kmsg, &taken);
 	kmsg->remote = kmsg->local = NULL;
 	kmsg->bits = 0;
 	kmsg_free(kmsg);

@@ -5,12 +5,16 @@
  * an event in a ring of the last DENIALS_KEPT of the machine (ledger_denials). A flood is denied
  * thousands of times in a row for the same reason; that is one event with a count, so that it does
  * not push the others out.
+ *
+ * Every thread has a record, so it is short: it has the ledger's number. Its name is looked for when the record is read,
+ * among the ledgers that pay for the thread, which is where nearly all denials are, and in the ring.
  */
 #include "kern/denials.h"
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "mem/ledger.h"
 #include "mem/reap.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
@@ -24,13 +28,50 @@ static bool same_kind(const struct ledger_denial *a, const struct ledger_denial 
 	       strcmp(a->task, b->task) == 0;
 }
 
-/* Makes *kept the newer denial; the count goes on when it is of the same kind. */
-static void denial_keep(struct ledger_denial *kept, const struct ledger_denial *new)
+static void record_keep(struct denial_record *record, const struct ledger_denial *denial)
 {
-	uint64_t count = kept->count != 0 && same_kind(kept, new) ? kept->count : 0;
+	const struct alloc_site *site = (const struct alloc_site *)(uintptr_t)denial->site;
+	uint32_t count = record->count;
 
-	*kept = *new;
-	kept->count = count + 1;
+	if (record->resource != denial->resource || record->ledger_id != denial->ledger_id || record->site != site)
+		count = 0;
+	*record = (struct denial_record){
+		.used = denial->used, .limit = denial->limit, .wanted = denial->wanted, .site = site,
+		.when_ns = denial->when_ns, .ledger_id = denial->ledger_id, .resource = (uint8_t)denial->resource,
+		.count = count < DENIAL_COUNT_MAX ? count + 1 : count,
+	};
+}
+
+static const char *ledger_name_find(const struct thread *thread, uint32_t ledger_id)
+{
+	for (const struct ledger *ledger = thread->payer; ledger != NULL; ledger = ledger->parent) {
+		if (ledger->id == ledger_id)
+			return ledger->name;
+	}
+	for (uint32_t i = denials_kept(); i-- > 0;) {
+		if (denial_kept(i)->ledger_id == ledger_id)
+			return denial_kept(i)->ledger;
+	}
+	return "";
+}
+
+void denial_of_thread(const struct thread *thread, struct ledger_denial *denial)
+{
+	const struct denial_record *record = &thread->denial;
+
+	memset(denial, 0, sizeof(*denial));
+	if (record->count == 0)
+		return;
+	denial->resource = record->resource;
+	denial->ledger_id = record->ledger_id;
+	denial->used = record->used;
+	denial->limit = record->limit;
+	denial->wanted = record->wanted;
+	denial->site = (uint64_t)(uintptr_t)record->site;
+	denial->when_ns = record->when_ns;
+	denial->count = record->count;
+	strlcpy(denial->ledger, ledger_name_find(thread, record->ledger_id), sizeof(denial->ledger));
+	strlcpy(denial->task, thread->task->name, sizeof(denial->task));
 }
 
 static void ring_add(const struct ledger_denial *denial)
@@ -38,7 +79,10 @@ static void ring_add(const struct ledger_denial *denial)
 	struct ledger_denial *last = &ring[(ring_next + DENIALS_KEPT - 1) % DENIALS_KEPT];
 
 	if (ring_count != 0 && same_kind(last, denial)) {
-		denial_keep(last, denial);
+		uint64_t count = last->count + 1;
+
+		*last = *denial;
+		last->count = count;
 		return;
 	}
 	ring[ring_next] = *denial;
@@ -54,7 +98,7 @@ void mem_denied(const struct ledger_denial *denial)
 
 	strlcpy(event.task, thread != NULL ? thread->task->name : "kernel", sizeof(event.task));
 	if (thread != NULL)
-		denial_keep(&thread->denial, &event);
+		record_keep(&thread->denial, &event);
 	ring_add(&event);
 }
 
@@ -75,7 +119,6 @@ bool mem_fail_nth(const struct alloc_site *site)
 
 	if (thread == NULL || thread->fail_armed == 0 || --thread->fail_armed != 0)
 		return false;
-	thread->fail_fired = true;
 	thread->fail_site = site;
 	return true;
 }

@@ -7,9 +7,25 @@
 
 #define DENIALS_KEPT 64
 
+struct alloc_site;
+struct thread;
+
+/* A thread's last denial, in short: no names. */
+struct denial_record {
+	uint64_t used, limit, wanted;
+	const struct alloc_site *site;
+	uint64_t when_ns;
+	uint32_t ledger_id;
+	uint32_t resource : 8;
+	uint32_t count : 24;		/* of the same kind in a row, DENIAL_COUNT_MAX: or more; 0: there was none */
+};
+#define DENIAL_COUNT_MAX ((1u << 24) - 1)
+
 /* How many events are kept, at most DENIALS_KEPT. A run of the same denials is one event with a count. */
 uint32_t denials_kept(void);
 /* Event index < denials_kept(), 0 the oldest; valid until the next denial. */
 const struct ledger_denial *denial_kept(uint32_t index);
+/* The thread's last denial; count 0: none. The name of a ledger that is none of its own and not in an event any more is empty. */
+void denial_of_thread(const struct thread *thread, struct ledger_denial *denial);
 
 #endif

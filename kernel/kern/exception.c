@@ -2,9 +2,10 @@
 /*
  * Exceptions as messages.
  *
- * The kernel never allocates to send: the message of a thread's exceptions (exc_kmsg) is made with the thread, and only
- * rights are counted when it is queued. A thread has one exception at a time, so one message is enough; when the wait is
- * aborted while the message is still on its way, it is called back.
+ * The kernel never allocates to send: an exception is queued as its thread. Only the head of a message is in struct thread,
+ * in the place of the state of its mach_msg, for a thread with an exception is in no call; what else is to be said is in
+ * its wait record, and the body is written when the message is received (exception_message_write). A thread has one
+ * exception at a time; when the wait is aborted while the message is still on its way, it is called back.
  *
  * The message is exception_raise (id 2400); its reply port is a send-once right to the thread's own kernel port. What comes by
  * that right is the answer: RetCode 0 in a reply with id 2500 resumes the thread with the registers it has then;
@@ -12,6 +13,7 @@
  */
 #include "kern/exception.h"
 #include <mach/mig_errors.h>
+#include <stddef.h>
 #include "ipc/kmsg.h"
 #include "ipc/kmsg_copy.h"
 #include "ipc/mach_msg.h"
@@ -48,7 +50,21 @@ static const mach_msg_type_t int_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_32,
 static const mach_msg_type_t long_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_64, .msgt_size = 64, .msgt_inline = 1,
 					   .msgt_number = 1 };
 
+/* In the wait record. WORD_TASK_LEVEL: the task's handler is asked. */
+enum { WORD_EXCEPTION, WORD_CODE, WORD_SUBCODE, WORD_TASK_LEVEL };
+
 static void exception_cancel(struct thread *thread, enum wait_reason reason);
+
+/* The head of the message; its kind is KMSG_EXCEPTION while the message is under way. */
+static struct kmsg *exception_kmsg(struct thread *thread)
+{
+	return (struct kmsg *)thread->msg.exception;
+}
+
+static struct thread *exception_thread(struct kmsg *kmsg)
+{
+	return (struct thread *)((char *)kmsg - offsetof(struct thread, msg.exception));
+}
 
 /* Does the thread wait for the answer to an exception? */
 static bool exception_waits(const struct thread *thread)
@@ -56,43 +72,51 @@ static bool exception_waits(const struct thread *thread)
 	return thread->state == THREAD_WAITING && thread->wait.cancel == exception_cancel;
 }
 
-/* Writes the message into the thread's own; port is the handler's. */
+/* The thread's message, without a body; port is the handler's. */
 static struct kmsg *exception_message_make(struct thread *thread, struct port *port)
 {
-	struct kmsg *kmsg = thread->exc_kmsg;
-	struct exception_message *message = (struct exception_message *)kmsg->small;
+	struct kmsg *kmsg = exception_kmsg(thread);
 
 	assert(kmsg->kind == KMSG_NORMAL && !kmsg->queued);
+	memset(kmsg, 0, KMSG_HEAD_BYTES);
 	kmsg->kind = KMSG_EXCEPTION;
-	kmsg->thread = thread;
-	kmsg->size = sizeof(*message);
+	kmsg->size = sizeof(struct exception_message);
 	kmsg->id = EXCEPTION_RAISE_ID;
-	kmsg->bits = MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	kmsg->bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
 	kmsg->remote = right_copy_send(port);
 	kmsg->local = thread->self;
-	kmsg->receive_rights = false;
 	port_ref(thread->self);
 	thread->self->send_once_rights++;
+	return kmsg;
+}
+
+void exception_message_write(struct kmsg *exception, struct kmsg *to)
+{
+	struct thread *thread = exception_thread(exception);
+	struct exception_message *message = (struct exception_message *)to->small;
+	const uint64_t *word = thread->wait.word;
+
 	memset(message, 0, sizeof(*message));
 	message->thread_type = message->task_type = right_type;
 	message->exception_type = message->code_type = int_type;
 	message->subcode_type = long_type;
 	message->thread = right_make_send(thread->self);
-	message->task = right_make_send(thread->task->self);
-	message->exception = thread->exc.exception;
-	message->code = thread->exc.code;
-	message->subcode = thread->exc.subcode;
-	return kmsg;
+	/* The task may be dead, and the thread about to be. */
+	message->task = thread->task->self != NULL ? right_make_send(thread->task->self) : PORT_DEAD;
+	message->exception = word[WORD_EXCEPTION];
+	message->code = word[WORD_CODE];
+	message->subcode = word[WORD_SUBCODE];
+	to->bits |= MACH_MSGH_BITS_COMPLEX;
 }
 
 /* The living port of the next handler, NULL: there is none. */
 static struct port *exception_handler(struct thread *thread)
 {
-	struct port *port = thread->exc.task_level ? NULL : thread->exception_port;
+	struct port *port = thread->wait.word[WORD_TASK_LEVEL] ? NULL : thread->exception_port;
 
 	if (port_valid(port) && !port->dead)
 		return port;
-	thread->exc.task_level = true;
+	thread->wait.word[WORD_TASK_LEVEL] = true;
 	port = thread->task->exception_port;
 	return port_valid(port) && !port->dead ? port : NULL;
 }
@@ -111,6 +135,12 @@ static bool exception_ask(struct thread *thread)
 	return true;
 }
 
+/* The place of the message is the next call's again. */
+static void exception_over(struct thread *thread)
+{
+	memset(thread->msg.exception, 0, sizeof(thread->msg.exception));
+}
+
 static void exception_continue(struct thread *thread, int result)
 {
 	/* The registers are as the handler left them. */
@@ -121,7 +151,7 @@ static void exception_continue(struct thread *thread, int result)
 /* Takes the message back, wherever it waits: its rights are uncounted, nobody is told. */
 static void exception_recall(struct thread *thread)
 {
-	struct kmsg *kmsg = thread->exc_kmsg;
+	struct kmsg *kmsg = exception_kmsg(thread);
 	struct port *once;
 
 	if (kmsg->kind != KMSG_EXCEPTION)
@@ -138,15 +168,20 @@ static void exception_cancel(struct thread *thread, enum wait_reason reason)
 {
 	(void)reason;
 	exception_recall(thread);
+	exception_over(thread);
 }
 
 void exception_raise(struct thread *thread, unsigned exception, unsigned code, uint64_t subcode)
 {
-	thread->exc.exception = exception;
-	thread->exc.code = code;
-	thread->exc.subcode = subcode;
-	thread->exc.task_level = false;
+	uint64_t *word = thread->wait.word;
+
+	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL && thread->msg.created == NULL);
+	memset(thread->msg.exception, 0, sizeof(thread->msg.exception));
 	wait_begin(thread, "exception", thread->self, exception_continue, exception_cancel, -1);
+	word[WORD_EXCEPTION] = exception;
+	word[WORD_CODE] = code;
+	word[WORD_SUBCODE] = subcode;
+	word[WORD_TASK_LEVEL] = false;
 	if (!exception_ask(thread))
 		task_kill(thread->task);
 }
@@ -155,9 +190,9 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
    allocation did. So the task is not killed at once, it may be the one that the handler works on or for. */
 static void exception_unhandled(struct thread *thread)
 {
-	bool was_last = thread->exc.task_level;
+	bool was_last = thread->wait.word[WORD_TASK_LEVEL];
 
-	thread->exc.task_level = true;
+	thread->wait.word[WORD_TASK_LEVEL] = true;
 	if (was_last || !exception_ask(thread))
 		task_kill_later(thread->task);
 }
@@ -165,18 +200,20 @@ static void exception_unhandled(struct thread *thread)
 void exception_reply_lost(struct thread *thread)
 {
 	/* While its message is on its way, a right that is lost is an old one of an exception that was aborted. */
-	if (exception_waits(thread) && thread->exc_kmsg->kind == KMSG_NORMAL)
+	if (exception_waits(thread) && exception_kmsg(thread)->kind == KMSG_NORMAL)
 		exception_unhandled(thread);
 }
 
 static void exception_answered(struct thread *thread, kern_return_t code)
 {
-	if (!exception_waits(thread) || thread->exc_kmsg->kind != KMSG_NORMAL)
+	if (!exception_waits(thread) || exception_kmsg(thread)->kind != KMSG_NORMAL)
 		return;
-	if (code == KERN_SUCCESS)
-		thread_wake(thread, 0);
-	else
+	if (code != KERN_SUCCESS) {
 		exception_unhandled(thread);
+		return;
+	}
+	exception_over(thread);
+	thread_wake(thread, 0);
 }
 
 int64_t exception_reply_message(struct thread *sender, struct port *port, const uint8_t *head, uint32_t have)

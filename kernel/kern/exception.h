@@ -13,6 +13,10 @@ struct thread;
  * nothing.
  */
 void exception_raise(struct thread *thread, unsigned exception, unsigned code, uint64_t subcode);
+struct kmsg;
+/* Writes the body of the exception's message, which has a head only, into another that is taken for it, with the rights that it
+   carries. */
+void exception_message_write(struct kmsg *exception, struct kmsg *to);
 /* The send-once right for the answer was given up: as an answer that the exception was not handled. */
 void exception_reply_lost(struct thread *thread);
 /*

@@ -448,7 +448,7 @@ kern_return_t ledger_last_denial(struct thread *thread, ledger_denial_t *denial)
 {
 	if (thread == NULL)
 		return KERN_INVALID_ARGUMENT;
-	*denial = thread->denial;
+	denial_of_thread(thread, denial);
 	return KERN_SUCCESS;
 }
 

@@ -3,8 +3,7 @@
  * Threads: made, suspended, resumed, killed.
  *
  * A thread is its saved registers and a wait record. It is charged to its task's ledger: one thread,
- * one port (its kernel port), one message (prepaid: its exceptions can always be sent), and an FPU
- * state from its first FPU instruction on.
+ * one port (its kernel port), and an FPU state from its first FPU instruction on.
  *
  * Only the current thread runs in the kernel, so any other is ready, waiting or stopped and can be
  * killed on the spot. The current thread is marked dead and buried by sched_switch, when neither
@@ -51,43 +50,67 @@ struct thread *thread_current(void)
 	return cpu_current()->thread;
 }
 
+static void thread_init_priorities(struct thread *thread, uint8_t priority)
+{
+	uint8_t most = SCHED_PRIORITY_USER < priority ? SCHED_PRIORITY_USER : priority;
+
+	if (most < the_processor_set.max_priority)
+		most = the_processor_set.max_priority;
+	thread->max_priority = most;
+	thread->priority = thread->base_priority = priority < most ? most : priority;
+}
+
+/* What must have a value; the rest gets one before it is looked at. That is most of it: a wait record is filled by wait_begin,
+   the arguments of a call when it begins. Debug builds have poison there. */
+static void thread_init_fields(struct thread *thread)
+{
+	machine_thread_init(&thread->regs, 0, 0);
+	thread->wait.what = NULL;
+	thread->wait.continuation = NULL;
+	thread->wait.cancel = NULL;
+	thread->wait.deadline_ns = 0;
+	thread->exception_port = NULL;
+	thread->fpu = NULL;
+	thread->msg.room = NULL;
+	thread->msg.kmsg = NULL;
+	thread->msg.reply_port = NULL;
+	thread->msg.created = NULL;
+	thread->msg.reply_direct = false;
+	thread->serves = NULL;
+	thread->serves_counted = false;
+	thread->state = THREAD_STOPPED;
+	thread->depressed = false;
+	thread->works_off = false;
+	thread->suspend_count = 1;
+	thread->cpu_ns = 0;
+	thread->denial.count = 0;
+	thread->fail_nth = thread->fail_armed = 0;
+	thread->fail_site = NULL;
+	thread->name[0] = 0;
+}
+
 struct thread *thread_make(struct task *task)
 {
-	struct thread *thread = zone_alloc(&thread_zone, task->ledger);
+	struct ledger *payer = task->ledger;
+	struct thread *thread = zone_alloc(&thread_zone, payer);
 
 	if (thread == NULL)
 		return NULL;
-	memset(thread, 0, sizeof(*thread));
-	thread->payer = task->ledger;
-	thread->exc_kmsg = kmsg_alloc(KMSG_SMALL, task->ledger);
-	if (thread->exc_kmsg == NULL)
-		goto out_thread;
-	thread->self = port_make_kernel(KOBJECT_THREAD, thread, task->ledger);
-	if (thread->self == NULL)
-		goto out_message;
-	thread->exc_kmsg->thread = thread;
-	machine_thread_init(&thread->regs, 0, 0);
+	thread->payer = payer;
+	thread->self = port_make_kernel(KOBJECT_THREAD, thread, payer);
+	if (thread->self == NULL) {
+		zone_free(&thread_zone, thread, payer);
+		return NULL;
+	}
+	thread_init_fields(thread);
 	thread->task = task;
 	thread->id = next_id++;
-	thread->suspend_count = 1;
-	thread->state = THREAD_STOPPED;
-	thread->priority = thread->base_priority = task->priority;
-	thread->max_priority = SCHED_PRIORITY_USER < task->priority ? SCHED_PRIORITY_USER : task->priority;
-	if (thread->max_priority < the_processor_set.max_priority)
-		thread->max_priority = the_processor_set.max_priority;
-	if (thread->priority < thread->max_priority)
-		thread->priority = thread->base_priority = thread->max_priority;
+	thread_init_priorities(thread, task->priority);
 	thread->created_ns = clock_uptime_ns();
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);
 	task->thread_count++;
 	sched_thread_enter(thread);
 	return thread;
-
-out_message:
-	kmsg_free(thread->exc_kmsg);
-out_thread:
-	zone_free(&thread_zone, thread, task->ledger);
-	return NULL;
 }
 
 /* What can go while the thread may still be current. */
@@ -116,7 +139,6 @@ void thread_bury(struct thread *thread)
 		cpu->fpu_owner = NULL;
 	if (thread->fpu != NULL)
 		zone_free(&fpu_zone, thread->fpu, thread->payer);
-	kmsg_free(thread->exc_kmsg);
 	sched_thread_leave(thread);
 	zone_free(&thread_zone, thread, thread->payer);
 }

@@ -6,36 +6,44 @@
 #include <stdint.h>
 #include <mach/kern_return.h>
 #include <mach/message.h>
-#include <weir/ledger.h>
+#include "ipc/kmsg.h"
+#include "kern/denials.h"
 #include "kern/wait.h"
-#include "mem/reap.h"
 #include "x86_64/regs.h"
 
 struct task;
 struct port;
-struct kmsg;
 struct ledger;
 struct sched_share;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_STOPPED, THREAD_DEAD };
 
-/* The arguments of a mach_msg in progress, and of a kernel call whose reply is still due. ipc/ owns it. */
+/*
+ * The arguments of a mach_msg in progress, and of a kernel call whose reply is still due: ipc/ owns them. A thread that waits for
+ * the answer to an exception is in no call: then the head of the exception's message is here (kern/exception.c). It is cleared
+ * before and afterwards, so that no pointer of the one is taken for the other's.
+ */
 struct msg_state {
-	uint64_t buffer;		/* user address */
-	uint32_t option;
-	uint32_t send_size, receive_size;
-	uint32_t receive_name;
-	uint32_t timeout_ms;
-	uint32_t notify;
-	int64_t send_deadline_ns, receive_deadline_ns;
-	struct kmsg *kmsg;		/* message being built or a kernel call's request */
 	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
-	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
-	uint32_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
-	uint32_t reply_id;
-	struct port *created;		/* kernel call: of the object that it made (a reference), see krpc_created */
-	void (*uncreate)(void *object);
-	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
+	union {
+		struct {
+			uint64_t buffer;	/* user address */
+			uint32_t option;
+			uint32_t send_size, receive_size;
+			uint32_t receive_name;
+			uint32_t timeout_ms;
+			uint32_t notify;
+			int64_t send_deadline_ns, receive_deadline_ns;
+			struct kmsg *kmsg;	/* message being built or a kernel call's request */
+			struct port *reply_port; /* kernel call: where the reply goes (one right held) */
+			uint32_t reply_id;
+			uint8_t reply_disposition; /* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
+			bool reply_direct;	/* kernel call: its reply needs no right, it goes straight into the buffer */
+			struct port *created;	/* kernel call: of the object that it made (a reference), see krpc_created */
+			void (*uncreate)(void *object);
+		};
+		uint8_t exception[KMSG_HEAD_BYTES] __attribute__((aligned(8)));
+	};
 };
 
 struct thread {
@@ -49,31 +57,26 @@ struct thread {
 	/* serving a throttled port set (ipc/throttle.c) */
 	struct port *serves;		/* the set it received from last (a reference), or NULL */
 	TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
-	/* exception in progress (kern/exception.c) */
-	struct { uint32_t exception, code; uint64_t subcode; bool task_level; } exc;
-	struct kmsg *exc_kmsg;		/* embedded-like: prepaid with the thread, queued as its exception message */
 	/* scheduling */
-	enum thread_state state;
+	enum thread_state state : 8;
 	uint8_t priority;		/* now (depressed: the lowest) */
 	uint8_t base_priority, max_priority;
 	bool depressed;
 	bool serves_counted;		/* among the set's running threads */
 	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
 	uint32_t suspend_count;
+	uint32_t id;
 	struct sched_share *home;	/* its ledger's share of the CPU */
 	struct sched_share *share;	/* whose time it runs on: home, or a caller's (hand-off) */
 	struct thread *run_next, *run_prev;	/* ring of its run queue */
 	uint64_t cpu_ns, created_ns;
 	/* debugging and accounting */
-	struct ledger_denial denial;	/* the last; count 0: none */
+	struct denial_record denial;	/* the last; count 0: none */
 	uint32_t fail_nth;		/* 0: off; armed for the next call */
 	uint32_t fail_armed;
-	bool fail_fired;
-	const struct alloc_site *fail_site;
+	const struct alloc_site *fail_site; /* NULL: it has not fired */
 	struct ledger *payer;
 	LIST_ENTRY(thread) task_link;
-	struct reap reap;
-	uint32_t id;
 	char name[32];
 };
 

@@ -47,11 +47,10 @@ kern_return_t weir_debug_fail_nth(struct host *host_priv, struct thread *thread,
 		return KERN_INVALID_HOST;
 	if (thread == NULL || nth < 0)
 		return KERN_INVALID_ARGUMENT;
-	*fired = thread->fail_fired;
+	*fired = thread->fail_site != NULL;
 	site[0] = 0;
-	if (thread->fail_fired)
+	if (thread->fail_site != NULL)
 		snprintf(site, WEIR_SITE_MAX, "%s:%u", thread->fail_site->file, thread->fail_site->line);
-	thread->fail_fired = false;
 	thread->fail_site = NULL;
 	thread->fail_nth = (uint32_t)nth;
 	mem_fail_enabled = true;

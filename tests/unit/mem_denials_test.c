@@ -28,12 +28,21 @@ static uint32_t events_copy(struct ledger_denial events[DENIALS_KEPT])
 	return denials_kept();
 }
 
+static uint64_t events_site(void)
+{
+	return denial_kept(denials_kept() - 1)->site;
+}
+
 static void records(void)
 {
 	static struct ledger_denial events[DENIALS_KEPT];
 	struct ledger *ledgers[100];
+	struct ledger_denial denial;
 	int error;
 
+	threads[0].payer = &root_ledger;
+	denial_of_thread(&threads[0], &denial);
+	is_u64(denial.count, 0, "at first there is none");
 	for (unsigned i = 0; i < 100; i++) {
 		ledgers[i] = ledger_new(&root_ledger, "small", &error);
 		ledger_limit(ledgers[i], LEDGER_VIRTUAL_PAGES, i);
@@ -44,7 +53,11 @@ static void records(void)
 	ok(threads[0].denial.used == 0 && threads[0].denial.limit == 7 && threads[0].denial.wanted == 8 &&
 	   threads[0].denial.resource == LEDGER_VIRTUAL_PAGES && threads[0].denial.ledger_id == ledgers[7]->id,
 	   "and says what was full");
-	is_str(threads[0].denial.task, "first", "and who asked");
+	denial_of_thread(&threads[0], &denial);
+	ok(denial.used == 0 && denial.limit == 7 && denial.wanted == 8 && denial.resource == LEDGER_VIRTUAL_PAGES &&
+	   denial.ledger_id == ledgers[7]->id && denial.count == 1000 && denial.site == events_site(), "as its reader is told");
+	is_str(denial.task, "first", "with who asked");
+	is_str(denial.ledger, "small", "and whose ledger it was, which is not the thread's own, from the event");
 	is_u64(events_copy(events), 1, "a flood of them is one event");
 	is_u64(events[0].count, 1000, "with its count");
 	current = &threads[1];
@@ -54,6 +67,13 @@ static void records(void)
 	for (unsigned i = 0; i < 100; i++)
 		ledger_charge(ledgers[i], LEDGER_VIRTUAL_PAGES, 200);
 	is_u64(events_copy(events), DENIALS_KEPT, "the ring keeps the last ones");
+	denial_of_thread(&threads[0], &denial);
+	is_str(denial.ledger, "", "a record whose event has left the ring has the ledger's number only");
+	is_u64(denial.ledger_id, ledgers[7]->id, "but has that");
+	threads[0].payer = ledgers[7];
+	denial_of_thread(&threads[0], &denial);
+	is_str(denial.ledger, "small", "and the name where the ledger is one of those that pay for the thread");
+	threads[0].payer = &root_ledger;
 	ok(events[DENIALS_KEPT - 1].ledger_id == ledgers[99]->id && events[0].ledger_id == ledgers[100 - DENIALS_KEPT]->id,
 	   "the oldest first");
 	current = NULL;
@@ -71,7 +91,7 @@ static void fail_nth(void)
 	ok(ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1) && ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1),
 	   "the first two charges are served");
 	ok(!ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1), "the third is denied");
-	ok(threads[0].fail_fired && strstr(threads[0].fail_site->file, "mem_denials_test") != NULL, "and its site known");
+	ok(threads[0].fail_site != NULL && strstr(threads[0].fail_site->file, "mem_denials_test") != NULL, "and its site known");
 	ok(ledger_charge(&root_ledger, LEDGER_VIRTUAL_PAGES, 1), "the fourth is served");
 	current = &threads[1];
 	threads[0].fail_armed = 1;

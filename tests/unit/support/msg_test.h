@@ -157,7 +157,6 @@ static inline struct thread *test_thread_in(struct task *task)
 	thread->state = THREAD_RUNNING;
 	thread->payer = task->ledger;
 	thread->self = port_make_kernel(KOBJECT_THREAD, thread, task->ledger);
-	thread->exc_kmsg = kmsg_alloc(KMSG_SMALL, task->ledger);
 	thread->regs.rbx = test_allocate(&task->map, BUFFER_SIZE / PAGE_SIZE);
 	test_write(thread, thread->regs.rbx, zeros, BUFFER_SIZE);
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);
@@ -183,7 +182,6 @@ static inline void test_thread_end(struct thread *thread)
 	msg_abandon(thread);
 	if (thread->exception_port != NULL)
 		right_release_send(thread->exception_port);
-	kmsg_free(thread->exc_kmsg);
 	LIST_REMOVE(thread, task_link);
 	free(thread);
 }
