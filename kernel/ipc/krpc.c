@@ -93,7 +93,7 @@ static const struct krpc_routine *routine_find(uint32_t id)
 	if (subsystem == NULL || id % IDS_PER_SLOT >= subsystem->count)
 		return NULL;
 	routine = &subsystem->routines[id % IDS_PER_SLOT];
-	return routine->stub != NULL ? routine : NULL;
+	return routine->routine != NULL ? routine : NULL;
 }
 
 /* -- replies -- */
@@ -366,7 +366,7 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 	in->msgh_bits = call->request->bits;
 	*krpc = (struct krpc){
 		.target = port, .in = in, .in_size = call->request->size,
-		.out = reply_bytes, .out_max = KRPC_REPLY_MAX, .out_size = sizeof(mig_reply_header_t),
+		.out = reply_bytes, .out_size = sizeof(mig_reply_header_t),
 		.reply_port = thread->msg.reply_direct ? reply_direct_port(thread) : thread->msg.reply_port,
 		.thread = thread,
 	};
@@ -545,7 +545,6 @@ bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in,
 	krpc.in = in;
 	krpc.in_size = msg->send_size;
 	krpc.out = reply_bytes;
-	krpc.out_max = KRPC_REPLY_MAX;
 	krpc.out_size = sizeof(mig_reply_header_t);
 	krpc.out_complex = false;
 	krpc.thread = thread;

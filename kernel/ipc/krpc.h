@@ -21,14 +21,15 @@ struct krpc {
 	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or struct port_array *.
 					   Stubs zero the slots whose contents a successful routine consumed. */
 	uint32_t in_size;
-	uint8_t *out;			/* reply: 48-byte head (RetCode at 40) and body; header is filled in by the caller */
-	uint32_t out_max, out_size;
+	uint8_t *out;			/* reply, KRPC_REPLY_MAX bytes: the stub writes what is behind the 48-byte head (RetCode at 40) */
+	uint32_t out_size;		/* 48 and false before the stub; other values only with KERN_SUCCESS */
 	bool out_complex;
 	struct port *reply_port;	/* for sreplyport routines */
 	struct thread *thread;		/* the caller */
 };
 struct krpc_routine {
 	kern_return_t (*stub)(struct krpc *);	/* returns RetCode; MIG_NO_REPLY, KRPC_BLOCKED: no reply now */
+	void (*routine)(void);			/* what it calls; NULL: the kernel has none, MIG_BAD_ID */
 	const char *name;
 	uint32_t request_min, reply_max;
 	bool simple;				/* simpleroutine: never a reply */
@@ -36,7 +37,7 @@ struct krpc_routine {
 struct krpc_subsystem {
 	const char *name;
 	uint32_t base, count;
-	const struct krpc_routine *routines;	/* stub NULL: MIG_BAD_ID */
+	const struct krpc_routine *routines;
 };
 
 /* Finishes a kernel call that returned KRPC_BLOCKED, from its continuation, in the thread's context: sends the plain reply (RetCode only),

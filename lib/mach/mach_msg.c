@@ -2,6 +2,7 @@
 /* mach_msg, reply ports of threads, and the loop of a simple server. */
 #include <mach.h>
 #include <mach/mig_support.h>
+#include <mach/syscall_sw.h>
 #include <mach/threads.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,9 +86,48 @@ void mig_dealloc_reply_port(mach_port_t port)
 	thread->replacing_port = false;
 }
 
-void mig_put_reply_port(mach_port_t port)
+/* mach_msg_trap in line, without the notify port, which the kernel reads only when the option says so. */
+static inline int64_t rpc_trap(mach_msg_header_t *msg, uint64_t option, uint64_t send_size, uint64_t rcv_size,
+			       uint64_t rcv_name, uint64_t timeout)
 {
-	(void)port;
+	register uint64_t fourth __asm__("r10") = rcv_size, fifth __asm__("r8") = rcv_name, sixth __asm__("r9") = timeout;
+	int64_t code = TRAP_mach_msg_trap;
+
+	__asm__ volatile("syscall" : "+a"(code), "+D"(msg), "+S"(option), "+d"(send_size), "+r"(fourth), "+r"(fifth),
+			 "+r"(sixth) : : "rcx", "r11", "memory");
+	return code;
+}
+
+#define RPC_NOT_TRIED	(-1)	/* between these two only: mig_rpc has left the call to mig_rpc_failed */
+
+mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	const struct thread *thread = thread_self();
+	mach_port_t reply = thread->reply_port;
+
+	if (reply == MACH_PORT_NULL || thread->watcher != NULL)
+		return RPC_NOT_TRIED;
+	msg->msgh_local_slot = reply;
+	return (mach_msg_return_t)rpc_trap(msg, (uint32_t)option, send_size, rcv_size, reply, timeout);
+}
+
+mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
+				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	mach_port_t reply = mig_get_reply_port();
+
+	if (reply == MACH_PORT_NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	if (code == RPC_NOT_TRIED) {
+		msg->msgh_local_slot = reply;
+		code = mach_msg(msg, option, send_size, rcv_size, reply, timeout, MACH_PORT_NULL);
+	} else {
+		code = go_on(code, msg, option, send_size, rcv_size, reply, timeout, MACH_PORT_NULL, NULL);
+	}
+	if (code != MACH_MSG_SUCCESS && mig_reply_port_lost(code))
+		mig_dealloc_reply_port(reply);
+	return code;
 }
 
 kern_return_t give_back_memory(vm_address_t address, vm_size_t size)

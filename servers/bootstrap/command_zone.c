@@ -132,28 +132,8 @@ static uint64_t per_page(const struct weir_zone_info *zone)
 	return PAGE_SIZE / zone->elem_size;
 }
 
-/* What the kernel takes with an object and keeps for what it may need later: thread.c, its exception's message. */
-static const struct {
-	const char *object, *kept;
-} prepaid[] = {
-	{ "thread", "message" },
-};
-
-/* Bytes. */
-static uint64_t credit_of(const char *object, const struct weir_zone_info *zones, unsigned count)
-{
-	uint64_t bytes = 0;
-
-	for (unsigned p = 0; p < sizeof prepaid / sizeof prepaid[0]; p++) {
-		if (strcmp(prepaid[p].object, object) != 0)
-			continue;
-		for (unsigned i = 0; i < count; i++) {
-			if (strcmp(zones[i].name, prepaid[p].kept) == 0)
-				bytes += zones[i].elem_size;
-		}
-	}
-	return bytes;
-}
+/* Bytes that the kernel takes beside an object and keeps for what it may need later: none of these has any. */
+#define CREDIT_BYTES 0
 
 static void run_sizes(int argc, char **argv)
 {
@@ -175,8 +155,8 @@ static void run_sizes(int argc, char **argv)
 	for (unsigned i = 0; i < count; i++) {
 		const struct weir_zone_info *zone = &zones[i];
 
-		printf("%-12.32s %5" PRIu64 " %6" PRIu64 " %8" PRIu64 " %14" PRIu64 " %13" PRIu64 "\n", zone->name,
-		       zone->elem_size, credit_of(zone->name, zones, count), per_page(zone), bytes / zone->elem_size,
+		printf("%-12.32s %5" PRIu64 " %6d %8" PRIu64 " %14" PRIu64 " %13" PRIu64 "\n", zone->name, zone->elem_size,
+		       CREDIT_BYTES, per_page(zone), bytes / zone->elem_size,
 		       per_page(zone) * memory.zone_map_limit_pages);
 	}
 	give_back_zones(zones, count);

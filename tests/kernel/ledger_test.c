@@ -332,7 +332,7 @@ static void test_nested_guarantee(void)
 static void test_composite(void)
 {
 	static const int task_takes[] = { LEDGER_TASKS, LEDGER_PORTS, LEDGER_KPAGES };
-	static const int thread_takes[] = { LEDGER_THREADS, LEDGER_PORTS, LEDGER_MESSAGES };
+	static const int thread_takes[] = { LEDGER_THREADS, LEDGER_PORTS };
 	ledger_t ledger = new_ledger(test_ledger(), "composite");
 	struct ledger_denial denial;
 	struct snapshot before;

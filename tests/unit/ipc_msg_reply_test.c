@@ -96,12 +96,16 @@ static kern_return_t stub_right(struct krpc *krpc)
 	return KERN_SUCCESS;
 }
 
+static void there(void)
+{
+}
+
 static const struct krpc_routine routines[] = {
-	{ stub_add, "add", 48, 64, false },   { stub_wait, "wait", 32, 48, false },
-	{ stub_big, "big", 32, 2000, false }, { stub_fail, "fail", 32, 48, false },
-	{ stub_eat, "eat", 48, 48, false },   { stub_simple, "simple", 32, 48, true },
-	{ stub_kill, "kill", 32, 48, false }, { stub_right, "right", 32, 64, false },
-	{ NULL, NULL, 0, 0, false },
+	{ stub_add, there, "add", 48, 64, false },   { stub_wait, there, "wait", 32, 48, false },
+	{ stub_big, there, "big", 32, 2000, false }, { stub_fail, there, "fail", 32, 48, false },
+	{ stub_eat, there, "eat", 48, 48, false },   { stub_simple, there, "simple", 32, 48, true },
+	{ stub_kill, there, "kill", 32, 48, false }, { stub_right, there, "right", 32, 64, false },
+	{ stub_kill, NULL, "not there", 0, 0, false },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, 9, routines };
 

@@ -12,12 +12,24 @@ COUNT = "mach_msg_type_number_t"
 HELPERS = """\
 #define WIG_PAD8(bytes)	(((uint32_t) (bytes) + 7) & ~7U)
 
-/* Are these the same but for the bits that may differ? The number only when fixed. */
-static inline int wig_type_is(const mach_msg_type_t *type, const mach_msg_type_t *want, int fixed)
+/* The word of a type, in which name, size and the inline bit are fixed, and mostly the number (docs/wig.md). */
+#define WIG_FIXED	0xffffffff20ffffffULL
+#define WIG_COUNTED	0x0000000020ffffffULL
+
+static inline uint64_t wig_type_word(const mach_msg_type_t *type)
 {
-	return type->msgt_name == want->msgt_name && type->msgt_size == want->msgt_size
-		&& type->msgt_inline == want->msgt_inline
-		&& (!fixed || type->msgt_number == want->msgt_number);
+	uint64_t word;
+
+	__builtin_memcpy(&word, type, sizeof(word));
+	return word;
+}
+
+/* Are these the same but for the bits that may differ? Mostly they are the same. */
+static inline int wig_type_is(const mach_msg_type_t *type, const mach_msg_type_t *want, uint64_t fixed)
+{
+	uint64_t word = wig_type_word(type), wanted = wig_type_word(want);
+
+	return __builtin_expect(word == wanted, 1) || ((word ^ wanted) & fixed) == 0;
 }
 
 /* The same for a right whose kind the receiver leaves open. */
@@ -25,17 +37,6 @@ static inline int wig_type_is_right(const mach_msg_type_t *type)
 {
 	return MACH_MSG_TYPE_PORT_ANY_RIGHT(type->msgt_name) && type->msgt_size == 64
 		&& type->msgt_inline && type->msgt_number == 1;
-}
-
-/*
- * After a failed call: may the reply port still be named in a message, or hold one? Not when
- * the send itself was refused, for then nothing has left.
- */
-static inline int wig_reply_port_lost(mach_msg_return_t result)
-{
-	return (result & ~MACH_MSG_MASK) >= MACH_RCV_IN_PROGRESS
-		|| result == MACH_SEND_INVALID_REPLY || result == MACH_SEND_TIMED_OUT
-		|| result == MACH_SEND_INTERRUPTED || result == MACH_SEND_WILL_NOTIFY;
 }
 
 /* Copies a string into a field of size bytes, cut if need be, zeros behind it; its length with the zero. */
@@ -408,7 +409,7 @@ class Access:
         elif t.kind == "indef":
             return self._check_indef(item, fail)
         else:
-            fixed = int(not (t.counted or t.kind == "varstring"))
+            fixed = "WIG_COUNTED" if t.counted or t.kind == "varstring" else "WIG_FIXED"
             lines = [f"\tif (!wig_type_is(&{word}, &{item.tag}Want, {fixed}))", f"\t\t{fail};"]
         if t.counted and t.number > 1:
             lines += [f"\tif ({word}.msgt_number % {t.number} != 0)", f"\t\t{fail};"]

@@ -82,10 +82,6 @@ def source(subsystem, path, header_name, kernel):
     lines += ["#include <mach/mig_errors.h>", "", emit.HELPERS]
     if kernel:
         lines += converters(subsystem) + [""]
-        lines += ["/* A dead right is as good as none to a routine that wants an object. */",
-                  "static inline struct port *wig_live(struct port *port)", "{",
-                  "\treturn port == (struct port *) ~(uintptr_t) 0 ? (struct port *) 0 : port;",
-                  "}", ""]
     for routine in subsystem.routines:
         lines += Stub(subsystem, routine, kernel).text()
     lines += kernel_table(subsystem) if kernel else demux(subsystem)
@@ -103,7 +99,7 @@ class Stub:
         self.outs = Access(self.reply, self.side, "OutP")
         self.name = function(subsystem, routine, kernel)
         self.in_items = {i.name: i for i in self.request.items}
-        self.fail = "goto Done" if kernel else "goto Bad"
+        self.fail = "return MIG_BAD_ARGUMENTS" if kernel else "goto Bad"
         # Arrays and structs that the routine writes where they will be sent from.
         self.direct = [i for i in self.reply.items
                        if i.type.kind in ("array", "string", "var", "varstring", "struct")
@@ -121,7 +117,7 @@ class Stub:
             lines = [f"static void _X{routine.name}(mach_msg_header_t *InHeadP, "
                      "mach_msg_header_t *OutHeadP)", "{"]
         lines += emit.struct("Request", self.request, self.side)
-        if not routine.simple:
+        if not routine.simple and (self.reply.items or not self.kernel):
             lines += emit.struct("Reply", self.reply, self.side, reply_head=True)
         lines += self.locals()
         lines += self.checks()
@@ -135,12 +131,13 @@ class Stub:
         lines += [emit.type_constant(i, i.expected) for i in self.request.items
                   if i.expected != POLY]
         if not routine.simple:
-            lines.append("\tstatic const mach_msg_type_t RetCodeWant = { .msgt_name = 2, "
-                         ".msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };")
+            if not kernel:
+                lines.append("\tstatic const mach_msg_type_t RetCodeWant = { .msgt_name = 2, "
+                             ".msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };")
             lines += [emit.type_constant(i, self.sent(i)) for i in self.reply.items]
         if kernel:
             lines.append("\tRequest *const InP = (Request *) (uintptr_t) r->in;")
-            lines += [] if routine.simple else ["\tReply *const OutP = (Reply *) r->out;"]
+            lines += ["\tReply *const OutP = (Reply *) r->out;"] if self.reply.items else []
         else:
             lines.append("\tRequest *const InP = (Request *) InHeadP;")
             lines.append(f"\t{'mig_reply_header_t' if routine.simple else 'Reply'} *const OutP = "
@@ -202,9 +199,6 @@ class Stub:
         request = self.request
         size = "r->in_size" if self.kernel else "InP->Head.msgh_size"
         lines = []
-        if self.kernel:
-            lines += ["\tCode = MIG_BAD_ID;", f"\tif (!{self.name})", "\t\tgoto Done;",
-                      "\tCode = MIG_BAD_ARGUMENTS;"]
         compare = "!=" if request.fixed else "<"
         test = f"{size} {compare} {request.min}"
         if request.is_complex:
@@ -232,11 +226,8 @@ class Stub:
     def port(self, a):
         """A right that came in, before translation."""
         if a.direction == "requestport":
-            if self.kernel:
-                return "wig_live(r->target)" if a.type.intran else "r->target"
-            return "InP->Head.msgh_local_port"
-        value = self.ins.data(self.in_items[a.name])
-        return f"wig_live({value})" if self.kernel and a.type.kind == "port" else value
+            return "r->target" if self.kernel else "InP->Head.msgh_local_port"
+        return self.ins.data(self.in_items[a.name])
 
     def prepare_outs(self):
         """Room for what the routine writes in place, and how much there is."""
@@ -247,9 +238,7 @@ class Stub:
             if len(variable) == 1 and variable[0] is [i for i in reply.items if i in self.direct][-1]:
                 shrinks = variable[0]
                 need -= shrinks.data_max
-            lines += [f"\t_Static_assert({need} <= KRPC_REPLY_MAX, \"the reply is too large\");",
-                      "\tCode = MIG_ARRAY_TOO_LARGE;", f"\tif (r->out_max < {need})",
-                      "\t\tgoto Done;"]
+            lines.append(f"\t_Static_assert({need} <= KRPC_REPLY_MAX, \"the reply is too large\");")
         offset = reply.head
         for item in reply.items:
             t, a = item.type, item.argument
@@ -262,7 +251,7 @@ class Stub:
             if t.kind == "var":
                 capacity = str(t.maximum)
                 if item is shrinks:
-                    room = f"(r->out_max - {need}) / {t.wire_bytes}U"
+                    room = f"(KRPC_REPLY_MAX - {need}) / {t.wire_bytes}U"
                     lines += [f"\t{a.name}Num = {room};", f"\tif ({a.name}Num > {t.maximum})",
                               f"\t\t{a.name}Num = {t.maximum};"]
                 else:
@@ -427,12 +416,6 @@ class Stub:
         if consumed:
             lines += ["\tif (Code == KERN_SUCCESS || Code == KRPC_BLOCKED || Code == MIG_NO_REPLY) {"]
             lines += ["\t" + line for line in consumed] + ["\t}"]
-        if self.routine.simple:
-            return lines + ["Done:", "\treturn Code;"]
-        lines += ["\tif (Code == KRPC_BLOCKED || Code == MIG_NO_REPLY)", "\t\treturn Code;",
-                  "Done:", "\tOutP->RetCodeType = RetCodeWant;", "\tOutP->RetCode = Code;",
-                  "\tOutP->RetCodePad = 0;", "\tr->out_complex = false;",
-                  f"\tr->out_size = {layout.REPLY_HEAD};"]
         if self.reply.items:
             lines += ["\tif (Code != KERN_SUCCESS)", "\t\treturn Code;"]
             lines += self.pack_reply()
@@ -480,8 +463,9 @@ def kernel_table(subsystem):
         request, reply = layout.request(routine), layout.reply(routine)
         reply_max = "0" if routine.simple else \
             f"{reply.max} < KRPC_REPLY_MAX ? {reply.max} : KRPC_REPLY_MAX"
-        lines += [f"\t[{number}] = {{ .stub = _X{routine.name}, .name = \"{routine.name}\",",
-                  f"\t\t.request_min = {request.min}, .reply_max = {reply_max},",
+        lines += [f"\t[{number}] = {{ .stub = _X{routine.name}, .routine = "
+                  f"(void (*)(void)) {function(subsystem, routine, True)},",
+                  f"\t\t.name = \"{routine.name}\", .request_min = {request.min}, .reply_max = {reply_max},",
                   f"\t\t.simple = {'true' if routine.simple else 'false'} }},"]
     lines += ["};", "",
               f"const struct krpc_subsystem {subsystem.name}_subsystem = {{",

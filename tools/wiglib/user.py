@@ -60,8 +60,7 @@ def stub(subsystem, routine):
     lines += ["\tunion {", "\t\tRequest In;"]
     lines += [] if routine.simple else ["\t\tReply Out;"]
     lines += ["\t} Mess;", "\tRequest *const InP = &Mess.In;"]
-    lines += [] if routine.simple else ["\tReply *const OutP = &Mess.Out;",
-                                        "\tmach_port_t ReplyPort;"]
+    lines += [] if routine.simple else ["\tReply *const OutP = &Mess.Out;"]
     lines += emit.locals_for(request, None if routine.simple else reply)
     lines += Access(request, SIDE, "InP").far_pointers()
     if not routine.simple:
@@ -86,14 +85,6 @@ def disposition(argument):
 def send(routine, request):
     """Fills in the request and sends it; for routines, waits for the reply."""
     access = Access(request, SIDE, "InP")
-    lines = []
-    if not routine.simple:
-        lines += ["\tReplyPort = mig_get_reply_port();", "\tif (!MACH_PORT_VALID(ReplyPort))",
-                  "\t\treturn KERN_RESOURCE_SHORTAGE;"]
-    too_large = "return MIG_ARRAY_TOO_LARGE"
-    if not routine.simple and any(i.type.kind == "var" for i in request.items):
-        too_large = "goto TooLarge"
-
     def value(item):
         if item.is_count:
             return f"*{item.name}"
@@ -109,14 +100,14 @@ def send(routine, request):
     def dealloc_flag(item):
         return f"{item.name}Dealloc" if item.argument.dealloc_asked else ""
 
-    lines += access.pack(value, count, poly, dealloc_flag, too_large)
+    lines = access.pack(value, count, poly, dealloc_flag, "return MIG_ARRAY_TOO_LARGE")
     target = routine.request_port
     reply_port = routine.special("ureplyport") or routine.special("replyport")
     local, local_kind = "MACH_PORT_NULL", "0"
     if reply_port:
         local, local_kind = reply_port.name, disposition(reply_port)
     elif not routine.simple:
-        local, local_kind = "ReplyPort", "MACH_MSG_TYPE_MAKE_SEND_ONCE"
+        local, local_kind = None, "MACH_MSG_TYPE_MAKE_SEND_ONCE"
     bits = f"MACH_MSGH_BITS({disposition(target)}, {local_kind})"
     if any(i.type.kind == "indef" for i in request.items):
         bits += " | (Complex ? MACH_MSGH_BITS_COMPLEX : 0)"
@@ -124,13 +115,14 @@ def send(routine, request):
         bits += " | MACH_MSGH_BITS_COMPLEX"
     size = str(request.min) if request.fixed else "(mach_msg_size_t) (At - (uint8_t *) InP)"
     lines += [f"\tInP->Head.msgh_bits = {bits};", f"\tInP->Head.msgh_size = {size};",
-              f"\tInP->Head.msgh_remote_slot = {target.name};",
-              f"\tInP->Head.msgh_local_slot = {local};",
-              "\tInP->Head.msgh_seqno = 0;", f"\tInP->Head.msgh_id = {routine.id};", ""]
-    return lines + call(routine)
+              f"\tInP->Head.msgh_remote_slot = {target.name};"]
+    if local:
+        lines.append(f"\tInP->Head.msgh_local_slot = {local};")
+    lines += ["\tInP->Head.msgh_seqno = 0;", f"\tInP->Head.msgh_id = {routine.id};", ""]
+    return lines + call(routine, size)
 
 
-def call(routine):
+def call(routine, size):
     option = "MACH_SEND_MSG" if routine.simple else "MACH_SEND_MSG | MACH_RCV_MSG"
     timeout = "MACH_MSG_TIMEOUT_NONE"
     argument = routine.special("waittime")
@@ -140,16 +132,13 @@ def call(routine):
     if routine.special("msgoption"):
         option += f" | {routine.special('msgoption').name}"
     if routine.simple:
-        return [f"\tResult = mach_msg(&InP->Head, {option}, InP->Head.msgh_size, 0,",
+        return [f"\tResult = mach_msg(&InP->Head, {option}, {size}, 0,",
                 f"\t\t\t  MACH_PORT_NULL, {timeout}, MACH_PORT_NULL);", "\treturn Result;"]
-    return [f"\tResult = mach_msg(&InP->Head, {option}, InP->Head.msgh_size,",
-            f"\t\t\t  sizeof(Mess), ReplyPort, {timeout}, MACH_PORT_NULL);",
+    arguments = f"&InP->Head, {option}, {size}, sizeof(Mess), {timeout}"
+    return [f"\tResult = mig_rpc({arguments});",
             "\tif (Result != MACH_MSG_SUCCESS) {",
-            "\t\tif (wig_reply_port_lost(Result))",
-            "\t\t\tmig_dealloc_reply_port(ReplyPort);",
-            "\t\telse",
-            "\t\t\tmig_put_reply_port(ReplyPort);",
-            "\t\treturn Result;", "\t}", "\tmig_put_reply_port(ReplyPort);", ""]
+            f"\t\tResult = mig_rpc_failed(Result, {arguments});",
+            "\t\tif (Result != MACH_MSG_SUCCESS)", "\t\t\treturn Result;", "\t}", ""]
 
 
 def receive(routine, reply):
@@ -162,7 +151,7 @@ def receive(routine, reply):
              "\t\t\treturn MIG_SERVER_DIED;",
              "\t\tmach_msg_destroy(&OutP->Head);", "\t\treturn MIG_REPLY_MISMATCH;", "\t}",
              f"\tif (OutP->Head.msgh_size < {head}"
-             " || !wig_type_is(&OutP->RetCodeType, &RetCodeWant, 1))", "\t\tgoto Wrong;"]
+             " || !wig_type_is(&OutP->RetCodeType, &RetCodeWant, WIG_FIXED))", "\t\tgoto Wrong;"]
     if reply.items:
         lines += ["\tif (OutP->RetCode != KERN_SUCCESS) {",
                   f"\t\tif (OutP->Head.msgh_size != {head}"
@@ -184,11 +173,7 @@ def receive(routine, reply):
         lines.append("\treturn Code;")
     else:
         lines.append("\treturn OutP->RetCode;")
-    lines += ["Wrong:", "\tmach_msg_destroy(&OutP->Head);", "\treturn MIG_TYPE_ERROR;"]
-    request = layout.request(routine)
-    if any(i.type.kind == "var" for i in request.items):
-        lines += ["TooLarge:", "\tmig_put_reply_port(ReplyPort);", "\treturn MIG_ARRAY_TOO_LARGE;"]
-    return lines
+    return lines + ["Wrong:", "\tmach_msg_destroy(&OutP->Head);", "\treturn MIG_TYPE_ERROR;"]
 
 
 def hand_out(access, item):

@@ -29,21 +29,6 @@
 static mach_port_t reply_port = REPLY;
 static const char *send_code;
 
-mach_port_t mig_get_reply_port(void)
-{
-	return reply_port;
-}
-
-void mig_dealloc_reply_port(mach_port_t port)
-{
-	printf("reply port %#x lost\n", port);
-}
-
-void mig_put_reply_port(mach_port_t port)
-{
-	printf("reply port %#x kept\n", port);
-}
-
 void mach_msg_destroy(mach_msg_header_t *msg)
 {
 	printf("destroyed message %d\n", msg->msgh_id);
@@ -78,6 +63,27 @@ mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
 		to[at] = (uint8_t) byte;
 	}
 	return MACH_MSG_SUCCESS;
+}
+
+mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	if (reply_port == MACH_PORT_NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	msg->msgh_local_slot = reply_port;
+	return mach_msg(msg, option, send_size, rcv_size, reply_port, timeout, 0);
+}
+
+/* What was tried again has failed again. */
+mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
+				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	(void) timeout;
+	if (send_size != msg->msgh_size || (option & 3) != 3 || rcv_size < 48)
+		printf("bad arguments\n");
+	if (reply_port != MACH_PORT_NULL)
+		printf("reply port %#x %s\n", reply_port, mig_reply_port_lost(code) ? "lost" : "kept");
+	return code;
 }
 
 static kern_return_t call_vm_allocate(void)

@@ -25,21 +25,6 @@ void claim(bool true_, const char *text)
 	printf("%s - %s\n", true_ ? "ok" : "not ok", text);
 }
 
-mach_port_t mig_get_reply_port(void)
-{
-	return REPLY;
-}
-
-void mig_dealloc_reply_port(mach_port_t port)
-{
-	(void) port;
-}
-
-void mig_put_reply_port(mach_port_t port)
-{
-	(void) port;
-}
-
 void mach_msg_destroy(mach_msg_header_t *msg)
 {
 	(void) msg;
@@ -152,6 +137,20 @@ mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
 	memcpy(msg, reply, reply->msgh_size);
 	free(reply);
 	return MACH_MSG_SUCCESS;
+}
+
+mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	msg->msgh_local_slot = REPLY;
+	return mach_msg(msg, option, send_size, rcv_size, REPLY, timeout, MACH_PORT_NULL);
+}
+
+mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
+				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
+{
+	(void) msg; (void) option; (void) send_size; (void) rcv_size; (void) timeout;
+	return code;
 }
 
 mach_msg_header_t *request_of(void (*call)(void))
