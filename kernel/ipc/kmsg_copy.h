@@ -44,6 +44,9 @@ static inline struct port **kmsg_slot(struct kmsg *kmsg, uint32_t offset)
  */
 mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buffer, uint32_t have, unsigned skip);
 
+/* A right of a message is received: inserted, or destroyed when the task cannot hold it; consumed either way. *name as in the
+   message's slot. Returns the bits of MACH_RCV_BODY_ERROR, 0: it is there. */
+mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint32_t disposition, mach_port_name_t *name);
 /*
  * Moves a dequeued message in kernel form into task: rights into its space, regions into its map, all into the buffer,
  * which copyout_prepare has made ready for kmsg->size bytes (unless !writable: then rights and regions are received and

@@ -24,22 +24,28 @@ struct copyout {
 	mach_msg_return_t bits;		/* MACH_MSG_IPC_SPACE ... */
 };
 
-/* Inserts a right, or destroys it; consumed either way. Returns its name. */
-static mach_port_name_t right_receive(struct copyout *out, struct port *port, uint32_t disposition)
+mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint32_t disposition, mach_port_name_t *name)
 {
-	mach_port_name_t name = MACH_PORT_NAME_NULL;
 	kern_return_t error;
 
-	if (port == PORT_NULL)
-		return MACH_PORT_NAME_NULL;
-	if (port == PORT_DEAD)
-		return MACH_PORT_NAME_DEAD;
-	error = space_insert(&out->task->space, port, disposition, &name);
+	*name = port == PORT_DEAD ? MACH_PORT_NAME_DEAD : MACH_PORT_NAME_NULL;
+	if (!port_valid(port))
+		return 0;
+	error = space_insert(&task->space, port, disposition, name);
 	if (error == KERN_SUCCESS)
-		return name;
-	out->bits |= error == KERN_RESOURCE_SHORTAGE ? MACH_MSG_IPC_KERNEL : MACH_MSG_IPC_SPACE;
+		return 0;
+	*name = MACH_PORT_NAME_NULL;
 	right_release(port, disposition);
-	return MACH_PORT_NAME_NULL;
+	return error == KERN_RESOURCE_SHORTAGE ? MACH_MSG_IPC_KERNEL : MACH_MSG_IPC_SPACE;
+}
+
+/* The same for the message's code. Returns the name. */
+static mach_port_name_t right_receive(struct copyout *out, struct port *port, uint32_t disposition)
+{
+	mach_port_name_t name;
+
+	out->bits |= kmsg_right_receive(out->task, port, disposition, &name);
+	return name;
 }
 
 static void region_failed(struct copyout *out, struct kmsg_item *item, kern_return_t error)

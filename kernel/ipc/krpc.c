@@ -477,7 +477,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 
 /*
  * Most calls look alike: one mach_msg that sends a plain request by a copy of a send right, and receives the reply at a port of
- * its own by a send-once right. For these nothing need be taken out of the space and put back, no message be made and none be
+ * its own by a send-once right. The reply is data, or one right to send. For these nothing need be taken out of the space and put back, no message be made and none be
  * queued: the routine runs on the request as it was read, and the reply is written. Whatever does not fit (an item other than
  * data, another right, a time-out, a reply port with messages, receivers or a set, a buffer whose pages are not there) is
  * left, with nothing changed, to the general path, which knows what to answer.
@@ -490,16 +490,48 @@ static bool is_plain_call(const struct msg_state *msg, const mach_msg_header_t *
 	       msg->buffer < USER_ADDRESS_MAX && USER_ADDRESS_MAX - msg->buffer >= KRPC_REPLY_MAX;
 }
 
+/* What a routine that makes something answers: one right to send, and nothing else. */
+struct reply_with_right {
+	mig_reply_header_t head;
+	mach_msg_type_t type;
+	union {
+		struct port *right;
+		uint64_t name;
+	};
+};
+
+static bool reply_has_right(const struct krpc *krpc)
+{
+	static const mach_msg_type_t one = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
+					     .msgt_number = 1 };
+	const struct reply_with_right *reply = (const struct reply_with_right *)krpc->out;
+
+	return krpc->out_size == sizeof(*reply) && memcmp(&reply->type, &one, sizeof(one)) == 0;
+}
+
+/* The reply is in the buffer, but for the name of its right. The page is there: it was written to just now. */
+static int64_t plain_reply_right(struct thread *thread, struct port *right)
+{
+	mach_port_name_t name;
+	mach_msg_return_t bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
+	uint64_t slot = name, fault;
+
+	user_copy_out(thread->msg.buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot), &fault);
+	return bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
+}
+
 /* False: it goes the general way. */
-static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc)
+static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, int64_t *result)
 {
 	mach_msg_header_t *header = (mach_msg_header_t *)reply_bytes;
+	struct reply_with_right *reply = (struct reply_with_right *)reply_bytes;
 	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : sizeof(mig_reply_header_t);
-	struct port *port;
+	bool complex = code == KERN_SUCCESS && krpc->out_complex;
+	struct port *port, *right = NULL;
 	uint64_t fault;
 
 	if (thread->state == THREAD_DEAD || code == KRPC_BLOCKED || code == MIG_NO_REPLY || size > thread->msg.receive_size ||
-	    (code == KERN_SUCCESS && krpc->out_complex))
+	    (complex && !reply_has_right(krpc)))
 		return false;
 	/* The routine may have done anything to it. */
 	port = reply_idle_port(thread);
@@ -507,17 +539,25 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 		return false;
 	reply_fill(thread, code, size, false);
 	*header = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE),
+		.msgh_bits = (complex ? MACH_MSGH_BITS_COMPLEX : 0) | MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE),
 		.msgh_size = size,
 		.msgh_local_slot = port->receiver_name,
 		.msgh_seqno = port->sequence,
 		.msgh_id = (mach_msg_id_t)thread->msg.reply_id,
 	};
-	if (!user_copy_out(thread->msg.buffer, reply_bytes, size, &fault))
+	if (complex) {
+		right = reply->right;
+		reply->name = MACH_PORT_NULL;
+	}
+	if (!user_copy_out(thread->msg.buffer, reply_bytes, size, &fault)) {
+		if (complex)
+			reply->right = right;
 		return false;
+	}
 	port->sequence++;
 	thread->msg.reply_direct = false;
 	thread->task->messages_received++;
+	*result = complex ? plain_reply_right(thread, right) : MACH_MSG_SUCCESS;
 	return true;
 }
 
@@ -552,7 +592,8 @@ bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in,
 	port_ref(port);
 	code = call.routine->stub(&krpc);
 	port_unref(port);
-	*result = plain_reply(thread, code, &krpc) ? MACH_MSG_SUCCESS : call_finish(thread, &call, code, &krpc);
+	if (!plain_reply(thread, code, &krpc, result))
+		*result = call_finish(thread, &call, code, &krpc);
 	created_settle(thread);
 	return true;
 }
