@@ -68,7 +68,7 @@ static bool task_reap(struct reap *reap);
 
 struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
 {
-	struct task *task = zone_alloc(&task_zone, ledger);
+	struct task *task = ledger_alive(ledger, LEDGER_TASKS) ? zone_alloc(&task_zone, ledger) : NULL;
 
 	*error = KERN_RESOURCE_SHORTAGE;
 	if (task == NULL)

@@ -92,7 +92,7 @@ static void thread_init_fields(struct thread *thread)
 struct thread *thread_make(struct task *task)
 {
 	struct ledger *payer = task->ledger;
-	struct thread *thread = zone_alloc(&thread_zone, payer);
+	struct thread *thread = ledger_alive(payer, LEDGER_THREADS) ? zone_alloc(&thread_zone, payer) : NULL;
 
 	if (thread == NULL)
 		return NULL;

@@ -56,7 +56,7 @@
  *
  * Death. A dead ledger refuses charges; its shell stays, a thing of its parent, until nothing is
  * charged to it any more. A dying ancestor refuses all that could make a ledger grow without end:
- * tasks, threads, ledgers (O(depth); the rest is bounded by those).
+ * tasks, threads, ledgers (ledger_alive: O(depth), asked by who makes one; the rest is bounded by those).
  */
 #include "mem/ledger_tree.h"
 #include <mach/kern_return.h>
@@ -213,8 +213,7 @@ void ledger_ease(struct ledger *ledger, unsigned resource)
 	account->easy = limit < account->watch ? limit : account->watch - 1;
 	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
 		account->easy = ledger_backed[resource];
-	/* Of tasks and threads the ancestors' death is looked at each time. */
-	if (ledger->dead || resource <= LEDGER_THREADS)
+	if (ledger->dead)
 		account->easy = 0;
 }
 
@@ -378,6 +377,11 @@ static __attribute__((noinline)) bool refuse_dead(struct ledger *ledger, unsigne
 	return false;
 }
 
+bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site)
+{
+	return likely(!ledger_dying(ledger)) || refuse_dead(ledger, resource, 1, site);
+}
+
 /* Charges when nothing is in the way (ledger_ease) and each guarantee covers all of it or nothing. False: nothing has
    changed. */
 static bool charge_easy(struct ledger *ledger, unsigned resource, uint64_t n)
@@ -416,8 +420,6 @@ bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const str
 		return true;
 	if (unlikely(ledger->dead))
 		return refuse_dead(ledger, resource, n, site);
-	if (unlikely(resource <= LEDGER_THREADS) && ledger_dying(ledger))
-		return refuse_dead(ledger, resource, n, site);
 	if (unlikely(!charge_fits(ledger, resource, n, &rooted, &shortage)) ||
 	    unlikely(rooted != 0 && root_ledger.account[resource].used + rooted > ledger_backed[resource])) {
 		if (!charge_prepare(ledger, resource, n, site))
@@ -455,6 +457,25 @@ bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
 		level = level->parent;
 	} while (used >= account->covers);
 	return true;
+}
+
+void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	struct ledger_account *account;
+	struct ledger *level = ledger;
+	uint64_t used;
+
+	assert(ledger->charges > 0);
+	do {
+		account = ledger_account_at(level, offset);
+		assert(account->used > 0 && level->account[LEDGER_KMEM].used >= bytes);
+		used = account->used--;
+		level->account[LEDGER_KMEM].used -= bytes;
+		level = level->parent;
+	} while (used > account->covers);
+	ledger->charges--;
+	if (unlikely(ledger->dead))
+		ledger_emptied(ledger);
 }
 
 void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)

@@ -83,6 +83,9 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 void ledger_kill(struct ledger *ledger);
 /* True: it or an ancestor is dead, so nothing new may live in it. O(depth). */
 bool ledger_dying(const struct ledger *ledger);
+/* For who makes a task or thread: false: dying, and a denial of the resource is recorded. The charge itself looks at the ledger only. */
+bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site);
+#define ledger_alive(ledger, resource) ledger_alive_at(ledger, resource, ALLOC_SITE())
 /* A kernel holder: the memory stays until ledger_unhold. */
 void ledger_hold(struct ledger *ledger);
 void ledger_unhold(struct ledger *ledger);

@@ -30,6 +30,9 @@ static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t by
 /* The same for the ledgers above, in ledger.c. False: something is in the way, nothing has changed. */
 bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
 
+/* Gives one thing of `bytes` kernel bytes back, up the chain. May free a dead ledger: do not use the pointer afterwards. */
+void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes);
+
 /* True: one thing more is of no concern to the ledger's parent: it has none, or a guarantee covers it. */
 static inline bool ledger_alone(const struct ledger_account *account)
 {

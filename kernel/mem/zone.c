@@ -548,7 +548,7 @@ static inline void zone_put(struct zone *zone, void *element)
 static __attribute__((noinline)) void zone_free_above(struct zone *zone, void *element, struct ledger *payer)
 {
 	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
-	ledger_refund(payer, zone->resource, 1);
+	ledger_refund_one(payer, zone->account, zone->stride);
 	zone_put(zone, element);
 }
 
