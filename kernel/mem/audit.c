@@ -5,13 +5,14 @@
  * a map entry, and each of them knows who pays for it. So the audit forgets the accounts, counts
  * what each ledger pays for by itself, and carries it up the tree by the rule of ledger.c (a
  * parent counts the larger of its child's used and guarantee). ledger_list has children before
- * their parents, so one pass does. Bytes follow from the things. Then pages: each frame is free,
- * of the boot, a slab's, the kernel's or a user's, and the sums must be those of the allocator;
+ * their parents, so one pass does. Bytes follow from the things. Then pages: each frame of the
+ * allocator is free, a slab's, the kernel's or a user's, and the sums must be those of the allocator;
  * a slab page is live elements, free elements and the rest of the page, which zone_check adds up.
  */
 #include "mem/audit.h"
 #include "kern/printf.h"
 #include "kern/string.h"
+#include "mem/fresh.h"
 #include "mem/ledger.h"
 #include "mem/page.h"
 #include "mem/zone.h"
@@ -94,7 +95,7 @@ static bool count_frame(const struct page *page, struct page_counts *found)
 			payer->audit[LEDGER_RESIDENT_PAGES]++;
 		return payer != NULL;
 	default:
-		return page->kind == PAGE_BOOT;
+		return false;
 	}
 }
 
@@ -110,11 +111,15 @@ static bool same(char *text, size_t size, const char *what, uint64_t found, uint
 static bool count_frames(char *text, size_t size, uint64_t slabs)
 {
 	struct page_counts found = {0}, counted;
+	const struct fresh_stretch *stretch;
 
-	for (uint64_t frame = 0; frame < page_frames_all(); frame++) {
-		if (frame % FRAMES_PIECE == 0)
-			machine_window();
-		if (!count_frame(page_of_frame(frame), &found)) {
+	for (unsigned i = 0; (stretch = fresh_stretch(i)) != NULL; i++) {
+		found.free += stretch->end - stretch->next;
+		for (uint64_t frame = stretch->first; frame < stretch->next; frame++) {
+			if (frame % FRAMES_PIECE == 0)
+				machine_window();
+			if (count_frame(page_of_frame(frame), &found))
+				continue;
 			snprintf(text, size, "frame %llu: no payer for a page of kind %u", (unsigned long long)frame,
 				 page_of_frame(frame)->kind);
 			return false;

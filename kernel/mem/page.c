@@ -6,7 +6,9 @@
  * One entry a frame, 32 bytes; lists of frames are linked by frame numbers. The free list is a
  * stack: taking and giving back is O(1) and the page given last is the warmest. Nothing is ever
  * larger than a page, so nothing fragments. Pages known to hold zeros (page tables are given back
- * so) have a stack of their own: who wants zeros looks there first, all others there last.
+ * so) have a stack of their own: who wants zeros looks there first, all others there last. Frames never
+ * handed out are on no list, and their entries mean nothing yet (fresh.c): the start takes as long
+ * whatever the size of RAM.
  *
  * Whether a page may be taken is never a question to the free list. What counts is what has been
  * charged and promised (ledger.c, I4 and I5):
@@ -28,7 +30,7 @@
  */
 #include "mem/page.h"
 #include "kern/assert.h"
-#include "kern/string.h"
+#include "mem/fresh.h"
 #include "mem/hide.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
@@ -51,9 +53,7 @@ static struct quiet { uint64_t from, below; } quiet_ram, quiet_zone_map;	/* empt
 
 void page_init(struct page *table, uint64_t frames)
 {
-	memset(table, 0, frames * sizeof(*table));
-	for (uint64_t i = 0; i < frames; i++)
-		table[i].kind = PAGE_BOOT;
+	fresh_init();
 	page_table = table;
 	page_frames = frames;
 	free_first[false] = free_first[true] = 0;
@@ -103,29 +103,53 @@ static bool is_zero(const struct page *page)
 	return true;
 }
 
+static struct page *list_pop(bool zeroed)
+{
+	struct page *page = page_of_frame(free_first[zeroed]);
+
+	assert(page->kind == PAGE_FREE && page->zeroed == zeroed);
+	free_first[zeroed] = page->next;
+	return page;
+}
+
+static struct page *fresh_pop(void)
+{
+	uint64_t frame = fresh_take();
+
+	return frame != 0 ? page_of_frame(frame) : NULL;
+}
+
 static struct page *free_pop(enum page_kind kind, void *owner, bool zeroed)
 {
-	bool list = free_first[zeroed] != 0 ? zeroed : !zeroed;
 	struct page *page;
+	bool zero = false;
 
-	if (free_first[list] == 0)
+	if (free_first[zeroed] != 0) {
+		zero = zeroed;
+		page = list_pop(zeroed);
+	} else if (zeroed && free_first[false] != 0) {
+		page = list_pop(false);
+	} else {
+		page = fresh_pop();
+		zero = page == NULL && free_first[true] != 0;
+		if (zero)
+			page = list_pop(true);
+	}
+	if (page == NULL)
 		return NULL;
-	page = page_of_frame(free_first[list]);
-	assert(page->kind == PAGE_FREE && page->zeroed == list);
-	free_first[list] = page->next;
 	counts.free--;
 	*page = (struct page){.owner = owner, .kind = kind};
 	memory_show(page_address(page), PAGE_SIZE);
-	assert(!list || is_zero(page));
-	if (zeroed && !list)
+	assert(!zero || is_zero(page));
+	if (zeroed && !zero)
 		machine_page_clear(page_address(page));
 	return page;
 }
 
-/* A frame becomes part of RAM. */
-static void total_add(void)
+/* So many frames become part of RAM. */
+static void total_add(uint64_t frames)
 {
-	uint64_t reserve = ++counts.total / RESERVE_SHARE;
+	uint64_t reserve = (counts.total += frames) / RESERVE_SHARE;
 
 	if (reserve > RESERVE_MAX)
 		reserve = RESERVE_MAX;
@@ -136,14 +160,15 @@ static void total_add(void)
 void page_add_free(uint64_t first_frame, uint64_t frames)
 {
 	assert(first_frame + frames <= page_frames);
-	/* Downwards, so that the lowest frame is taken first. Frame 0 is the end of lists. */
-	for (uint64_t frame = first_frame + frames; frame-- > first_frame;) {
-		if (frame == 0)
-			continue;
-		assert(page_table[frame].kind == PAGE_BOOT);
-		total_add();
-		free_push(&page_table[frame], false);
+	/* Frame 0 is the end of lists. */
+	if (first_frame == 0 && frames > 0) {
+		first_frame++;
+		frames--;
 	}
+	fresh_add(first_frame, frames);
+	total_add(frames);
+	counts.free += frames;
+	memory_hide(phys_to_virt(first_frame << PAGE_SHIFT), frames * PAGE_SIZE);
 }
 
 /* -- what fits -- */
@@ -403,8 +428,8 @@ void frame_free(struct page *page, struct ledger *payer)
 
 void frame_adopt(struct page *page, struct ledger *payer)
 {
-	assert(page->kind == PAGE_BOOT);
-	total_add();
+	fresh_adopt(page_frame(page));
+	total_add(1);
 	if (payer == NULL) {
 		free_push(page, false);
 		return;

@@ -9,7 +9,7 @@
 #include "x86_64/machine.h"
 
 enum page_kind {
-	PAGE_FREE, PAGE_BOOT, PAGE_SLAB,
+	PAGE_FREE, PAGE_SLAB,
 	PAGE_KERNEL,			/* page tables, message bodies: LEDGER_KPAGES */
 	PAGE_USER,			/* of a vm object: LEDGER_RESIDENT_PAGES */
 };
@@ -25,7 +25,8 @@ struct page {
 };
 _Static_assert(sizeof(struct page) == 32, "frame table entry");
 
-/* Frames [0, frames): a table at `table`; all start as PAGE_BOOT until page_add_free. */
+/* Frames [0, frames): a table at `table`, whose contents do not matter (fresh.h). None is the allocator's before
+   page_add_free. */
 void page_init(struct page *table, uint64_t frames);
 void page_add_free(uint64_t first_frame, uint64_t frames);
 uint64_t page_frames_total(void);	/* ever given to page_add_free */

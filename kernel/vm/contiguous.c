@@ -6,6 +6,7 @@
 #include "vm/contiguous.h"
 #include "kern/assert.h"
 #include "kern/string.h"
+#include "mem/fresh.h"
 #include "vm/entry.h"
 #include "vm/object.h"
 #include "vm/shadow.h"
@@ -25,7 +26,8 @@ static bool is_held(uint64_t frame)
 {
 	struct page *page = page_of_frame(frame);
 
-	return page->kind == PAGE_USER && page->offset == (uint64_t)(uintptr_t)&mark;
+	/* Its neighbours may never have been anyone's. */
+	return fresh_begun(frame) && page->kind == PAGE_USER && page->offset == (uint64_t)(uintptr_t)&mark;
 }
 
 /* The run around this frame; true: *start is the first frame of one that will do. */

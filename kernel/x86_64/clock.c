@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time: the time stamp counter, measured against the 8254 at boot; the 8254's channel 0 ticks.
+/* Time: the time stamp counter, its rate told by CPUID or measured against the 8254 at boot; the
+   8254's channel 0 ticks.
    (Intel 8254 datasheet: control word, counter latch, modes 0 and 2. Port 61h bit 0 gates
    channel 2.) */
 #include "x86_64/clock.h"
 #include <mach/time_value.h>
 #include "x86_64/cpu.h"
 #include "x86_64/io.h"
+#include "x86_64/tsc_rate.h"
 
 #define PIT_HZ 1193182u
 #define PIT_CHANNEL0 0x40
@@ -17,11 +19,13 @@
 #define GATE_PORT 0x61
 #define GATE_CH2 0x01
 #define GATE_SPEAKER 0x02
+#define GATE_OUT2 0x20
 #define IRQ_TIMER 0
 #define NS_PER_S 1000000000ull
 #define ADJUST_PART 200u		/* a change of 5 ms a second */
 
-#define MEASURE_COUNTS 1800u		/* 1.5 ms */
+#define MEASURE_COUNTS 1193u		/* 1 ms */
+#define ERROR_PART 256u			/* of what is measured may be uncertain */
 #define MEASURE_TRIES 6
 
 static uint64_t tsc_base, tsc_hz;
@@ -38,14 +42,13 @@ static union {
 	char page[4096];
 } mapped __attribute__((aligned(4096)));
 
-struct sample { uint64_t tsc; uint16_t count; };
+/* The counter and the TSC at the same moment, give or take half of `within`. */
+struct sample { uint64_t tsc, within; uint16_t count; };
 
-/* The counter and the TSC at the same moment: the quickest of a few readings, which nothing has
-   interrupted. */
+/* The quickest of a few readings, which nothing has interrupted. */
 static struct sample sample(void)
 {
-	struct sample best = {0};
-	uint64_t quickest = ~0ull;
+	struct sample best = {.within = ~0ull};
 
 	for (unsigned i = 0; i < 4; i++) {
 		uint64_t before = rdtsc();
@@ -53,22 +56,21 @@ static struct sample sample(void)
 		uint64_t after = rdtsc();
 		uint16_t count = inb(PIT_CHANNEL2);
 		count |= (uint16_t)inb(PIT_CHANNEL2) << 8;
-		if (after - before < quickest) {
-			quickest = after - before;
-			best = (struct sample){before + (after - before) / 2, count};
-		}
+		if (after - before < best.within)
+			best = (struct sample){before + (after - before) / 2, after - before, count};
 	}
 	return best;
 }
 
-/* TSC ticks a second, from one short measurement; good while it is shorter than the counter's 55
-   ms. */
-static uint64_t measure_hz(void)
+/* TSC ticks a second, from one short measurement. False: not to be trusted, as it was paused (an emulator may be, at
+   any place) for longer than the counter's 55 ms, or while it read. */
+static bool measure_hz(uint64_t *hz)
 {
 	struct sample first, last;
 	uint16_t counts;
 
 	outb(GATE_PORT, (inb(GATE_PORT) & ~GATE_SPEAKER) | GATE_CH2);
+	/* The output is low until the count ends. */
 	outb(PIT_CONTROL, PIT_CH2_MODE0);
 	outb(PIT_CHANNEL2, 0xff);
 	outb(PIT_CHANNEL2, 0xff);
@@ -77,21 +79,30 @@ static uint64_t measure_hz(void)
 		last = sample();
 		counts = first.count - last.count;
 	} while (counts < MEASURE_COUNTS);
-	return (last.tsc - first.tsc) * PIT_HZ / counts;
+	*hz = (last.tsc - first.tsc) * PIT_HZ / counts;
+	return !(inb(GATE_PORT) & GATE_OUT2) && (first.within + last.within) / 2 < (last.tsc - first.tsc) / ERROR_PART;
 }
 
-/* Two measurements in a row that agree within 1/256; the emulator's host may have paused us in
-   one. */
+static void ask_cpuid(uint32_t leaf, uint32_t words[4])
+{
+	struct cpuid answer = cpuid(leaf, 0);
+
+	words[CPUID_A] = answer.a;
+	words[CPUID_B] = answer.b;
+	words[CPUID_C] = answer.c;
+	words[CPUID_D] = answer.d;
+}
+
+/* Ticks a second: as we are told, or else as we measure. */
 static uint64_t calibrate(void)
 {
-	uint64_t hz = measure_hz();
+	uint64_t hz = tsc_rate_told(ask_cpuid);
 
-	for (unsigned i = 0; i < MEASURE_TRIES; i++) {
-		uint64_t next = measure_hz();
-		uint64_t difference = next > hz ? next - hz : hz - next;
-		if (difference < hz / 256)
-			return (hz + next) / 2;
-		hz = next;
+	for (unsigned i = 0; hz == 0 && i < MEASURE_TRIES; i++) {
+		uint64_t measured;
+
+		if (measure_hz(&measured) || i == MEASURE_TRIES - 1)
+			hz = measured;
 	}
 	return hz;
 }

@@ -38,7 +38,7 @@ struct boot_info {
 	struct boot_module modules[32];
 };
 extern struct boot_info boot_info;
-/* kern/startup.c. page_init and page_add_free have been called; modules' frames stay PAGE_BOOT. */
+/* kern/startup.c. page_init and page_add_free have been called; modules' frames are not the allocator's yet. */
 _Noreturn void kernel_main(void);
 
 /* Direct map of all RAM. */

@@ -65,6 +65,8 @@ tap.equal(sorted(set(tables.peers("peers_memory.tsv")) - set(run.memory)), [], "
 tap.ok(all(0 < held < 3 * 4096 > credit for held, credit in run.memory.values()),
        "no object takes nothing, or three pages", run.memory)
 tap.ok(run.boot > 100_000, "the kernel tells how many instructions its start took", run.boot)
+boots = [measure.boot(kind, "in root bench -m; audit; halt", mem=mem, path=BUILD).boot for mem in measure.BOOT_MEMORIES]
+tap.ok(boots[1] < 1.1 * boots[0], "RAM of 4 GiB makes the kernel's start at most a tenth longer than 128 MiB", boots)
 listed = {row[0]: int(row[2]) for line in run.console.rpartition("weir> sizes")[2].splitlines()
           if len(row := line.split()) == 6 and row[1].isdigit()}
 if kind == "release":

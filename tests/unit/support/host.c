@@ -30,10 +30,13 @@ static uint64_t fail_countdown;
 void host_memory(uint64_t pages, uint64_t zone_map_pages)
 {
 	void *memory = mmap(NULL, pages * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct page *table = calloc(pages, sizeof(*table));
+	struct page *table = malloc(pages * sizeof(*table));
 
 	if (memory == MAP_FAILED || table == NULL)
 		panic("host_memory: no memory");
+	/* As after a warm start: what the RAM held before looks like pages in use. */
+	for (uint64_t i = 0; i < pages; i++)
+		table[i] = (struct page){.owner = &table[i], .next = 1, .kind = PAGE_USER, .wire = 1, .count = 1};
 	host_direct_map_base = (uint64_t)(uintptr_t)memory;
 	mem_fail_enabled = true;
 	page_init(table, pages);

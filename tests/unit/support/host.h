@@ -3,7 +3,7 @@
 
    A test names what it is linked with in a comment line "SOURCES: kernel/mem/page.c ...", and is built with
    -I tests/unit/support -I kernel -I kernel/include (in this order: machine.h, printf.h, string.h and hide.h
-   here stand in for the kernel's). All of kernel/mem is: page.c zone.c ledger.c ledger_tree.c radix.c reap.c
+   here stand in for the kernel's). All of kernel/mem is: page.c fresh.c zone.c ledger.c ledger_tree.c radix.c reap.c
    audit.c. Everything linked gets support/(all).c: tap.c, host.c. */
 #ifndef HOST_H
 #define HOST_H
