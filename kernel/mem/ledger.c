@@ -49,7 +49,8 @@
  * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
  *
  * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
- * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h).
+ * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h). Such a charge is made
+ * while going up, and taken back below a level that is in the way.
  *
  * Failure. A charge is checked at all levels, then committed at all: a denial changes nothing but
  * the counters of denials. The first full ledger is the one that is named.
@@ -433,49 +434,6 @@ bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const str
 bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
 {
 	return !fail_nth(ledger, resource, n, site) && ledger_take(ledger, resource, n, site);
-}
-
-/* -- the fast way, one level up and on (ledger_fast.h) -- */
-
-bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
-{
-	struct ledger_account *account;
-	struct ledger *level = ledger;
-	uint64_t used;
-
-	do {
-		if (!ledger_easy(level, offset, bytes))
-			return false;
-		account = ledger_account_at(level, offset);
-		level = level->parent;
-	} while (account->used >= account->covers);
-	level = ledger;
-	do {
-		account = ledger_account_at(level, offset);
-		used = account->used++;
-		level->account[LEDGER_KMEM].used += bytes;
-		level = level->parent;
-	} while (used >= account->covers);
-	return true;
-}
-
-void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes)
-{
-	struct ledger_account *account;
-	struct ledger *level = ledger;
-	uint64_t used;
-
-	assert(ledger->charges > 0);
-	do {
-		account = ledger_account_at(level, offset);
-		assert(account->used > 0 && level->account[LEDGER_KMEM].used >= bytes);
-		used = account->used--;
-		level->account[LEDGER_KMEM].used -= bytes;
-		level = level->parent;
-	} while (used > account->covers);
-	ledger->charges--;
-	if (unlikely(ledger->dead))
-		ledger_emptied(ledger);
 }
 
 void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)

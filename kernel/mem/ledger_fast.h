@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include "kern/assert.h"
 #include "mem/ledger.h"
+#include "mem/ledger_tree.h"
 #include "mem/upcalls.h"
 
 /* The account at this offset in struct ledger, which zones keep: no multiplication. */
@@ -18,44 +19,60 @@ static inline struct ledger_account *ledger_account_at(struct ledger *ledger, si
 	return (struct ledger_account *)((char *)ledger + offset);
 }
 
-/* Below `easy` no limit, peak, mark or missing memory is met (ledger.c: ledger_ease). */
-static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t bytes)
+/* Gives one thing of `bytes` kernel bytes back to the ledgers below `end`, which were charged with it. */
+static inline void ledger_uncharge_below(struct ledger *ledger, const struct ledger *end, size_t offset, uint64_t bytes)
 {
-	const struct ledger_account *account = ledger_account_at(ledger, offset);
-
-	return account->used < account->easy &&
-	       ledger->account[LEDGER_KMEM].used + bytes <= ledger->account[LEDGER_KMEM].easy;
+	for (; ledger != end; ledger = ledger->parent) {
+		ledger_account_at(ledger, offset)->used--;
+		ledger->account[LEDGER_KMEM].used -= bytes;
+	}
 }
 
-/* The same for the ledgers above, in ledger.c. False: something is in the way, nothing has changed. */
-bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
-
-/* Gives one thing of `bytes` kernel bytes back, up the chain. May free a dead ledger: do not use the pointer afterwards. */
-void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes);
-
-/* True: one thing more is of no concern to the ledger's parent: it has none, or a guarantee covers it. */
-static inline bool ledger_alone(const struct ledger_account *account)
+/*
+ * Charges one thing of `bytes` kernel bytes up the chain, level by level, as long as nothing is in the way: below `easy` no
+ * limit, peak, mark or missing memory is met (ledger.c: ledger_ease). False: something is; nothing has changed.
+ */
+static inline bool ledger_charge_one(struct ledger *ledger, size_t offset, uint64_t bytes)
 {
-	return account->used < account->covers;
-}
+	struct ledger *level = ledger;
+	uint64_t used, all, covers;
 
-/* Charges one thing of `bytes` kernel bytes that is easy for this ledger, and counts it here only. */
-static inline void ledger_count_one(struct ledger *ledger, size_t offset, uint64_t bytes)
-{
-	ledger_account_at(ledger, offset)->used++;
-	ledger->account[LEDGER_KMEM].used += bytes;
+	do {
+		struct ledger_account *account = ledger_account_at(level, offset);
+
+		used = account->used;
+		all = level->account[LEDGER_KMEM].used + bytes;
+		if (__builtin_expect(used >= account->easy || all > level->account[LEDGER_KMEM].easy, 0)) {
+			ledger_uncharge_below(ledger, level, offset, bytes);
+			return false;
+		}
+		account->used = used + 1;
+		level->account[LEDGER_KMEM].used = all;
+		covers = account->covers;
+		level = level->parent;
+	} while (used >= covers);	/* a guarantee covers it, or this was the root */
 	ledger->charges++;
+	return true;
 }
 
-/* The reverse. */
-static inline void ledger_uncount_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+/* The reverse. May free a dead ledger: do not use the pointer afterwards. */
+static inline void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes)
 {
-	struct ledger_account *account = ledger_account_at(ledger, offset);
+	struct ledger *level = ledger;
+	struct ledger_account *account;
+	uint64_t used;
 
-	assert(ledger->charges > 0 && account->used > 0 && ledger->account[LEDGER_KMEM].used >= bytes);
-	account->used--;
-	ledger->account[LEDGER_KMEM].used -= bytes;
+	assert(ledger->charges > 0);
+	do {
+		account = ledger_account_at(level, offset);
+		assert(account->used > 0 && level->account[LEDGER_KMEM].used >= bytes);
+		used = account->used--;
+		level->account[LEDGER_KMEM].used -= bytes;
+		level = level->parent;
+	} while (used > account->covers);
 	ledger->charges--;
+	if (__builtin_expect(ledger->dead, 0))
+		ledger_emptied(ledger);
 }
 
 #endif

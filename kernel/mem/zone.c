@@ -514,24 +514,10 @@ static __attribute__((noinline)) void *zone_alloc_slow(struct zone *zone, struct
 	return NULL;
 }
 
-/* Easy for the payer, but its parent counts it too. */
-static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struct ledger *payer,
-							const struct alloc_site *site)
-{
-	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->stride)))
-		return zone_alloc_slow(zone, payer, site);
-	ledger_count_one(payer, zone->account, zone->stride);
-	return zone_take(zone, payer, site);
-}
-
-/* The calls are all tail calls, so that the usual way saves no registers. */
 void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_charge_one(payer, zone->account, zone->stride)))
 		return zone_alloc_slow(zone, payer, site);
-	if (!ledger_alone(ledger_account_at(payer, zone->account)))
-		return zone_alloc_above(zone, payer, site);
-	ledger_count_one(payer, zone->account, zone->stride);
 	return zone_take(zone, payer, site);
 }
 
@@ -544,24 +530,10 @@ static inline void zone_put(struct zone *zone, void *element)
 		slab_put(zone, element);
 }
 
-/* The payer's parent counts it too, or the payer is dead: this refund may free it. */
-static __attribute__((noinline)) void zone_free_above(struct zone *zone, void *element, struct ledger *payer)
-{
-	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
-	ledger_refund_one(payer, zone->account, zone->stride);
-	zone_put(zone, element);
-}
-
 void zone_free(struct zone *zone, void *element, struct ledger *payer)
 {
-	const struct ledger_account *account = ledger_account_at(payer, zone->account);
-
 	element_check_live(zone, element);
-	/* The dead have no guarantees, so they go this way. */
-	if (account->used > account->covers) {
-		zone_free_above(zone, element, payer);
-		return;
-	}
-	ledger_uncount_one(payer, zone->account, zone->stride);
+	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
+	ledger_refund_one(payer, zone->account, zone->stride);
 	zone_put(zone, element);
 }
