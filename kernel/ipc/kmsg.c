@@ -219,6 +219,12 @@ bool port_prepay(struct port *port, struct ledger *payer)
 	return true;
 }
 
+bool port_keep_reply(struct port *port)
+{
+	port->keeps_reply = port->spare_prepaid = port_prepay(port, port->payer);
+	return port->keeps_reply;
+}
+
 struct kmsg *port_take_prepaid(struct port *port)
 {
 	struct kmsg *kmsg = TAILQ_FIRST(&port->prepaid);

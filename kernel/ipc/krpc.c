@@ -477,18 +477,12 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 
 /*
  * Most calls look alike: one mach_msg that sends a plain request by a copy of a send right, and receives the reply at a port of
- * its own by a send-once right. The reply is data, or one right to send. For these nothing need be taken out of the space and put back, no message be made and none be
- * queued: the routine runs on the request as it was read, and the reply is written. Whatever does not fit (an item other than
- * data, another right, a time-out, a reply port with messages, receivers or a set, a buffer whose pages are not there) is
- * left, with nothing changed, to the general path, which knows what to answer.
+ * its own by a send-once right (msg_fast.c has looked at that). The reply is data, or one right to send. For these nothing
+ * need be taken out of the space and put back, no message be made and none be queued: the routine runs on the request as it
+ * was read, and the reply is written. Whatever does not fit (an item other than data, another right, a time-out, a reply port
+ * with messages, receivers or a set, a buffer whose pages are not there) is left, with nothing changed, to the general path,
+ * which knows what to answer.
  */
-static bool is_plain_call(const struct msg_state *msg, const mach_msg_header_t *in)
-{
-	return msg->option == (MACH_SEND_MSG | MACH_RCV_MSG) && msg->send_size <= KMSG_SMALL &&
-	       in->msgh_bits == MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE) &&
-	       in->msgh_local_port == msg->receive_name &&
-	       msg->buffer < USER_ADDRESS_MAX && USER_ADDRESS_MAX - msg->buffer >= KRPC_REPLY_MAX;
-}
 
 /* What a routine that makes something answers: one right to send, and nothing else. */
 struct reply_with_right {
@@ -561,32 +555,38 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 	return true;
 }
 
-bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in, int64_t *result)
+bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result)
 {
+	static uint8_t request[KMSG_SMALL] __attribute__((aligned(16)));
+	const struct regs *regs = &thread->regs;
+	uint32_t size = (uint32_t)regs->rdx, rest = size - sizeof(*head);
+	mach_msg_header_t *in = (mach_msg_header_t *)request;
 	struct msg_state *msg = &thread->msg;
-	struct call call = { .answered = true };
+	struct call call = { .routine = routine_find((uint32_t)head->msgh_id), .answered = true };
 	struct krpc krpc;
 	kern_return_t code;
+	uint64_t fault;
 
-	if (!is_plain_call(msg, in) || !pmap_is_current(&thread->task->map.pmap))
+	if (call.routine == NULL || call.routine->simple || size < call.routine->request_min || !TAILQ_EMPTY(&reply->receivers))
 		return false;
-	krpc.reply_port = reply_idle_port(thread);
-	call.routine = routine_find((uint32_t)in->msgh_id);
-	if (krpc.reply_port == NULL || call.routine == NULL || call.routine->simple || msg->send_size < call.routine->request_min)
+	if (rest != 0 && !user_copy_in(request + sizeof(*head), regs->rdi + sizeof(*head), rest, &fault))
 		return false;
+	*in = *head;
+	in->msgh_size = size;
+	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	msg_arguments(thread);
 	msg->reply_port = NULL;
 	msg->kmsg = NULL;
-	msg->reply_id = (uint32_t)in->msgh_id + REPLY_ID_OFFSET;
+	msg->reply_id = (uint32_t)head->msgh_id + REPLY_ID_OFFSET;
 	msg->reply_direct = true;
-	in->msgh_size = msg->send_size;
-	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
 	thread->task->messages_sent++;
 	krpc.target = port;
 	krpc.in = in;
-	krpc.in_size = msg->send_size;
+	krpc.in_size = size;
 	krpc.out = reply_bytes;
 	krpc.out_size = sizeof(mig_reply_header_t);
 	krpc.out_complex = false;
+	krpc.reply_port = reply;
 	krpc.thread = thread;
 	/* The object may die in the call, its port is needed until the end. */
 	port_ref(port);

@@ -16,9 +16,10 @@ struct thread;
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
 
 /*
- * The same if it is one of the common sort, a plain request of at most KMSG_SMALL bytes, all of it at `in` (the kernel's, spoilt);
- * false: it is not, and nothing has happened.
+ * For msg_fast.c: the same for a plain request of at most KMSG_SMALL bytes, with its head read, whose caller receives the reply in the
+ * same call at the port `reply`, which is in no set and where nothing is to be received. *result as above; false: it must go the
+ * general way, and nothing has happened.
  */
-bool krpc_plain(struct thread *thread, struct port *port, mach_msg_header_t *in, int64_t *result);
+bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result);
 
 #endif

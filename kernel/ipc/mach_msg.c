@@ -16,6 +16,7 @@
 #include "ipc/kmsg_copy.h"
 #include "ipc/krpc_call.h"
 #include "ipc/mqueue.h"
+#include "ipc/msg_fast.h"
 #include "ipc/portset.h"
 #include "ipc/space.h"
 #include "ipc/throttle.h"
@@ -152,6 +153,12 @@ static int64_t receive_timeout(struct thread *thread)
 	return msg->receive_deadline_ns > now ? (msg->receive_deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 }
 
+void msg_receive_begin(struct thread *thread, struct port *object)
+{
+	TAILQ_INSERT_HEAD(&object->receivers, thread, wait.link);
+	wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
+}
+
 static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)
 {
 	int64_t timeout_ms;
@@ -208,7 +215,7 @@ static bool argument_notify(struct thread *thread)
 	return false;
 }
 
-int64_t trap_mach_msg(struct thread *thread)
+void msg_arguments(struct thread *thread)
 {
 	struct msg_state *msg = &thread->msg;
 	const struct regs *regs = &thread->regs;
@@ -221,6 +228,16 @@ int64_t trap_mach_msg(struct thread *thread)
 	msg->timeout_ms = (uint32_t)regs->r9;
 	msg->notify = 0;
 	msg->receive_deadline_ns = 0;
+}
+
+int64_t trap_mach_msg(struct thread *thread)
+{
+	const struct msg_state *msg = &thread->msg;
+	int64_t result;
+
+	if (msg_fast(thread, &result))
+		return result;
+	msg_arguments(thread);
 	if ((msg->option & OPTIONS_WITH_NOTIFY) != 0 && !argument_notify(thread))
 		return KERN_BLOCKED;
 	if ((msg->option & MACH_SEND_MSG) != 0)

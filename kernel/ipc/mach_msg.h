@@ -21,6 +21,8 @@ void msg_abandon(struct thread *thread);
 
 /* -- between the parts of the call -- */
 
+/* The call's arguments but the seventh into thread->msg. */
+void msg_arguments(struct thread *thread);
 /* The send part, by thread->msg; again: a blocked sender's next try. Goes on with the receive part. */
 int64_t msg_send(struct thread *thread, bool again);
 /* Receive rights in the body are where the message, about to be delivered, is now. False: it would end inside itself, or
@@ -30,6 +32,8 @@ bool msg_transit_begin(struct kmsg *kmsg);
 int64_t msg_sent(struct thread *thread, bool may_wait);
 /* The receive part. */
 int64_t msg_receive(struct thread *thread, bool may_wait);
+/* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send; see wait_begin_plain. */
+void msg_receive_begin(struct thread *thread, struct port *object);
 /* Moves a message that is in no queue to the thread's buffer, which is writable or not (then MACH_RCV_INVALID_DATA). Consumes it. */
 int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable);
 /* Is the name a receive right or set that can be received from? Its port or set, or NULL and the code in *error. */

@@ -311,9 +311,6 @@ int64_t msg_send(struct thread *thread, bool again)
 	makes_once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE;
 	once = MACH_MSGH_BITS_REMOTE(head.header.msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE;
 	/* A call is its thread's own; a blocked sender whose name has changed meanwhile may be settled by another. */
-	if (port->kobject_type != KOBJECT_NONE && thread == thread_current() &&
-	    krpc_plain(thread, port, &head.header, &code))
-		return code;
 	if (port->kobject_type != KOBJECT_NONE)
 		return thread == thread_current() ? krpc_call(thread, port, head.bytes, head.have) :
 						    send_give_back(thread, MACH_SEND_INTERRUPTED);

@@ -186,7 +186,8 @@ void port_check(struct port *port)
 		TAILQ_FOREACH(kmsg, &port->prepaid, link)
 			prepaid++;
 		assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
-		assert(port->dead || prepaid <= port->send_once_rights);
+		assert(port->dead || prepaid <= port->send_once_rights + port->spare_prepaid);
+		assert(!port->spare_prepaid || prepaid != 0);
 	}
 	assert(port->refs >= entries && port->refs != 0);
 	assert(port->dead_requests == requests);

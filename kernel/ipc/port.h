@@ -52,6 +52,8 @@ struct port {
 	bool has_payload : 1;
 	bool is_ready : 1;		/* in a queue of its set (ready.c) */
 	bool is_blocked : 1;		/* in the set's blocked */
+	bool keeps_reply : 1;		/* made for replies (mach_reply_port): keeps one prepaid message for them */
+	bool spare_prepaid : 1;		/* and has it: one message more is prepaid than there are send-once rights */
 	bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
 	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
 	uint8_t ready_queue;		/* while is_ready: which of the set's queues */

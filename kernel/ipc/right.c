@@ -41,7 +41,9 @@ struct port *right_make_send_once(struct port *port, struct ledger *payer)
 {
 	if (port->dead)
 		return PORT_DEAD;
-	if (payer != NULL && port->kobject_type == KOBJECT_NONE) {
+	if (payer != NULL && port->spare_prepaid) {
+		port->spare_prepaid = false;
+	} else if (payer != NULL && port->kobject_type == KOBJECT_NONE) {
 		port_ref(port);
 		if (!port_prepay(port, payer)) {
 			port_unref(port);
@@ -135,6 +137,9 @@ void right_detach_receive(struct port *port)
 	port->make_send_count = 0;
 	port->sequence = 0;
 	port->has_payload = false;
+	if (port->spare_prepaid)
+		kmsg_free(port_take_prepaid(port));
+	port->keeps_reply = port->spare_prepaid = false;
 	port->payload = 0;
 	portset_remove(port);
 	mqueue_changed(port, MACH_RCV_PORT_DIED);

@@ -48,7 +48,8 @@ static struct share_tree ready_shares = RB_INITIALIZER(&ready_shares);
 static struct sched_share root_share;
 struct thread *sched_handoff_thread;	/* woken, to run next */
 static uint64_t clock_virtual_ns;	/* time of the share that ran last: where late-comers start */
-static uint64_t switched_ns;		/* when the current thread began to run */
+static uint64_t switched;		/* clock_ticks() when the current thread began to run */
+static uint64_t share_switched;		/* and since when its share is not charged yet */
 static unsigned quantum_ticks;		/* that the current thread, and those it handed off to, have had */
 
 void sched_init(void)
@@ -265,15 +266,25 @@ void sched_set_priority(struct thread *thread, unsigned priority)
 		ast_reschedule();
 }
 
-/* Charges the time since the last switch to the thread and its share. */
+/* Charges the time since the last switch to the thread. */
+static void account_thread(struct thread *thread)
+{
+	uint64_t now = clock_ticks();
+
+	thread->cpu_ticks += now - switched;
+	switched = now;
+}
+
+/* The same, and that since the last change of shares to its share. */
 static void account(struct thread *thread)
 {
-	uint64_t now = clock_uptime_ns(), ran = now - switched_ns;
 	struct sched_share *share = thread->share;
+	uint64_t ran;
 	bool listed;
 
-	switched_ns = now;
-	thread->cpu_ns += ran;
+	account_thread(thread);
+	ran = clock_ticks_ns(switched - share_switched);
+	share_switched = switched;
 	if (share == NULL)
 		return;
 	listed = share->ready > 0;
@@ -293,9 +304,11 @@ static void account(struct thread *thread)
 
 uint64_t sched_cpu_ns(const struct thread *thread)
 {
+	uint64_t ticks = thread->cpu_ticks;
+
 	if (thread == thread_current())
-		return thread->cpu_ns + (clock_uptime_ns() - switched_ns);
-	return thread->cpu_ns;
+		ticks += clock_ticks() - switched;
+	return clock_ticks_ns(ticks);
 }
 
 void sched_tick(void)
@@ -391,12 +404,21 @@ void sched_switch(void)
 			machine_switch(from, NULL, &kernel_pmap);
 		from = NULL;
 		to = idle();
-		switched_ns = clock_uptime_ns();
+		switched = share_switched = clock_ticks();
 	}
 	to->state = THREAD_RUNNING;
 	if (to != from)
 		machine_switch(from, to, &to->task->map.pmap);
 	stack_reset_call(thread_continue, to);
+}
+
+void sched_pass(struct thread *from, struct thread *to)
+{
+	account_thread(from);
+	to->share = from->share;
+	to->state = THREAD_RUNNING;
+	machine_switch(from, to, &to->task->map.pmap);
+	syscall_return(to);
 }
 
 void sched_yield(void)

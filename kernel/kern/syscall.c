@@ -13,6 +13,7 @@
 #include <mach/machine/thread_status.h>
 #include <mach/message.h>
 #include <mach/thread_switch.h>
+#include "ipc/kmsg.h"
 #include "ipc/mach_msg.h"
 #include "ipc/name.h"
 #include "ipc/port.h"
@@ -66,11 +67,15 @@ static int64_t trap_use_message(struct thread *thread)
 
 static int64_t trap_mach_reply_port(struct thread *thread)
 {
+	struct space *space = &thread->task->space;
 	mach_port_name_t name = MACH_PORT_NAME_NULL;
 
-	if (space_allocate(&thread->task->space, MACH_PORT_RIGHT_RECEIVE, &name) != KERN_SUCCESS)
+	if (space_allocate(space, MACH_PORT_RIGHT_RECEIVE, &name) != KERN_SUCCESS)
 		return MACH_PORT_NAME_NULL;
-	return name;
+	if (port_keep_reply(space_lookup(space, name)->port))
+		return name;
+	name_lose_receive(space_lookup(space, name));
+	return MACH_PORT_NAME_NULL;
 }
 
 /* A send right to a kernel port for the caller; null when its ledger denies the name. */

@@ -82,7 +82,7 @@ static void thread_init_fields(struct thread *thread)
 	thread->depressed = false;
 	thread->works_off = false;
 	thread->suspend_count = 1;
-	thread->cpu_ns = 0;
+	thread->cpu_ticks = 0;
 	thread->denial.count = 0;
 	thread->fail_nth = thread->fail_armed = 0;
 	thread->fail_site = NULL;

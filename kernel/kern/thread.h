@@ -69,7 +69,8 @@ struct thread {
 	struct sched_share *home;	/* its ledger's share of the CPU */
 	struct sched_share *share;	/* whose time it runs on: home, or a caller's (hand-off) */
 	struct thread *run_next, *run_prev;	/* ring of its run queue */
-	uint64_t cpu_ns, created_ns;
+	uint64_t cpu_ticks;		/* had, of the TSC; sched_cpu_ns tells */
+	uint64_t created_ns;
 	/* debugging and accounting */
 	struct denial_record denial;	/* the last; count 0: none */
 	uint32_t fail_nth;		/* 0: off; armed for the next call */

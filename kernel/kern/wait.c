@@ -94,6 +94,27 @@ void wait_begin(struct thread *thread, const char *what, void *object,
 	}
 }
 
+void wait_begin_plain(struct thread *thread, const char *what, void *object,
+		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason))
+{
+	struct wait *wait = &thread->wait;
+
+	assert(wait->what == NULL && wait->deadline_ns == 0 && !thread->depressed && !thread->serves_counted);
+	wait->what = what;
+	wait->object = object;
+	wait->continuation = continuation;
+	wait->cancel = cancel;
+	thread->state = THREAD_WAITING;
+}
+
+void wait_end_plain(struct thread *thread)
+{
+	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
+	timer_stop(thread);
+	thread->wait.what = NULL;
+	thread->wait.continuation = NULL;
+}
+
 /* The wait is over: what cancel or the continuation needs (object, words) stays readable. */
 static void wait_end(struct thread *thread)
 {

@@ -38,6 +38,11 @@ TAILQ_HEAD(thread_queue, thread);
 void wait_begin(struct thread *thread, const char *what, void *object,
 		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
 		int64_t timeout_ms);
+/* The same for a thread that is not depressed and is not counted by a throttled set, without a time-out. */
+void wait_begin_plain(struct thread *thread, const char *what, void *object,
+		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason));
+/* Ends the wait, whose thread serves no throttled set; what its continuation is for has been done: the caller lets the thread run. */
+void wait_end_plain(struct thread *thread);
 /* Ends the wait with a result: the caller has unlinked the thread. It becomes runnable and its continuation will run. */
 void thread_wake(struct thread *thread, int result);
 /* The same, and the CPU goes to it as soon as the caller blocks (direct hand-off, on the caller's share). */

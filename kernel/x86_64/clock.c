@@ -139,9 +139,14 @@ uint64_t clock_boot_ticks(void)
 	return boot_tsc;
 }
 
+uint64_t clock_ticks_ns(uint64_t ticks)
+{
+	return (unsigned __int128)ticks * ns_per_tsc >> 32;
+}
+
 uint64_t clock_uptime_ns(void)
 {
-	return (unsigned __int128)(rdtsc() - tsc_base) * ns_per_tsc >> 32;
+	return clock_ticks_ns(rdtsc() - tsc_base);
 }
 
 uint64_t clock_tsc_hz(void)

@@ -155,6 +155,34 @@ user_return:
 	iretq
 	.size user_return, . - user_return
 
+/* void syscall_return(struct thread *): the thread, current now, had waited in a system call, whose result is 0. */
+	.globl syscall_return
+	.type syscall_return, @function
+syscall_return:
+	cmpb $0, %gs:CPU_AST
+	jne user_return
+	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rdi)
+	jne user_return
+	movq REGS_RBX(%rdi), %rbx
+	movq REGS_RBP(%rdi), %rbp
+	movq REGS_R12(%rdi), %r12
+	movq REGS_R13(%rdi), %r13
+	movq REGS_R14(%rdi), %r14
+	movq REGS_R15(%rdi), %r15
+	movq REGS_RSI(%rdi), %rsi
+	movq REGS_RDX(%rdi), %rdx
+	movq REGS_R10(%rdi), %r10
+	movq REGS_R8(%rdi), %r8
+	movq REGS_R9(%rdi), %r9
+	movq REGS_RFLAGS(%rdi), %r11
+	movq REGS_RIP(%rdi), %rcx
+	movq REGS_RSP(%rdi), %rsp
+	movq REGS_RDI(%rdi), %rdi
+	xorl %eax, %eax
+	swapgs
+	sysretq
+	.size syscall_return, . - syscall_return
+
 	.globl stack_reset_call
 	.type stack_reset_call, @function
 stack_reset_call:

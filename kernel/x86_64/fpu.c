@@ -90,7 +90,7 @@ void fpu_switch(struct thread *from, struct thread *to)
 	struct cpu *cpu = cpu_current();
 	bool live = to && to->fpu && cpu->fpu_owner == to;
 
-	if (from == to)
+	if (from == to || (!live && !cpu->fpu_enabled))
 		return;
 	/* A thread that died is nobody's owner any more, and not looked at. */
 	if (cpu->fpu_enabled && from && cpu->fpu_owner == from && from->fpu)

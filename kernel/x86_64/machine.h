@@ -78,6 +78,8 @@ void ast_handle(struct thread *thread);
 /* Resumes the current thread (cpu->thread) in user mode from its saved registers. Checks ast
    first. */
 _Noreturn void user_return(void);
+/* The same, quicker, for the current thread when it waited in a system call; its result, 0, has been set. */
+_Noreturn void syscall_return(struct thread *thread);
 /* Empties the kernel stack and calls fn(argument), which must not return. */
 _Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
 /* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space (pmap NULL:
@@ -106,6 +108,15 @@ void machine_load_bases(const struct regs *regs);
 /* Time: nanoseconds since boot, monotonic (calibrated TSC). clock_uptime_ns is declared in
    mem/upcalls.h too. */
 uint64_t clock_uptime_ns(void);
+/* The TSC itself, to measure by; and how long so many ticks take. */
+static inline uint64_t clock_ticks(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+uint64_t clock_ticks_ns(uint64_t ticks);
 /* The kernel's start ends here, before the first user instruction; how many ticks of the TSC it took since
    the kernel's entry. */
 void clock_boot_ended(void);

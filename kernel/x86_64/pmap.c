@@ -360,6 +360,17 @@ bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t
 	return true;
 }
 
+void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size)
+{
+	const uint64_t need = PTE_PRESENT | PTE_WRITE, offset = address % PAGE_SIZE;
+	uint64_t *slot;
+
+	if (address >= USER_ADDRESS_MAX || offset + size > PAGE_SIZE)
+		return NULL;
+	slot = leaf_slot(pmap, address);
+	return slot != NULL && (*slot & need) == need ? (char *)table_of(*slot) + offset : NULL;
+}
+
 bool pmap_modified(struct pmap *pmap, uint64_t address)
 {
 	uint64_t *slot;

@@ -9,6 +9,7 @@
 
 struct ledger;
 struct page;
+
 struct pmap {
 	uint64_t root;			/* physical address of the PML4; 0: not made */
 	struct ledger *payer;
@@ -39,6 +40,8 @@ uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end);
 uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_t allowed);
 /* The frame mapped at address: false if none. */
 bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t *protection);
+/* Where the kernel finds size bytes that the map lets a user write at address, all in one page; NULL: there are none. */
+void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size);
 /* True if a hardware dirty/accessed bit is set; not cleared. */
 bool pmap_modified(struct pmap *pmap, uint64_t address);
 /* True when the CPU's address space is this one: user addresses reach it. */

@@ -4,6 +4,7 @@
 #include <mach/mig_support.h>
 #include <mach/syscall_sw.h>
 #include <mach/threads.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include "calls_private.h"
@@ -32,10 +33,13 @@ static void destroy_unsent(mach_msg_header_t *message)
 	mach_msg_destroy(message);
 }
 
-static mach_msg_return_t watched_call(mach_msg_header_t *msg, mach_msg_option_t option,
-				      mach_msg_size_t send_size, mach_msg_size_t rcv_size,
-				      mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
-				      mach_port_name_t notify)
+/* The rest of mach_msg, which begins in traps.S: a thread's calls that are watched, and calls that were interrupted. */
+_Static_assert(offsetof(struct thread, watcher) == 56, "as in traps.S");
+_Static_assert(MACH_SEND_INTERRUPTED == 0x10000007 && MACH_RCV_INTERRUPTED == 0x10004005, "as in traps.S");
+
+mach_msg_return_t mach_msg_watched(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+				   mach_msg_size_t rcv_size, mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+				   mach_port_name_t notify)
 {
 	struct call watched;
 	mach_msg_return_t code;
@@ -49,19 +53,18 @@ static mach_msg_return_t watched_call(mach_msg_header_t *msg, mach_msg_option_t 
 	return code;
 }
 
-mach_msg_return_t mach_msg(mach_msg_header_t *msg, mach_msg_option_t option,
-			   mach_msg_size_t send_size, mach_msg_size_t rcv_size,
-			   mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
-			   mach_port_name_t notify)
+mach_msg_return_t mach_msg_sent_again(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+				      mach_msg_size_t rcv_size, mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+				      mach_port_name_t notify)
 {
-	mach_msg_return_t code;
+	return go_on(MACH_SEND_INTERRUPTED, msg, option, send_size, rcv_size, rcv_name, timeout, notify, NULL);
+}
 
-	if (thread_self()->watcher != NULL)
-		return watched_call(msg, option, send_size, rcv_size, rcv_name, timeout, notify);
-	code = mach_msg_trap(msg, option, send_size, rcv_size, rcv_name, timeout, notify);
-	if (code == MACH_SEND_INTERRUPTED || code == MACH_RCV_INTERRUPTED)
-		code = go_on(code, msg, option, send_size, rcv_size, rcv_name, timeout, notify, NULL);
-	return code;
+mach_msg_return_t mach_msg_received_again(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+					  mach_msg_size_t rcv_size, mach_port_name_t rcv_name, mach_msg_timeout_t timeout,
+					  mach_port_name_t notify)
+{
+	return go_on(MACH_RCV_INTERRUPTED, msg, option, send_size, rcv_size, rcv_name, timeout, notify, NULL);
 }
 
 mach_port_t mig_get_reply_port(void)

@@ -6,6 +6,10 @@
  */
 #include <mach/syscall_sw.h>
 
+#define THREAD_WATCHER		56		/* in struct thread; mach_msg.c checks it */
+#define MACH_SEND_INTERRUPTED	0x10000007
+#define MACH_RCV_INTERRUPTED	0x10004005
+
 	.text
 #define T(name, number, arguments)	\
 	.globl	name;			\
@@ -20,5 +24,30 @@ name:	movl	$number, %eax;		\
 /* This one is wrapped: see mach_init.h. */
 #define mach_task_self	mach_task_self_trap
 MACH_TRAP_LIST(T)
+
+/*
+ * mach_msg: the trap, unless the thread's calls are watched; interrupted, it goes on in C (mach_msg.c), with the
+ * arguments as they were: the kernel keeps the registers of arguments.
+ */
+	.globl	mach_msg
+	.type	mach_msg, @function
+	.balign	16
+mach_msg:
+	movq	%fs:0, %rax
+	cmpq	$0, THREAD_WATCHER(%rax)
+	jne	mach_msg_watched
+	movl	$-25, %eax
+	movq	%rcx, %r10
+	syscall
+	testl	%eax, %eax
+	jne	1f
+	ret
+1:	movq	%r10, %rcx
+	cmpl	$MACH_SEND_INTERRUPTED, %eax
+	je	mach_msg_sent_again
+	cmpl	$MACH_RCV_INTERRUPTED, %eax
+	je	mach_msg_received_again
+	ret
+	.size	mach_msg, . - mach_msg
 
 	.section .note.GNU-stack, "", @progbits

@@ -157,6 +157,17 @@ uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_
 	return start < end ? start : end;
 }
 
+void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size)
+{
+	vm_prot_t protection;
+	uint64_t frame;
+
+	if (address % PAGE_SIZE + size > PAGE_SIZE || !pmap_lookup(pmap, address, &frame, &protection) ||
+	    (protection & VM_PROT_WRITE) == 0)
+		return NULL;
+	return (char *)phys_to_virt(frame * PAGE_SIZE) + address % PAGE_SIZE;
+}
+
 bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t *protection)
 {
 	uint64_t *path[4], slot;

@@ -4,6 +4,7 @@
 #ifndef MSG_TEST_H
 #define MSG_TEST_H
 #include "vm_test.h"
+#include <setjmp.h>
 #include <mach/message.h>
 #include <mach/mig_errors.h>
 #include <mach/notify.h>
@@ -44,6 +45,30 @@ void wait_begin(struct thread *thread, const char *what, void *object, void (*co
 	thread->wait.cancel = cancel;
 	thread->wait.deadline_ns = timeout_ms < 0 ? 0 : (uint64_t)timeout_ms;
 	thread->state = THREAD_WAITING;
+}
+
+void wait_begin_plain(struct thread *thread, const char *what, void *object, void (*continuation)(struct thread *, int),
+		      void (*cancel)(struct thread *, enum wait_reason))
+{
+	wait_begin(thread, what, object, continuation, cancel, -1);
+}
+
+void wait_end_plain(struct thread *thread)
+{
+	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
+	thread->wait.what = NULL;
+	thread->wait.continuation = NULL;
+}
+
+/* The fast path's end: back in test_mach_msg. The thread that has the CPU now is ready for test_run. */
+static jmp_buf test_passed;
+static unsigned test_passes;
+void sched_pass(struct thread *from, struct thread *to)
+{
+	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.what == NULL);
+	to->state = THREAD_READY;
+	test_passes++;
+	longjmp(test_passed, 1);
 }
 
 bool sched_runnable(const struct thread *thread)
@@ -206,7 +231,7 @@ static inline int64_t test_mach_msg(struct thread *thread, uint32_t option, uint
 				    mach_port_name_t receive_name, uint32_t timeout, uint32_t notify)
 {
 	uint64_t stack = test_buffer(thread) + BUFFER_SIZE - 64;
-	int64_t result;
+	volatile int64_t result;
 
 	assert(thread->state == THREAD_RUNNING);
 	test_current = thread;
@@ -218,7 +243,9 @@ static inline int64_t test_mach_msg(struct thread *thread, uint32_t option, uint
 	thread->regs.r10 = receive_size;
 	thread->regs.r8 = receive_name;
 	thread->regs.r9 = timeout;
-	result = trap_mach_msg(thread);
+	host_pmap_current = &thread->task->map.pmap;
+	result = setjmp(test_passed) == 0 ? trap_mach_msg(thread) : KERN_BLOCKED;
+	host_pmap_current = NULL;
 	if (result != KERN_BLOCKED)
 		thread->regs.rax = (uint64_t)result;
 	return result;

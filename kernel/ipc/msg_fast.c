@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fast path of mach_msg.
+ *
+ * Two calls make up nearly all remote procedure calls, each one trap that sends and receives:
+ *
+ *   the client's   a request by a copy of a send right, with a send-once right made for the reply, to a port or set at
+ *                  which a server waits; then it waits at its reply port;
+ *   the server's   a reply by that send-once right to a client that waits; then it waits for the next request.
+ *
+ * Here such a message goes from the sender's buffer straight into the receiver's, and the CPU from the one to the other, on
+ * the same share and quantum. What the general path (msg_send.c, kmsg_copy*.c, mqueue.c, mach_msg.c) does between is skipped,
+ * because nobody could see it:
+ *
+ *  - no message is allocated: one that a receiver waits for is never queued. What was charged for an instant is not charged;
+ *  - the right to the destination is not taken out of the sender's space and released again: counts come out the same;
+ *  - the message that must be prepaid for the reply (a reply is never denied) is the one that ports made by mach_reply_port
+ *    keep: it is the port's again when the reply has come;
+ *  - the receiver's continuation: its receive is finished here, in its stead;
+ *  - the run queues: the sender waits, the receiver runs.
+ *
+ * First everything is looked at, and nothing is changed, except that bytes of a body may already have been written into the
+ * buffer of a receive that goes on waiting. Whatever is not exactly as above returns false, and the general path finds
+ * everything as it was: other options, rights, sizes or items; names that are not what they should be (it knows the codes);
+ * throttled sets; receivers that wait for less, for a notification, in a stopped or dead task; buffers that are not there or
+ * not writable, or lie across two pages; ports with messages or blocked senders before us; depressed threads. When everything
+ * is right, nothing is left that could fail.
+ *
+ * A call of a kernel object begins like the client's, and is told apart here (krpc.c, krpc_plain).
+ */
+#include "ipc/msg_fast.h"
+#include "ipc/kmsg.h"
+#include "ipc/krpc_call.h"
+#include "ipc/mach_msg.h"
+#include "ipc/name.h"
+#include "ipc/portset.h"
+#include "ipc/space.h"
+#include "ipc/throttle.h"
+#include "kern/assert.h"
+#include "kern/sched.h"
+#include "kern/task.h"
+#include "kern/thread.h"
+#include "vm/map.h"
+#include "x86_64/machine.h"
+#include "x86_64/pmap.h"
+#include "x86_64/usercopy.h"
+
+#define CALL (MACH_SEND_MSG | MACH_RCV_MSG)
+#define REQUEST_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE)
+#define REQUEST_BITS_RECEIVED MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND_ONCE, MACH_MSG_TYPE_PORT_SEND)
+#define REPLY_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
+#define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
+#define HEAD sizeof(mach_msg_header_t)
+
+/* The entry of a name that is nothing but a living right of this type; NULL: it is not. */
+static struct name *entry_of(struct thread *thread, mach_port_name_t name, uint32_t type)
+{
+	struct name *entry = radix_lookup(&thread->task->space.names, name);
+
+	if (entry == NULL || (entry->type & type) == 0 || (entry->type & NAME_RESERVED) != 0 || entry->port->dead)
+		return NULL;
+	return entry;
+}
+
+/* Where the thread that waits first at object takes a message of size bytes, contiguous in the kernel's memory; NULL: it does
+   not, or somebody else should. */
+static char *receiver_buffer(struct port *object, uint32_t size)
+{
+	struct thread *to = TAILQ_FIRST(&object->receivers);
+
+	if (to == NULL || to->msg.receive_size < size || (to->msg.option & MACH_RCV_NOTIFY) != 0 || to->serves != NULL ||
+	    !sched_runnable(to))
+		return NULL;
+	return pmap_writable(&to->task->map.pmap, to->msg.buffer, size);
+}
+
+/* Could the thread wait at the object (not a throttled set) at once? Then nothing is there to be received, and no sender
+   waits for room. */
+static bool is_idle(const struct port *object)
+{
+	if (object->kobject_type == KOBJECT_PORT_SET)
+		return TAILQ_EMPTY(&object->ready) && object->queues == NULL && TAILQ_EMPTY(&object->blocked) &&
+		       !throttle_on(object);
+	return TAILQ_EMPTY(&object->messages) && TAILQ_EMPTY(&object->senders);
+}
+
+/* May the thread wait without further ado? */
+static bool is_plain(const struct thread *thread)
+{
+	return !thread->depressed && !thread->serves_counted;
+}
+
+static bool body_copy(char *to, uint64_t from, uint32_t size)
+{
+	uint64_t fault;
+
+	return size == HEAD || user_copy_in(to + HEAD, from + HEAD, size - HEAD, &fault);
+}
+
+/* The message is in the buffer of the first receiver of `from`; the thread waits at `at` in its place. */
+static _Noreturn void pass(struct thread *thread, struct port *from, struct port *at)
+{
+	struct thread *to = TAILQ_FIRST(&from->receivers);
+	const struct regs *regs = &thread->regs;
+	struct msg_state *msg = &thread->msg;
+
+	thread->task->messages_sent++;
+	to->task->messages_received++;
+	TAILQ_REMOVE(&from->receivers, to, wait.link);
+	wait_end_plain(to);
+	thread_set_result(to, MACH_MSG_SUCCESS);
+	/* What the receive part needs without further options. */
+	msg->buffer = regs->rdi;
+	msg->option = CALL;
+	msg->receive_size = (uint32_t)regs->r10;
+	msg->receive_name = (uint32_t)regs->r8;
+	msg_receive_begin(thread, at);
+	sched_pass(thread, to);
+}
+
+static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *result)
+{
+	const struct regs *regs = &thread->regs;
+	uint32_t size = (uint32_t)regs->rdx;
+	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
+	struct name *here = entry_of(thread, head->msgh_local_port, MACH_PORT_TYPE_RECEIVE);
+	struct port *port, *reply, *object;
+	struct name *once;
+	char *buffer;
+
+	if (there == NULL || here == NULL || head->msgh_local_port != (uint32_t)regs->r8)
+		return false;
+	port = there->port;
+	reply = here->port;
+	if (reply->set != NULL || !is_idle(reply))
+		return false;
+	if (port->kobject_type != KOBJECT_NONE)
+		return krpc_plain(thread, port, reply, head, result);
+	if (!reply->spare_prepaid || port->has_payload || !is_plain(thread))
+		return false;
+	object = port->set != NULL ? port->set : port;
+	if (object->dead || throttle_on(object))
+		return false;
+	buffer = receiver_buffer(object, size);
+	if (buffer == NULL || !body_copy(buffer, regs->rdi, size))
+		return false;
+	once = name_once_in(&TAILQ_FIRST(&object->receivers)->task->space, reply);
+	if (once == NULL)
+		return false;
+	port_ref(reply);
+	reply->send_once_rights++;
+	reply->spare_prepaid = false;
+	reply->reply_bound = (uint32_t)regs->r10;
+	*(mach_msg_header_t *)buffer = (mach_msg_header_t){
+		.msgh_bits = REQUEST_BITS_RECEIVED, .msgh_size = size, .msgh_remote_slot = once->name,
+		.msgh_local_slot = port->receiver_name, .msgh_seqno = port->sequence++, .msgh_id = head->msgh_id,
+	};
+	pass(thread, object, reply);
+}
+
+static bool reply(struct thread *thread, const mach_msg_header_t *head)
+{
+	const struct regs *regs = &thread->regs;
+	uint32_t size = (uint32_t)regs->rdx;
+	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND_ONCE);
+	struct name *here = entry_of(thread, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+	struct port *port, *object;
+	char *buffer;
+
+	if (there == NULL || here == NULL || head->msgh_local_port != MACH_PORT_NAME_NULL)
+		return false;
+	port = there->port;
+	object = here->port;
+	if (port->kobject_type != KOBJECT_NONE || port->set != NULL || port->has_payload || !port->keeps_reply ||
+	    port->spare_prepaid)
+		return false;
+	if (!is_idle(object) || (object->kobject_type == KOBJECT_NONE && object->set != NULL) || !is_plain(thread))
+		return false;
+	buffer = receiver_buffer(port, size);
+	if (buffer == NULL || !body_copy(buffer, regs->rdi, size))
+		return false;
+	if (!name_once_out(there))
+		return false;
+	right_consume_send_once(port);
+	port->spare_prepaid = true;
+	port->reply_bound = 0;
+	*(mach_msg_header_t *)buffer = (mach_msg_header_t){
+		.msgh_bits = REPLY_BITS_RECEIVED, .msgh_size = size, .msgh_local_slot = port->receiver_name,
+		.msgh_seqno = port->sequence++, .msgh_id = head->msgh_id,
+	};
+	pass(thread, port, object);
+}
+
+bool msg_fast(struct thread *thread, int64_t *result)
+{
+	const struct regs *regs = &thread->regs;
+	union { mach_msg_header_t head; uint64_t word[HEAD / 8]; } in;
+
+	_Static_assert(sizeof(in) == 32, "four words");
+	if ((uint32_t)regs->rsi != CALL || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
+	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
+		return false;
+	if (in.head.msgh_bits == REQUEST_BITS)
+		return request(thread, &in.head, result);
+	return in.head.msgh_bits == REPLY_BITS && reply(thread, &in.head);
+}

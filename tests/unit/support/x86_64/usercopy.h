@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Host stand-in for kernel/x86_64/usercopy.h. */
+#ifndef X86_64_USERCOPY_H
+#define X86_64_USERCOPY_H
+#include "x86_64/machine.h"
+
+static inline bool user_read4(uint64_t from, uint64_t word[4])
+{
+	uint64_t fault;
+
+	return user_copy_in(word, from, 32, &fault);
+}
+
+#endif
