@@ -41,12 +41,12 @@ void name_system_init(void)
 	zone_init(&name_zone, "name", sizeof(struct name), LEDGER_NAMES, name_payer);
 }
 
-/* Names are small integers, so that the tree stays dense: beside those given out last while there is room in their node, where they cost
-   no other, else in a window twice as wide as the space is full. The search goes round, so a name that was just
-   freed is not given out again at once. */
-mach_port_name_t name_choose(const struct space *space)
+/* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they
+   cost no other; else in a window twice as wide as the space is full. The search goes round, so a name that was just
+   freed is not given out again at once. Returns it, 0: denied. */
+static mach_port_name_t name_choose(struct space *space, struct name *entry)
 {
-	uint64_t name = radix_free_beside(&space->names, space->last);
+	uint64_t name = radix_put_beside(&space->names, space->last, entry);
 	uint64_t window;
 
 	if (name != 0)
@@ -56,7 +56,7 @@ mach_port_name_t name_choose(const struct space *space)
 	if (name >= window)
 		name = radix_lowest_free(&space->names, 1);
 	assert(name != 0 && name < MACH_PORT_NAME_DEAD);
-	return (mach_port_name_t)name;
+	return radix_put(&space->names, name, entry) ? (mach_port_name_t)name : 0;
 }
 
 void name_once_forget(struct space *space)
@@ -99,7 +99,25 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 	return radix_put(&space->names, name, entry);
 }
 
-struct name *name_make(struct space *space, mach_port_name_t name)
+struct name *name_make(struct space *space)
+{
+	struct name *entry = zone_alloc(&name_zone, space->payer);
+	mach_port_name_t name;
+
+	if (entry == NULL)
+		return NULL;
+	*entry = (struct name){ .space = space, .type = NAME_RESERVED };
+	name = name_choose(space, entry);
+	if (name == 0) {
+		zone_free(&name_zone, entry, space->payer);
+		return NULL;
+	}
+	entry->name = name;
+	space->count++;
+	return entry;
+}
+
+struct name *name_make_at(struct space *space, mach_port_name_t name)
 {
 	struct name *entry = zone_alloc(&name_zone, space->payer);
 
@@ -120,14 +138,13 @@ struct name *name_make_once(struct space *space)
 	mach_port_name_t name;
 
 	if (once->type == 0) {
-		name = name_choose(space);
-		/* Allocating may reap, but not give this entry to anybody. */
-		if (!radix_put(&space->names, name, once))
+		name = name_choose(space, once);
+		if (name == 0)
 			return NULL;
 		*once = (struct name){ .space = space, .name = name, .type = NAME_SPARE };
 	}
 	if (once->type != NAME_SPARE)
-		return name_make(space, name_choose(space));
+		return name_make(space);
 	once->type = NAME_RESERVED;
 	space->count++;
 	return once;
@@ -300,17 +317,29 @@ void name_lose_send(struct name *entry, uint32_t urefs)
 		name_free(entry);
 }
 
+/* The entry held the receive right only; its port's reference is now the caller's. */
+static void name_free_receive(struct name *entry)
+{
+	mach_port_name_t name = entry->name;
+	struct port *once = entry->dead_request;
+
+	entry->port->dead_requests -= once != NULL;
+	name_remove(entry);
+	if (once != NULL)
+		notify_port_deleted(once, name);
+}
+
 void name_lose_receive(struct name *entry)
 {
 	struct port *port = entry->port;
 
 	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
-	port_ref(port);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free(entry);
+		name_free_receive(entry);
 		port_destroy(port);
 		return;
 	}
+	port_ref(port);
 	entry->type &= ~MACH_PORT_TYPE_RECEIVE;
 	name_hang(entry);
 	port_destroy(port);
@@ -347,6 +376,10 @@ static void name_lose_set(struct name *entry)
 
 void name_destroy(struct name *entry)
 {
+	if ((entry->type & MACH_PORT_TYPE_SEND_RECEIVE) == MACH_PORT_TYPE_RECEIVE) {
+		name_lose_receive(entry);
+		return;
+	}
 	if (entry->type & (MACH_PORT_TYPE_DEAD_NAME | NAME_RESERVED)) {
 		name_free(entry);
 		return;

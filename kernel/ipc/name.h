@@ -6,11 +6,10 @@
 #include "ipc/space.h"
 
 void name_system_init(void);
-/* A free name for the space: the lowest free one from the hint on, within a window that grows with the space. */
-mach_port_name_t name_choose(const struct space *space);
-/* A reserved entry under that free name (name_taken), in the tree of the space. NULL: denied, nothing changed. */
-struct name *name_make(struct space *space, mach_port_name_t name);
-/* The same under a name that is chosen, for a send-once right: the space's own entry, if that is free. */
+/* A reserved entry under a free name, in the tree of the space; at: under this one (not name_taken). NULL: denied, nothing changed. */
+struct name *name_make(struct space *space);
+struct name *name_make_at(struct space *space, mach_port_name_t name);
+/* The same for a send-once right: the space's own entry, if that is free. */
 struct name *name_make_once(struct space *space);
 /* The entry holds the port from now on and is found under it; takes a reference. type: RECEIVE/SEND, SEND_ONCE, PORT_SET bits
    with or without NAME_RESERVED. */

@@ -75,11 +75,8 @@ void port_ref(struct port *port)
 	port->refs++;
 }
 
-void port_unref(struct port *port)
+static void port_free(struct port *port)
 {
-	assert(port->refs != 0);
-	if (--port->refs != 0)
-		return;
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready));
 	else
@@ -88,6 +85,13 @@ void port_unref(struct port *port)
 	assert(name_first_of(port) == NULL);
 	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders));
 	zone_free(&port_zone, port, port->payer);
+}
+
+void port_unref(struct port *port)
+{
+	assert(port->refs != 0);
+	if (--port->refs == 0)
+		port_free(port);
 }
 
 static struct port *port_of_reap(struct reap *reap)
@@ -139,11 +143,23 @@ void port_destroy_kernel(struct port *port)
 	port_die(port);
 }
 
+/* Nothing hangs from the port but what holds a reference; so the last one can just go. */
+static bool port_bare(const struct port *port)
+{
+	return port->port_destroyed == NULL && port->no_senders == NULL && port->set == NULL && !port->owes_later &&
+	       TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && TAILQ_EMPTY(&port->messages) &&
+	       TAILQ_EMPTY(&port->prepaid);
+}
+
 void port_destroy(struct port *port)
 {
 	struct port *once = port->port_destroyed;
 
 	assert(port->kobject_type == KOBJECT_NONE && !port->dead);
+	if (port->refs == 1 && port_bare(port)) {
+		port_free(port);
+		return;
+	}
 	if (once != NULL) {
 		right_detach_receive(port);
 		port->port_destroyed = NULL;

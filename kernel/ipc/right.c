@@ -142,7 +142,8 @@ void right_detach_receive(struct port *port)
 	port->keeps_reply = port->spare_prepaid = false;
 	port->payload = 0;
 	portset_remove(port);
-	mqueue_changed(port, MACH_RCV_PORT_DIED);
+	if (!TAILQ_EMPTY(&port->receivers) || !TAILQ_EMPTY(&port->senders))
+		mqueue_changed(port, MACH_RCV_PORT_DIED);
 }
 
 bool right_transit_begin(struct port *port, struct port *destination)
@@ -186,7 +187,7 @@ kern_return_t space_insert_reserve(struct space *space, struct port *port, uint3
 		*name = entry->name;
 		return KERN_SUCCESS;
 	}
-	entry = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? name_make_once(space) : name_make(space, name_choose(space));
+	entry = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? name_make_once(space) : name_make(space);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	if (port->dead) {
@@ -302,7 +303,7 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 	if (entry == NULL) {
 		if (name_taken(space, name))
 			return KERN_NAME_EXISTS;
-		entry = name_make(space, name);
+		entry = name_make_at(space, name);
 		if (entry == NULL)
 			return KERN_RESOURCE_SHORTAGE;
 		if (port->dead) {
@@ -335,19 +336,27 @@ uint32_t right_type_wanted(uint32_t type)
 	}
 }
 
-kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type)
+/* The entry of a valid name to take the right from. */
+static kern_return_t take_entry(struct space *space, mach_port_name_t name, uint32_t type, struct name **entry)
 {
 	uint32_t wanted = right_type_wanted(type);
-	struct name *entry;
 
 	if (wanted == 0)
 		return KERN_INVALID_VALUE;
+	*entry = NULL;
 	if (!MACH_PORT_NAME_VALID(name))
 		return KERN_SUCCESS;
-	entry = space_lookup(space, name);
-	if (entry == NULL)
+	*entry = space_lookup(space, name);
+	if (*entry == NULL)
 		return KERN_INVALID_NAME;
-	return (entry->type & wanted) ? KERN_SUCCESS : KERN_INVALID_RIGHT;
+	return ((*entry)->type & wanted) ? KERN_SUCCESS : KERN_INVALID_RIGHT;
+}
+
+kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type)
+{
+	struct name *entry;
+
+	return take_entry(space, name, type, &entry);
 }
 
 /* The right that leaves gets a reference of its own, or the entry's, which goes when it held nothing else. */
@@ -417,18 +426,19 @@ static uint32_t taken_disposition(uint32_t type)
 
 kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *disposition)
 {
-	kern_return_t kr = space_take_check(space, name, type);
 	struct name *entry;
+	kern_return_t kr = take_entry(space, name, type, &entry);
 
 	if (kr != KERN_SUCCESS)
 		return kr;
 	*disposition = taken_disposition(type);
-	*port = name == MACH_PORT_NAME_NULL ? PORT_NULL : PORT_DEAD;
-	if (!MACH_PORT_NAME_VALID(name))
+	if (entry == NULL) {
+		*port = name == MACH_PORT_NAME_NULL ? PORT_NULL : PORT_DEAD;
 		return KERN_SUCCESS;
-	entry = space_lookup(space, name);
+	}
 	if ((entry->type & MACH_PORT_TYPE_DEAD_NAME) == 0)
 		return take_living(space, entry, type, port);
+	*port = PORT_DEAD;
 	if (type != MACH_MSG_TYPE_COPY_SEND)
 		name_lose_dead(entry, 1);
 	return KERN_SUCCESS;

@@ -59,18 +59,17 @@ void *space_kobject(struct space *space, mach_port_name_t name, enum kobject typ
 	return port != NULL && type != KOBJECT_NONE && port->kobject_type == type ? port->kobject : NULL;
 }
 
-/* Gives the reserved entry what it was made for. */
+/* Gives the reserved entry what it was made for, with the port's one reference. */
 static void allocate_commit(struct name *entry, mach_port_right_t right, struct port *port)
 {
 	entry->type = MACH_PORT_TYPE(right);
+	entry->port = port;
 	if (port == NULL) {
 		entry->urefs = 1;
 		return;
 	}
-	name_attach(entry, port, MACH_PORT_TYPE(right));
 	port->receiver = entry->space;
 	port->receiver_name = entry->name;
-	port_unref(port);
 }
 
 kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
@@ -87,7 +86,7 @@ kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_
 		return KERN_INVALID_TASK;
 	if (!choose && name_taken(space, *name))
 		return KERN_NAME_EXISTS;
-	entry = name_make(space, choose ? name_choose(space) : *name);
+	entry = choose ? name_make(space) : name_make_at(space, *name);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	if (right != MACH_PORT_RIGHT_DEAD_NAME) {

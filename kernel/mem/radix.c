@@ -238,6 +238,25 @@ bool radix_put_at(struct radix *tree, uint64_t key, void *value, const struct al
 	return true;
 }
 
+uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value)
+{
+	struct radix_node *leaf = radix_leaf_of(tree, key);
+	uint64_t first = key & ~(uint64_t)SLOT_MASK;
+	unsigned free, ahead;
+
+	if (leaf == NULL)
+		return 0;
+	free = leaf->present ^ FULL;
+	if (first == 0)
+		free &= ~1u;
+	if ((free & (free - 1)) == 0)
+		return 0;
+	ahead = free & (~1u << (key & SLOT_MASK));
+	key = first + (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
+	leaf_fill(leaf, key, value);
+	return key;
+}
+
 void radix_replace(struct radix *tree, uint64_t key, void *value)
 {
 	struct radix_node *node = radix_leaf_of(tree, key);
@@ -263,7 +282,9 @@ void *radix_remove(struct radix *tree, uint64_t key)
 	leaf->slot[index] = NULL;
 	leaf->present &= ~(1u << index);
 	leaf->full = leaf->present;
-	prune(tree, leaf);
+	/* A leaf that is left is no reason for a root to go. */
+	if (leaf->present == 0)
+		prune(tree, leaf);
 	return value;
 }
 

@@ -51,9 +51,9 @@ void *radix_remove(struct radix *tree, uint64_t key);
 void *radix_next(const struct radix *tree, uint64_t *key);
 /* The lowest key >= from that has no value. O(log n): nodes keep a bitmap of full children. */
 uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
-/* A free key that needs no node: in the leaf of `key`, the first behind it, else from the leaf's start, but not 0. 0: there is no
-   such leaf, or less than two keys are free in it. */
-static inline uint64_t radix_free_beside(const struct radix *tree, uint64_t key);
+/* Gives the value a free key that needs no node: in the leaf of `key`, the first behind it, else from the leaf's start, but not 0.
+   Returns it; 0: there is no such leaf, or less than two keys are free in it. */
+uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value);
 /* Charges the tree's nodes to another ledger, unrefused, in one step (a node points to its tree, the tree to its payer). */
 void radix_move_payer(struct radix *tree, struct ledger *to);
 /* Invariants; panics when broken. Walks the whole tree. */
@@ -87,23 +87,6 @@ static inline void *radix_lookup(const struct radix *tree, uint64_t key)
 	struct radix_node *node = radix_leaf_of(tree, key);
 
 	return node != NULL ? node->slot[radix_slot_of(key, 0)] : NULL;
-}
-
-static inline uint64_t radix_free_beside(const struct radix *tree, uint64_t key)
-{
-	const struct radix_node *leaf = radix_leaf_of(tree, key);
-	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1);
-	unsigned free, ahead;
-
-	if (leaf == NULL)
-		return 0;
-	free = leaf->present ^ ((1u << RADIX_SLOTS) - 1);
-	if (first == 0)
-		free &= ~1u;
-	if ((free & (free - 1)) == 0)
-		return 0;
-	ahead = free & (~1u << (key - first));
-	return first + (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
 }
 
 /* Is the present key the only one in its node? Then its nodes go with it. */

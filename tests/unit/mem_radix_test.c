@@ -65,18 +65,55 @@ static uint64_t random_key(void)
 	}
 }
 
-static void insert(uint64_t key, void *value)
+static void model_insert(uint64_t key, void *value)
 {
 	unsigned i = model_find(key);
 
+	memmove(&pairs[i + 1], &pairs[i], (pair_count - i) * sizeof(pairs[0]));
+	pairs[i] = (struct pair){key, value};
+	pair_count++;
+}
+
+static void insert(uint64_t key, void *value)
+{
+	if (random_below(2) != 0) {
+		claim(radix_put(&tree, key, value), "denied");
+		model_insert(key, value);
+		return;
+	}
 	if (!radix_reserve(&tree, key)) {
 		claim(false, "denied");
 		return;
 	}
 	radix_insert(&tree, key, value);
-	memmove(&pairs[i + 1], &pairs[i], (pair_count - i) * sizeof(pairs[0]));
-	pairs[i] = (struct pair){key, value};
-	pair_count++;
+	model_insert(key, value);
+}
+
+/* A neighbour in the same leaf, the next free one in its order; none when there would be no other left. */
+static void insert_beside(uint64_t key, void *value)
+{
+	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1), want = 0, got;
+	uint32_t nodes = tree.nodes;
+	unsigned free = 0, there = 0;
+
+	for (unsigned i = 1; i <= RADIX_SLOTS; i++) {
+		uint64_t other = first + (key + i) % RADIX_SLOTS;
+
+		there += model_has(other);
+		if (model_has(other) || other == 0)
+			continue;
+		free++;
+		if (want == 0)
+			want = other;
+	}
+	if (there == 0 || free < 2)
+		want = 0;
+	claim(there != 1 || !model_has(key) || radix_lonely(&tree, key), "%lx is alone", key);
+	claim(there < 2 || !model_has(key) || !radix_lonely(&tree, key), "%lx is not alone", key);
+	got = radix_put_beside(&tree, key, value);
+	claim(got == want && tree.nodes == nodes, "beside %lx: %lx, not %lx", key, got, want);
+	if (got != 0)
+		model_insert(got, value);
 }
 
 static void remove_at(unsigned i)
@@ -123,7 +160,11 @@ static void random_steps(void)
 	for (unsigned step = 0; step < STEPS; step++) {
 		uint64_t key = random_key();
 
-		switch (random_below(8)) {
+		switch (random_below(9)) {
+		case 8:
+			if (pair_count < KEYS)
+				insert_beside(key, (void *)(uintptr_t)(step * 16 + 16));
+			break;
 		case 0: case 1: case 2:
 			if (pair_count < KEYS && !model_has(key))
 				insert(key, (void *)(uintptr_t)(step * 16 + 16));
