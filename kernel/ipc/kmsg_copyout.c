@@ -66,13 +66,12 @@ static void region_receive(struct copyout *out, struct kmsg_item *item)
 	item->type->msgt_deallocate = 1;
 	if (copy == NULL)
 		return;
-	error = vm_copy_out_reserve(&out->task->map, copy, &address);
+	error = vm_copy_out(&out->task->map, copy, &address);
 	if (error != KERN_SUCCESS) {
 		vm_copy_discard(copy);
 		region_failed(out, item, error);
 		return;
 	}
-	vm_copy_out_commit(&out->task->map, copy, address);
 	*slot = address;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Regions in transit: out-of-line memory between a sender's map and a receiver's.
 
-   A copy is a chain of entries in no map, charged to the sender's ledger: the struct vm_copy as one
-   entry, each entry, its virtual pages, and what its object comes to hold. It is made in two steps:
-   everything that can be denied first (entries, spares for cutting the source, pages of ends and of
+   A copy is a chain of entries in no map, charged to the sender's ledger: each entry, its virtual
+   pages, and what its object comes to hold. The first entry is the copy, and knows about the whole.
+   It is made in two steps: everything that can be denied first (entries, spares for cutting the source, pages of ends and of
    small data), then the links.
 
     - Less than two pages, and the unaligned ends of longer data, are copied into fresh pages;
@@ -44,64 +44,60 @@ static void source_read(const struct source *source, uint64_t at, void *to, uint
 		memset(to, 0, size);
 }
 
-static struct vm_copy *copy_make(struct ledger *payer, uint64_t size, uint64_t page_offset)
-{
-	struct vm_copy *copy = (struct vm_copy *)vm_entry_make(payer);
-
-	if (copy == NULL)
-		return NULL;
-	copy->is_copy = true;
-	copy->size = size;
-	copy->page_offset = page_offset;
-	return copy;
-}
-
-static void copy_append(struct vm_copy *copy, struct vm_entry *entry)
-{
-	entry->next = NULL;
-	if (copy->last != NULL)
-		copy->last->next = entry;
-	else
-		copy->first = entry;
-	copy->last = entry;
-}
+/* A copy being made. */
+struct chain {
+	struct ledger *payer;
+	struct vm_entry *first, *last;
+	uint32_t entries;
+};
 
 /* A zero-fill entry for [start, end) at the end of the chain; NULL: denied. */
-static struct vm_entry *copy_add(struct vm_copy *copy, uint64_t start, uint64_t end)
+static struct vm_entry *chain_add(struct chain *chain, uint64_t start, uint64_t end)
 {
-	uint64_t pages = (end - start) >> PAGE_SHIFT;
-	struct vm_entry *entry;
+	struct vm_entry *entry = vm_entry_make_range(chain->payer, start, end);
 
-	if (!ledger_charge(copy->payer, LEDGER_VIRTUAL_PAGES, pages))
+	if (entry == NULL)
 		return NULL;
-	entry = vm_entry_make(copy->payer);
-	if (entry == NULL) {
-		ledger_refund(copy->payer, LEDGER_VIRTUAL_PAGES, pages);
-		return NULL;
-	}
-	entry->start = start;
-	entry->end = end;
 	entry->protection = VM_PROT_DEFAULT;
 	entry->max_protection = VM_PROT_ALL;
 	entry->inheritance = VM_INHERIT_DEFAULT;
-	copy_append(copy, entry);
-	copy->entries++;
-	copy->pages += pages;
+	if (chain->last != NULL)
+		chain->last->next = entry;
+	else
+		chain->first = entry;
+	chain->last = entry;
+	chain->entries++;
 	return entry;
+}
+
+static struct vm_copy *chain_finish(const struct chain *chain, uint64_t size, uint64_t page_offset)
+{
+	struct vm_entry *first = chain->first;
+
+	first->last = chain->last;
+	first->entries = chain->entries;
+	first->size = size;
+	first->page_offset = page_offset;
+	return (struct vm_copy *)first;
+}
+
+static void chain_discard(const struct chain *chain)
+{
+	vm_copy_discard((struct vm_copy *)chain->first);
 }
 
 /* Adds an entry with `lead` zero bytes, then size bytes of the source, then zeros to the page's
  * end. */
-static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, uint64_t at,
-			   uint64_t size, uint64_t lead)
+static bool chain_add_bytes(struct chain *chain, const struct source *source, uint64_t at,
+			    uint64_t size, uint64_t lead)
 {
 	uint64_t end = round_page(lead + size), done = 0;
-	struct vm_entry *entry = copy_add(copy, 0, end);
+	struct vm_entry *entry = chain_add(chain, 0, end);
 	struct vm_object *object;
 
 	if (entry == NULL)
 		return false;
-	object = vm_object_make(end >> PAGE_SHIFT, copy->payer);
+	object = vm_object_make(end >> PAGE_SHIFT, chain->payer);
 	if (object == NULL)
 		return false;
 	vm_entry_set_object(entry, object, 0);
@@ -121,47 +117,30 @@ static bool copy_add_bytes(struct vm_copy *copy, const struct source *source, ui
 	return true;
 }
 
-/* Must the source entry be marked for copy on write, now that its window is shared? */
-static bool must_mark(struct vm_entry *entry)
-{
-	return entry->object != NULL && !entry->needs_copy && !vm_entry_is_shared(entry) &&
-	       !entry->wired;
-}
-
 /* A vm_copy_in under way. */
 struct copying {
 	struct vm_map *map;
 	bool destroy;
+	struct chain chain;
 	uint64_t start, end;       /* of the whole pages shared */
 	struct vm_entry *middle;   /* first of the copy's entries for them */
 	struct vm_entry *spare[2]; /* for cutting the source at start and end */
 };
 
-static bool plan_spares(struct copying *c)
+/* What marking the source's part [from, to) for copy on write will need. */
+static bool plan_mark(struct copying *c, struct vm_entry *source, uint64_t from, uint64_t to)
 {
-	struct vm_entry *first = vm_map_lookup(c->map, c->start),
-			*last = vm_map_lookup(c->map, c->end - 1);
-
-	if (c->destroy)
-		return true;
-	if (first->start < c->start && must_mark(first)) {
-		c->spare[0] = vm_entry_make(c->map->payer);
-		if (c->spare[0] == NULL)
-			return false;
-	}
-	if (last->end > c->end && must_mark(last)) {
-		c->spare[1] = vm_entry_make(c->map->payer);
-		if (c->spare[1] == NULL)
-			return false;
-	}
-	return true;
+	if (source->start < from && (c->spare[0] = vm_entry_make(c->map->payer)) == NULL)
+		return false;
+	if (source->end > to && (c->spare[1] = vm_entry_make(c->map->payer)) == NULL)
+		return false;
+	return vm_entry_shorten(source);
 }
 
 /* Makes the copy's entry for one source entry's part [from, to); copies what cannot be shared. */
-static bool plan_entry(struct copying *c, struct vm_copy *copy, struct vm_entry *source,
-		       uint64_t from, uint64_t to)
+static bool plan_entry(struct copying *c, struct vm_entry *source, uint64_t from, uint64_t to)
 {
-	struct vm_entry *entry = copy_add(copy, from, to);
+	struct vm_entry *entry = chain_add(&c->chain, from, to);
 	struct vm_object *pages;
 
 	if (entry == NULL)
@@ -171,27 +150,28 @@ static bool plan_entry(struct copying *c, struct vm_copy *copy, struct vm_entry 
 	if (source->object == NULL)
 		return true;
 	if (vm_entry_is_shared(source) || (source->wired && !c->destroy)) {
-		if (!vm_entry_copy_pages(source, from, to, copy->payer, &pages))
+		if (!vm_entry_copy_pages(source, from, to, c->chain.payer, &pages))
 			return false;
 		vm_entry_set_object(entry, pages, 0);
 		return true;
 	}
-	return c->destroy || source->needs_copy || vm_entry_shorten(source);
+	return c->destroy || source->needs_copy || plan_mark(c, source, from, to);
 }
 
-static bool plan_middle(struct copying *c, struct vm_copy *copy)
+static bool plan_middle(struct copying *c)
 {
 	struct vm_entry *source = vm_map_lookup(c->map, c->start);
 
-	for (; source != NULL && source->start < c->end; source = vm_map_next(source)) {
+	for (;; source = vm_map_next(source)) {
 		uint64_t from = source->start > c->start ? source->start : c->start;
 		uint64_t to = source->end < c->end ? source->end : c->end;
 
-		if (!plan_entry(c, copy, source, from, to))
+		if (!plan_entry(c, source, from, to))
 			return false;
 		machine_window();
+		if (to == c->end)
+			return true;
 	}
-	return plan_spares(c);
 }
 
 /* Cuts the source to the window and makes it copy at the next write. */
@@ -234,36 +214,40 @@ static void commit_middle(struct copying *c)
 	}
 }
 
-static bool copy_build(struct copying *c, struct vm_copy *copy, uint64_t address, uint64_t size)
+static bool copy_build(struct copying *c, uint64_t address, uint64_t size)
 {
 	struct source source = { .map = c->map };
 	uint64_t end = address + size;
 
-	if (size < 2 * PAGE_SIZE) {
-		copy->page_offset = 0;
-		return copy_add_bytes(copy, &source, address, size, 0);
-	}
+	if (size < 2 * PAGE_SIZE)
+		return chain_add_bytes(&c->chain, &source, address, size, 0);
 	c->start = round_page(address);
 	c->end = trunc_page(end);
 	if (address < c->start &&
-	    !copy_add_bytes(copy, &source, address, c->start - address, copy->page_offset))
+	    !chain_add_bytes(&c->chain, &source, address, c->start - address, address & PAGE_MASK))
 		return false;
-	if (!plan_middle(c, copy))
+	if (!plan_middle(c))
 		return false;
-	if (c->end < end && !copy_add_bytes(copy, &source, c->end, end - c->end, 0))
+	if (c->end < end && !chain_add_bytes(&c->chain, &source, c->end, end - c->end, 0))
 		return false;
 	commit_middle(c);
 	return true;
 }
 
+/* Where the data begins in the first page: small data at its start. */
+static uint64_t copy_offset(uint64_t address, uint64_t size)
+{
+	return size < 2 * PAGE_SIZE ? 0 : address & PAGE_MASK;
+}
+
 kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
 			 struct ledger *payer, struct vm_copy **result)
 {
-	struct copying c = { .map = map, .destroy = destroy };
+	struct copying c = { .map = map, .destroy = destroy, .chain.payer = payer };
 	struct vm_entry *hole = NULL;
-	struct vm_copy *copy = NULL;
 	uint64_t start, end;
 	kern_return_t code;
+	bool built;
 
 	*result = NULL;
 	if (size == 0)
@@ -273,27 +257,25 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 	code = vm_map_range_check(map, start, end, VM_PROT_READ);
 	if (code != KERN_SUCCESS)
 		return code;
-	if (destroy && vm_map_makes_hole(map, start, end) &&
+	if (destroy && vm_entry_makes_hole(vm_map_lookup(map, start), start, end) &&
 	    (hole = vm_entry_make(map->payer)) == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	copy = copy_make(payer, size, address & PAGE_MASK);
-	if (copy == NULL || !copy_build(&c, copy, address, size)) {
-		vm_entry_free(hole);
-		vm_entry_free(c.spare[0]);
-		vm_entry_free(c.spare[1]);
-		vm_copy_discard(copy);
-		return KERN_RESOURCE_SHORTAGE;
-	}
+	built = copy_build(&c, address, size);
 	/* A spare is left over when its entry came to need no mark after all. */
 	vm_entry_free(c.spare[0]);
 	vm_entry_free(c.spare[1]);
+	if (!built) {
+		vm_entry_free(hole);
+		chain_discard(&c.chain);
+		return KERN_RESOURCE_SHORTAGE;
+	}
 	if (destroy) {
 		struct vm_kept kept = { c.start, c.end };
 
 		vm_map_remove(map, start, end, &hole, &kept);
 	}
 	vm_map_debug_check(map);
-	*result = copy;
+	*result = chain_finish(&c.chain, size, copy_offset(address, size));
 	return KERN_SUCCESS;
 }
 
@@ -301,13 +283,16 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 static kern_return_t copy_whole(const struct source *source, uint64_t at, uint64_t size,
 				struct ledger *payer, struct vm_copy **result)
 {
-	struct vm_copy *copy = copy_make(payer, size, 0);
+	struct chain chain = { .payer = payer };
 
-	if (copy == NULL || !copy_add_bytes(copy, source, at, size, 0)) {
-		vm_copy_discard(copy);
+	*result = NULL;
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (!chain_add_bytes(&chain, source, at, size, 0)) {
+		chain_discard(&chain);
 		return KERN_RESOURCE_SHORTAGE;
 	}
-	*result = copy;
+	*result = chain_finish(&chain, size, 0);
 	return KERN_SUCCESS;
 }
 
@@ -316,25 +301,21 @@ kern_return_t vm_copy_from_kernel(const void *bytes, uint64_t size, struct ledge
 {
 	struct source source = { .bytes = bytes };
 
-	*result = NULL;
-	return size == 0 ? KERN_SUCCESS : copy_whole(&source, 0, size, payer, result);
+	return copy_whole(&source, 0, size, payer, result);
 }
 
 kern_return_t vm_copy_alloc(uint64_t size, struct ledger *payer, struct vm_copy **result)
 {
 	struct source source = { .bytes = NULL };
 
-	*result = NULL;
-	if (size == 0)
-		return KERN_SUCCESS;
 	return copy_whole(&source, 0, size, payer, result);
 }
 
 void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uint64_t size)
 {
-	struct vm_object *object = copy->first->object;
+	struct vm_object *object = copy->first.object;
 
-	assert(copy->entries == 1 && offset + size >= offset && offset + size <= copy->size);
+	assert(copy->first.entries == 1 && offset + size >= offset && offset + size <= copy->first.size);
 	while (size != 0) {
 		uint64_t in_page = offset & PAGE_MASK, n = PAGE_SIZE - in_page;
 
@@ -350,10 +331,10 @@ void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uin
 }
 
 /* Whole pages [start, end) of the object, shared. */
-static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint64_t start,
-			    uint64_t end)
+static bool chain_add_shared(struct chain *chain, struct vm_object *object, uint64_t start,
+			     uint64_t end)
 {
-	struct vm_entry *entry = copy_add(copy, start, end);
+	struct vm_entry *entry = chain_add(chain, start, end);
 
 	if (entry == NULL)
 		return false;
@@ -363,51 +344,48 @@ static bool copy_add_shared(struct vm_copy *copy, struct vm_object *object, uint
 	return true;
 }
 
-static bool copy_object_build(struct vm_copy *copy, struct vm_object *object, uint64_t offset,
+static bool copy_object_build(struct chain *chain, struct vm_object *object, uint64_t offset,
 			      uint64_t size)
 {
 	struct source source = { .object = object };
 	uint64_t end = offset + size, first = round_page(offset), last = trunc_page(end);
 
-	if (size < 2 * PAGE_SIZE) {
-		copy->page_offset = 0;
-		return copy_add_bytes(copy, &source, offset, size, 0);
-	}
+	if (size < 2 * PAGE_SIZE)
+		return chain_add_bytes(chain, &source, offset, size, 0);
 	if (offset < first &&
-	    !copy_add_bytes(copy, &source, offset, first - offset, copy->page_offset))
+	    !chain_add_bytes(chain, &source, offset, first - offset, offset & PAGE_MASK))
 		return false;
-	return copy_add_shared(copy, object, first, last) &&
-	       (last == end || copy_add_bytes(copy, &source, last, end - last, 0));
+	return chain_add_shared(chain, object, first, last) &&
+	       (last == end || chain_add_bytes(chain, &source, last, end - last, 0));
 }
 
 kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uint64_t size,
 				  struct ledger *payer, struct vm_copy **result)
 {
-	struct vm_copy *copy;
+	struct chain chain = { .payer = payer };
 
 	*result = NULL;
 	if (offset + size < offset || offset + size > object->size_pages << PAGE_SHIFT)
 		return KERN_INVALID_ARGUMENT;
 	if (size == 0)
 		return KERN_SUCCESS;
-	copy = copy_make(payer, size, offset & PAGE_MASK);
-	if (copy == NULL || !copy_object_build(copy, object, offset, size)) {
-		vm_copy_discard(copy);
+	if (!copy_object_build(&chain, object, offset, size)) {
+		chain_discard(&chain);
 		return KERN_RESOURCE_SHORTAGE;
 	}
-	*result = copy;
+	*result = chain_finish(&chain, size, copy_offset(offset, size));
 	return KERN_SUCCESS;
 }
 
 kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint64_t size)
 {
-	struct vm_entry *entry = copy != NULL ? copy->first : NULL;
+	struct vm_entry *entry = &copy->first;
 
 	if (size == 0)
 		return KERN_SUCCESS;
-	if (copy == NULL || offset + size < offset || offset + size > copy->size)
+	if (copy == NULL || offset + size < offset || offset + size > copy->first.size)
 		return KERN_INVALID_ARGUMENT;
-	offset += copy->page_offset;
+	offset += copy->first.page_offset;
 	for (; size != 0; entry = entry->next) {
 		uint64_t length = entry->end - entry->start, n;
 
@@ -424,34 +402,38 @@ kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint
 	return KERN_SUCCESS;
 }
 
-/* Takes at most ENTRIES_PIECE entries apart; true: the copy is gone. */
-static bool copy_dismantle(struct vm_copy *copy)
+/* Takes at most ENTRIES_PIECE entries apart; returns the first one left, NULL: none. */
+static struct vm_entry *chain_dismantle(struct vm_entry *entry)
 {
-	for (unsigned i = 0; i < ENTRIES_PIECE; i++) {
-		struct vm_entry *entry = copy->first, *next;
+	for (unsigned i = 0; i < ENTRIES_PIECE && entry != NULL; i++) {
+		struct vm_entry *next = entry->next;
 
-		if (entry == NULL) {
-			zone_free(&vm_entry_zone, copy, copy->payer);
-			return true;
-		}
-		next = entry->next;
 		if (!vm_entry_dismantle(entry, VM_PIECE))
-			return false;
-		copy->first = next;
+			return entry;
+		entry = next;
 	}
-	return false;
+	return entry;
 }
 
 static bool copy_reap_step(struct reap *item)
 {
-	return copy_dismantle(
-		(struct vm_copy *)((char *)item - __builtin_offsetof(struct vm_copy, reap)));
+	struct vm_entry *first =
+		(struct vm_entry *)((char *)item - __builtin_offsetof(struct vm_entry, reap));
+	struct vm_entry *left = chain_dismantle(first);
+
+	if (left == first)
+		return false;
+	if (left != NULL)
+		reap_defer(&left->reap, copy_reap_step);
+	return true;
 }
 
 void vm_copy_discard(struct vm_copy *copy)
 {
-	if (copy != NULL && !copy_dismantle(copy))
-		reap_defer(&copy->reap, copy_reap_step);
+	struct vm_entry *left = chain_dismantle((struct vm_entry *)copy);
+
+	if (left != NULL)
+		reap_defer(&left->reap, copy_reap_step);
 }
 
 kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy)
@@ -461,18 +443,18 @@ kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_
 
 	if (copy == NULL)
 		return KERN_SUCCESS;
-	result = copyout_prepare(map, address, copy->size);
+	result = copyout_prepare(map, address, copy->first.size);
 	if (result != KERN_SUCCESS)
 		return result;
-	while (done < copy->size) {
+	while (done < copy->first.size) {
 		uint64_t at = address + done, n = PAGE_SIZE - (at & PAGE_MASK), frame;
 		vm_prot_t protection;
 		bool there = pmap_lookup(&map->pmap, at, &frame, &protection);
 
 		assert(there && (protection & VM_PROT_WRITE));
 		(void)there;
-		if (n > copy->size - done)
-			n = copy->size - done;
+		if (n > copy->first.size - done)
+			n = copy->first.size - done;
 		vm_copy_read(copy, done,
 			     (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
 		done += n;

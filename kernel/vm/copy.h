@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <mach/kern_return.h>
+#include <mach/vm_param.h>
 #include "vm/map.h"
 
 /* Copies size bytes from a user address of map into the kernel; faults pages in. Works for the
@@ -18,19 +19,16 @@ kern_return_t copyin_string(struct vm_map *map, char *to, uint64_t from, uint64_
 kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size);
 void copyout(struct vm_map *map, uint64_t to, const void *from, uint64_t size);
 
-/* A region in transit: a chain of entries (map NULL) paid by the sender's ledger until received.
-   The structure itself is charged as one entry and lies in the zone of entries: the first two
-   members are common. */
+/* A region in transit: a chain of entries in no map, paid by the sender's ledger until received. It is its
+   first entry, which knows about all. */
 struct vm_copy {
-	struct ledger *payer;
-	bool is_copy;                  /* true */
-	struct vm_entry *first, *last; /* chained through `next` */
-	uint64_t size;                 /* bytes of data */
-	uint64_t page_offset;          /* of the data in its first page */
-	uint64_t pages;
-	uint32_t entries;
-	struct reap reap;
+	struct vm_entry first;
 };
+/* Pages that the region takes in an address space. */
+static inline uint64_t vm_copy_pages(const struct vm_copy *copy)
+{
+	return round_page(copy->first.page_offset + copy->first.size) >> PAGE_SHIFT;
+}
 /* Takes a copy of [address, size) of map: copy on write, no page copied but unaligned ends (whose
    foreign bytes are zeroed). The copy and its entries are charged to payer. destroy: the source
    range is deallocated on success (move). size 0 gives *copy NULL. KERN_INVALID_ADDRESS,
@@ -54,13 +52,9 @@ void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uin
 /* Reads bytes of the copy into the kernel (offset from the data's start), as vm_write and OOL
  * arguments need. */
 kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint64_t size);
-/* Reserves what receiving needs in map (address, entries, virtual pages), then cannot fail:
-   vm_copy_out_reserve -> KERN_SUCCESS with *address set; then vm_copy_out_commit (consumes copy),
-   or vm_copy_out_cancel. */
-kern_return_t vm_copy_out_reserve(struct vm_map *map, struct vm_copy *copy, uint64_t *address);
-void vm_copy_out_commit(struct vm_map *map, struct vm_copy *copy, uint64_t address);
-/* The copy is whole again, as before the reserve. */
-void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t address);
+/* Receives it into map: its entries become one range there, charged to the map's ledger; *address is that of
+   the data. Consumes it, unless denied: KERN_NO_SPACE, KERN_RESOURCE_SHORTAGE. NULL: address 0. */
+kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address);
 /* Destroys it: pieces by reaping. Never fails. NULL is fine. */
 void vm_copy_discard(struct vm_copy *copy);
 /* Overwrites [address, size) of map with the copy's data (vm_write, vm_copy). Consumes on success.

@@ -4,43 +4,47 @@
 #include "vm/copy.h"
 #include "vm/entry.h"
 
-static uint64_t copy_bytes(const struct vm_copy *copy)
-{
-	return copy->pages << PAGE_SHIFT;
-}
+/* A copy while its entries are in a map: what its first entry knew. */
+struct receiving {
+	struct vm_map *map;
+	struct vm_entry *first;
+	struct ledger *sender; /* who paid for it */
+	uint64_t size, page_offset, pages;
+	uint32_t entries;
+};
 
-/* The receiver's ledger pays as well as the sender's, until commit or cancel; if it is the same,
- * once is enough. */
-static bool charge_receiver(struct vm_map *map, struct vm_copy *copy)
+static bool charge(struct ledger *ledger, const struct receiving *r)
 {
-	if (map->payer == copy->payer)
-		return true;
-	if (!ledger_charge(map->payer, LEDGER_ENTRIES, copy->entries))
+	if (!ledger_charge(ledger, LEDGER_ENTRIES, r->entries))
 		return false;
-	if (ledger_charge(map->payer, LEDGER_VIRTUAL_PAGES, copy->pages))
+	if (ledger_charge(ledger, LEDGER_VIRTUAL_PAGES, r->pages))
 		return true;
-	ledger_refund(map->payer, LEDGER_ENTRIES, copy->entries);
+	ledger_refund(ledger, LEDGER_ENTRIES, r->entries);
 	return false;
 }
 
-static void refund(struct ledger *ledger, struct vm_copy *copy)
+static void refund(struct ledger *ledger, const struct receiving *r)
 {
-	ledger_refund(ledger, LEDGER_VIRTUAL_PAGES, copy->pages);
-	ledger_refund(ledger, LEDGER_ENTRIES, copy->entries);
+	ledger_refund(ledger, LEDGER_VIRTUAL_PAGES, r->pages);
+	ledger_refund(ledger, LEDGER_ENTRIES, r->entries);
 }
 
+/* Another ledger pays for an entry in no map. */
 static void entry_pay(struct vm_entry *entry, struct ledger *payer)
 {
+	if (entry->payer == payer)
+		return;
 	entry->payer = payer;
 	if (entry->object != NULL)
 		vm_object_fix_payer(entry->object);
 }
 
-static void insert_entries(struct vm_map *map, struct vm_copy *copy, uint64_t address)
+static void insert_entries(const struct receiving *r, const struct vm_place *place)
 {
-	struct vm_entry *entry = copy->first, *next;
+	struct vm_map *map = r->map;
+	struct vm_entry *entry = r->first, *next;
+	uint64_t address = place->start, rounds = 0;
 	uint32_t range = map->next_range++;
-	uint64_t rounds = 0;
 
 	for (; entry != NULL; entry = next) {
 		uint64_t length = entry->end - entry->start;
@@ -50,77 +54,72 @@ static void insert_entries(struct vm_map *map, struct vm_copy *copy, uint64_t ad
 		entry->end = address += length;
 		entry->range = range;
 		entry_pay(entry, map->payer);
-		vm_map_link(map, entry);
+		vm_map_link(map, entry, place->next);
 		vm_breathe(&rounds);
 	}
-	map->size_bytes += copy_bytes(copy);
+	map->size_bytes += r->pages << PAGE_SHIFT;
 }
 
-kern_return_t vm_copy_out_reserve(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
+/* Makes a copy of them again. */
+static void take_back(const struct receiving *r)
 {
-	uint64_t start;
-	kern_return_t result;
+	struct vm_entry *entry = r->first, *last = NULL, *next;
+	uint64_t rounds = 0;
 
-	*address = 0;
-	if (copy == NULL)
-		return KERN_SUCCESS;
-	result = vm_map_size_check(map, copy_bytes(copy));
-	if (result == KERN_SUCCESS)
-		result = vm_map_find_space(map, copy_bytes(copy), 0, &start);
-	if (result != KERN_SUCCESS)
-		return result;
-	if (!charge_receiver(map, copy))
-		return KERN_RESOURCE_SHORTAGE;
-	insert_entries(map, copy, start);
-	*address = start + copy->page_offset;
-	if (map->wire_future) {
-		result = vm_map_wire(map, start, copy_bytes(copy), VM_PROT_DEFAULT, UINT64_MAX);
-		if (result != KERN_SUCCESS)
-			vm_copy_out_cancel(map, copy, *address);
-	}
-	return result;
-}
-
-void vm_copy_out_commit(struct vm_map *map, struct vm_copy *copy, uint64_t address)
-{
-	(void)address;
-	if (copy == NULL)
-		return;
-	if (map->payer != copy->payer)
-		refund(copy->payer, copy);
-	copy->first = NULL;
-	vm_copy_discard(copy);
-	vm_map_debug_check(map);
-}
-
-void vm_copy_out_cancel(struct vm_map *map, struct vm_copy *copy, uint64_t address)
-{
-	struct vm_entry *entry, *next, *last = NULL;
-	uint64_t start, rounds = 0;
-
-	if (copy == NULL)
-		return;
-	start = trunc_page(address);
-	entry = copy->first = vm_map_lookup(map, start);
-	for (uint32_t i = 0; i < copy->entries; i++, entry = next) {
+	for (uint32_t i = 0; i < r->entries; i++, entry = next) {
 		next = vm_map_next(entry);
-		if (entry->wired) {
-			entry->wired = 0;
-			map->wired_pages -= vm_entry_pages(entry);
-		}
+		assert(!entry->wired);
 		vm_entry_unmap(entry, entry->start, entry->end);
 		vm_map_unlink(entry);
-		entry->map = NULL;
-		entry_pay(entry, copy->payer);
+		entry_pay(entry, r->sender);
 		entry->next = NULL;
 		if (last != NULL)
 			last->next = entry;
 		last = entry;
 		vm_breathe(&rounds);
 	}
-	copy->last = last;
-	map->size_bytes -= copy_bytes(copy);
-	if (map->payer != copy->payer)
-		refund(map->payer, copy);
+	r->first->last = last;
+	r->first->size = r->size;
+	r->first->page_offset = r->page_offset;
+	r->first->entries = r->entries;
+	r->map->size_bytes -= r->pages << PAGE_SHIFT;
+}
+
+kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
+{
+	struct receiving r = { .map = map, .first = &copy->first };
+	struct vm_place place;
+	uint64_t bytes;
+	bool pays;
+	kern_return_t result;
+
+	*address = 0;
+	if (copy == NULL)
+		return KERN_SUCCESS;
+	r.sender = copy->first.payer;
+	r.size = copy->first.size;
+	r.page_offset = copy->first.page_offset;
+	r.entries = copy->first.entries;
+	r.pages = vm_copy_pages(copy);
+	bytes = r.pages << PAGE_SHIFT;
+	result = vm_map_size_check(map, bytes);
+	if (result == KERN_SUCCESS)
+		result = vm_map_find_space(map, bytes, 0, &place);
+	if (result != KERN_SUCCESS)
+		return result;
+	/* Both ledgers pay until it is certain; if they are the same, once is enough. */
+	pays = map->payer != r.sender;
+	if (pays && !charge(map->payer, &r))
+		return KERN_RESOURCE_SHORTAGE;
+	insert_entries(&r, &place);
+	if (map->wire_future)
+		result = vm_map_wire(map, place.start, bytes, VM_PROT_DEFAULT, UINT64_MAX);
+	if (result != KERN_SUCCESS)
+		take_back(&r);
+	else
+		*address = place.start + r.page_offset;
+	if (pays)
+		refund(result == KERN_SUCCESS ? r.sender : map->payer, &r);
 	vm_map_debug_check(map);
+	return result;
 }

@@ -4,27 +4,17 @@
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "mem/audit.h"
-#include "vm/copy.h"
+#include "vm/tree.h"
 #include "x86_64/machine.h"
 
 struct zone vm_entry_zone;
 struct vm_counters vm_counters;
 
-/* Entries and copies share a zone, as a resource has only one: what both begin with. */
-union element {
-	struct vm_entry entry;
-	struct vm_copy copy;
-};
-_Static_assert(__builtin_offsetof(struct vm_entry, payer) ==
-		       __builtin_offsetof(struct vm_copy, payer),
-	       "common");
-_Static_assert(__builtin_offsetof(struct vm_entry, is_copy) ==
-		       __builtin_offsetof(struct vm_copy, is_copy),
-	       "common");
+_Static_assert(sizeof(struct vm_entry) == 104, "a map entry");
 
 static struct ledger *entry_payer(const void *element)
 {
-	return ((const struct vm_entry *)element)->payer;
+	return vm_entry_payer(element);
 }
 
 static struct ledger *object_payer(const void *element)
@@ -37,31 +27,45 @@ static struct ledger *frame_payer(const struct page *page)
 	return ((const struct vm_object *)page->owner)->payer;
 }
 
-static uint64_t element_virtual_pages(const void *element)
+static uint64_t entry_virtual_pages(const void *element)
 {
-	const struct vm_entry *entry = element;
-
-	return entry->is_copy ? 0 : vm_entry_pages(entry);
+	return vm_entry_pages(element);
 }
 
 void vm_init(void)
 {
 	audit_hooks.page_user_payer = frame_payer;
-	audit_hooks.entry_virtual_pages = element_virtual_pages;
-	zone_init(&vm_entry_zone, "vm_entry", sizeof(union element), LEDGER_ENTRIES, entry_payer);
+	audit_hooks.entry_virtual_pages = entry_virtual_pages;
+	zone_init(&vm_entry_zone, "vm_entry", sizeof(struct vm_entry), LEDGER_ENTRIES, entry_payer);
 	zone_init(&vm_object_zone, "vm_object", sizeof(struct vm_object), LEDGER_OBJECTS,
 		  object_payer);
 }
 
 struct vm_entry *vm_entry_make(struct ledger *payer)
 {
-	union element *element = zone_alloc(&vm_entry_zone, payer);
+	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
 
-	if (element == NULL)
+	if (entry == NULL)
 		return NULL;
-	memset(element, 0, sizeof(*element));
-	element->entry.payer = payer;
-	return &element->entry;
+	*entry = (struct vm_entry){ .payer = payer };
+	return entry;
+}
+
+struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end)
+{
+	uint64_t pages = (end - start) >> PAGE_SHIFT;
+	struct vm_entry *entry;
+
+	if (!ledger_charge(payer, LEDGER_VIRTUAL_PAGES, pages))
+		return NULL;
+	entry = vm_entry_make(payer);
+	if (entry == NULL) {
+		ledger_refund(payer, LEDGER_VIRTUAL_PAGES, pages);
+		return NULL;
+	}
+	entry->start = start;
+	entry->end = end;
+	return entry;
 }
 
 void vm_entry_free(struct vm_entry *entry)
@@ -69,6 +73,7 @@ void vm_entry_free(struct vm_entry *entry)
 	if (entry == NULL)
 		return;
 	assert(entry->object == NULL);
+	assert(!entry->in_map);
 	zone_free(&vm_entry_zone, entry, entry->payer);
 }
 
@@ -117,17 +122,21 @@ bool vm_entry_exclusive(const struct vm_entry *entry)
 
 void vm_entry_split(struct vm_entry *entry, uint64_t at, struct vm_entry *second)
 {
-	struct ledger *payer = second->payer;
+	struct vm_map *map = entry->map;
+	struct vm_entry *next = vm_map_next(entry);
 
-	assert(entry->start < at && at < entry->end && payer == entry->payer);
+	assert(entry->start < at && at < entry->end && second->payer == map->payer);
 	*second = *entry;
+	second->in_map = false;
+	second->payer = map->payer;
 	second->start = at;
 	if (entry->object != NULL) {
 		vm_object_ref(entry->object);
 		vm_entry_set_object(second, entry->object, entry->offset + (at - entry->start));
 	}
 	entry->end = at;
-	vm_map_link(entry->map, second);
+	vm_tree_moved(entry);
+	vm_map_link(map, second, next);
 }
 
 static bool entry_joins(const struct vm_entry *a, const struct vm_entry *b)
@@ -138,7 +147,7 @@ static bool entry_joins(const struct vm_entry *a, const struct vm_entry *b)
 		return false;
 	return a->protection == b->protection && a->max_protection == b->max_protection &&
 	       a->inheritance == b->inheritance && a->needs_copy == b->needs_copy &&
-	       a->shared == b->shared && a->wired == b->wired && a->payer == b->payer;
+	       a->shared == b->shared && a->wired == b->wired;
 }
 
 void vm_entry_join_next(struct vm_entry *entry)
@@ -149,8 +158,8 @@ void vm_entry_join_next(struct vm_entry *entry)
 		return;
 	vm_map_unlink(next);
 	entry->end = next->end;
-	entry->mapped = entry->mapped || next->mapped;
-	vm_map_moved(entry);
+	entry->mapped |= next->mapped;
+	vm_tree_moved(entry);
 	vm_entry_drop_object(next);
 	vm_entry_free(next);
 }
@@ -182,7 +191,7 @@ bool vm_entry_own(struct vm_entry *entry)
 		entry->needs_copy = false;
 		return true;
 	}
-	fresh = vm_object_make(vm_entry_pages(entry), entry->payer);
+	fresh = vm_object_make(vm_entry_pages(entry), vm_entry_payer(entry));
 	if (fresh == NULL)
 		return false;
 	vm_entry_adopt(entry, fresh);
@@ -217,9 +226,9 @@ bool vm_entry_shorten(struct vm_entry *entry)
 	vm_object_collapse(entry->object, UINT32_MAX);
 	if (vm_object_depth(entry->object) < VM_SHADOW_DEPTH_MAX)
 		return true;
-	if (!vm_entry_copy_pages(entry, entry->start, entry->end, entry->payer, &flat))
+	if (!vm_entry_copy_pages(entry, entry->start, entry->end, vm_entry_payer(entry), &flat))
 		return false;
-	if (entry->map != NULL)
+	if (entry->in_map)
 		vm_entry_unmap(entry, entry->start, entry->end);
 	vm_entry_drop_object(entry);
 	vm_entry_set_object(entry, flat, 0);

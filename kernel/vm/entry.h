@@ -32,6 +32,8 @@ static inline void vm_breathe(uint64_t *rounds)
 
 /* A cleared entry in no map, charged (LEDGER_ENTRIES) to payer; NULL: denied. */
 struct vm_entry *vm_entry_make(struct ledger *payer);
+/* The same for [start, end), whose pages are charged too (LEDGER_VIRTUAL_PAGES). */
+struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end);
 /* Gives the element back; it has no object and no pages charged any more. NULL is fine. */
 void vm_entry_free(struct vm_entry *entry);
 /* Gives the entry an object at offset (bytes), taking over one reference. */
@@ -70,17 +72,26 @@ bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages);
 void vm_entry_destroy(struct vm_entry *entry);
 
 /* -- map.c, for the other files -- */
-void vm_map_link(struct vm_map *map, struct vm_entry *entry);
+/* Links an entry that the map's ledger pays for in front of `next`, the first one above it (NULL: it is
+   the last). */
+void vm_map_link(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next);
+/* It is in no map then; the same ledger pays. */
 void vm_map_unlink(struct vm_entry *entry);
-/* After start or end of a linked entry changed: gaps of it and the next. */
-void vm_map_moved(struct vm_entry *entry);
+/* A free place: its address, and the entry behind it, NULL: none. */
+struct vm_place {
+	uint64_t start;
+	struct vm_entry *next;
+};
 /* Lowest address where size bytes fit so that no bit of mask is set; KERN_NO_SPACE. */
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
-				uint64_t *address);
+				struct vm_place *place);
 /* KERN_NO_SPACE when the size limit forbids `size` more bytes. */
 kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size);
-/* True: removing [start, end) leaves two pieces of one entry, so one new entry is needed. */
-bool vm_map_makes_hole(struct vm_map *map, uint64_t start, uint64_t end);
+/* True: removing [start, end) leaves two pieces of this entry, so one new entry is needed. */
+static inline bool vm_entry_makes_hole(const struct vm_entry *entry, uint64_t start, uint64_t end)
+{
+	return entry->start < start && end < entry->end;
+}
 /* The pages of exclusive windows in this range are somebody else's now: not to be freed. */
 struct vm_kept {
 	uint64_t start, end;

@@ -99,7 +99,7 @@ static void fault_unmap_others(struct fault *fault, struct vm_object *object, ui
 	LIST_FOREACH (other, &object->entries, object_link) {
 		uint64_t first = other->offset >> PAGE_SHIFT;
 
-		if (other != fault->entry && other->map != NULL && index >= first &&
+		if (other != fault->entry && other->in_map && index >= first &&
 		    index - first < vm_entry_pages(other)) {
 			uint64_t at = other->start + ((index - first) << PAGE_SHIFT);
 
@@ -128,7 +128,7 @@ static kern_return_t fault_make_page(struct fault *fault)
 	struct page *page;
 
 	if (target == NULL || entry->needs_copy) {
-		fresh = target = vm_object_make(vm_entry_pages(entry), entry->payer);
+		fresh = target = vm_object_make(vm_entry_pages(entry), entry->map->payer);
 		if (fresh == NULL)
 			return KERN_RESOURCE_SHORTAGE;
 		index = (fault->address - entry->start) >> PAGE_SHIFT;

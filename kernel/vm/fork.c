@@ -25,7 +25,7 @@ static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
 	if (entry->object == NULL)
 		return true;
 	if (vm_entry_is_shared(entry) || entry->wired) {
-		if (!vm_entry_copy_pages(entry, entry->start, entry->end, child->payer, &pages))
+		if (!vm_entry_copy_pages(entry, entry->start, entry->end, vm_entry_payer(child), &pages))
 			return false;
 		vm_entry_set_object(child, pages, 0);
 		return true;
@@ -45,19 +45,11 @@ static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
 
 static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
 {
-	uint64_t pages = vm_entry_pages(entry);
-	struct vm_entry *child;
+	struct vm_entry *child = vm_entry_make_range(map->payer, entry->start, entry->end);
 	bool made;
 
-	if (!ledger_charge(map->payer, LEDGER_VIRTUAL_PAGES, pages))
+	if (child == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	child = vm_entry_make(map->payer);
-	if (child == NULL) {
-		ledger_refund(map->payer, LEDGER_VIRTUAL_PAGES, pages);
-		return KERN_RESOURCE_SHORTAGE;
-	}
-	child->start = entry->start;
-	child->end = entry->end;
 	child->protection = entry->protection;
 	child->max_protection = entry->max_protection;
 	child->inheritance = entry->inheritance;
@@ -70,7 +62,7 @@ static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
 	}
 	if (child->max_protection != VM_PROT_NONE)
 		map->size_bytes += child->end - child->start;
-	vm_map_link(map, child);
+	vm_map_link(map, child, NULL);
 	return KERN_SUCCESS;
 }
 

@@ -6,11 +6,10 @@
    range can be given back as it was given without needing anything (DESIGN 7). Only a hole strictly
    inside one entry needs a new entry; it is reserved before anything is changed.
 
-   The tree (red-black, by start) is augmented: each entry knows the gap in front of it and the
-   largest gap in its subtree, so that first fit is found in O(log n). The gap behind the last entry
-   is looked at last. With an alignment mask, a gap with room for any alignment is looked for first,
-   O(log n); only if there is none, or the mask forbids other than low bits, the gaps large enough
-   are tried in order.
+   The tree (tree.c) finds the first gap that is large enough in O(log n); the gap behind the last
+   entry is looked at last. With an alignment mask, a gap with room for any alignment is looked for
+   first, O(log n); only if there is none, or the mask forbids other than low bits, the gaps large
+   enough are tried in order. map->hint is the entry found last, where the next look is likely to be.
 
    Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and
    its pages freed. At each window the map is consistent, and no other thread runs. An entry knows
@@ -19,109 +18,55 @@
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "vm/entry.h"
+#include "vm/tree.h"
 #include "x86_64/machine.h"
 
 const struct vm_kept vm_kept_none;
 
-static int entry_compare(const struct vm_entry *a, const struct vm_entry *b)
+void vm_map_link(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
-	return a->start < b->start ? -1 : a->start > b->start;
-}
-
-static uint64_t entry_gap_max(const struct vm_entry *entry)
-{
-	return entry != NULL ? entry->gap_max : 0;
-}
-
-static void entry_augment(struct vm_entry *entry)
-{
-	uint64_t left = entry_gap_max(RB_LEFT(entry, node)),
-		 right = entry_gap_max(RB_RIGHT(entry, node));
-	uint64_t most = left > right ? left : right;
-
-	entry->gap_max = entry->gap > most ? entry->gap : most;
-}
-
-#undef RB_AUGMENT
-#define RB_AUGMENT(entry) entry_augment(entry)
-RB_PROTOTYPE(vm_entry_tree, vm_entry, node, entry_compare)
-RB_GENERATE(vm_entry_tree, vm_entry, node, entry_compare)
-
-static void entry_set_gap(struct vm_entry *entry, uint64_t gap)
-{
-	entry->gap = gap;
-	for (; entry != NULL; entry = RB_PARENT(entry, node))
-		entry_augment(entry);
-}
-
-static void entry_update_gap(struct vm_entry *entry)
-{
-	struct vm_entry *prev;
-
-	if (entry == NULL)
-		return;
-	prev = RB_PREV(vm_entry_tree, NULL, entry);
-	entry_set_gap(entry, entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN));
-}
-
-struct vm_entry *vm_map_next(struct vm_entry *entry)
-{
-	return RB_NEXT(vm_entry_tree, NULL, entry);
-}
-
-void vm_map_moved(struct vm_entry *entry)
-{
-	entry_update_gap(entry);
-	entry_update_gap(vm_map_next(entry));
-}
-
-void vm_map_link(struct vm_map *map, struct vm_entry *entry)
-{
-	struct vm_entry *other;
-
-	/* With no gap it changes nothing above while the tree is rebalanced. */
-	entry->gap = entry->gap_max = 0;
+	assert(!entry->in_map && entry->payer == map->payer);
 	entry->map = map;
-	other = RB_INSERT(vm_entry_tree, &map->entries, entry);
-	assert(other == NULL);
-	(void)other;
+	entry->in_map = true;
+	vm_tree_insert(map, entry, next);
 	map->entry_count++;
-	vm_map_moved(entry);
+	map->hint = entry;
 }
 
 void vm_map_unlink(struct vm_entry *entry)
 {
 	struct vm_map *map = entry->map;
-	struct vm_entry *next = vm_map_next(entry);
 
-	entry_set_gap(entry, 0);
-	RB_REMOVE(vm_entry_tree, &map->entries, entry);
+	vm_tree_remove(map, entry);
 	map->entry_count--;
-	entry_update_gap(next);
+	if (map->hint == entry)
+		map->hint = NULL;
+	entry->payer = map->payer;
+	entry->in_map = false;
+}
+
+static bool holds(const struct vm_entry *entry, uint64_t address)
+{
+	return entry != NULL && address >= entry->start && address < entry->end;
 }
 
 struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address)
 {
-	struct vm_entry *entry = RB_ROOT(&map->entries), *best = NULL;
-
-	while (entry != NULL) {
-		if (address < entry->end) {
-			best = entry;
-			if (address >= entry->start)
-				break;
-			entry = RB_LEFT(entry, node);
-		} else {
-			entry = RB_RIGHT(entry, node);
-		}
-	}
-	return best;
+	if (!holds(map->hint, address))
+		map->hint = vm_tree_above(map, address);
+	return map->hint;
 }
 
 struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address)
 {
 	struct vm_entry *entry = vm_map_lookup_next(map, address);
 
-	return entry != NULL && entry->start <= address ? entry : NULL;
+	return holds(entry, address) ? entry : NULL;
+}
+
+struct vm_entry *vm_map_next(struct vm_entry *entry)
+{
+	return vm_tree_next(entry);
 }
 
 kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_t *end)
@@ -133,37 +78,6 @@ kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_
 	*start = trunc_page(address);
 	*end = round_page(last);
 	return KERN_SUCCESS;
-}
-
-/* The first entry at or above `from` with a gap of at least `size` in front; NULL: none. O(log n).
- */
-static struct vm_entry *gap_next(struct vm_map *map, uint64_t from, uint64_t size)
-{
-	struct vm_entry *entry = RB_ROOT(&map->entries), *best = NULL, *at;
-
-	/* The path to `from`: each turn to the left leaves a candidate, itself and then what is
-	 * right of it. The lowest wins. */
-	for (at = entry; at != NULL;) {
-		if (at->start < from) {
-			at = RB_RIGHT(at, node);
-			continue;
-		}
-		if (at->gap >= size || entry_gap_max(RB_RIGHT(at, node)) >= size)
-			best = at;
-		at = RB_LEFT(at, node);
-	}
-	/* best: lowest node on the path with something at it or right of it; but a gap wholly right
-	 * of it needs a descent. */
-	if (best == NULL || best->gap >= size)
-		return best;
-	for (at = RB_RIGHT(best, node);;) {
-		if (entry_gap_max(RB_LEFT(at, node)) >= size)
-			at = RB_LEFT(at, node);
-		else if (at->gap >= size)
-			return at;
-		else
-			at = RB_RIGHT(at, node);
-	}
 }
 
 /* The lowest page address >= address with no bit of mask set; 0: none in user space. */
@@ -189,32 +103,32 @@ static bool gap_fits(uint64_t start, uint64_t end, uint64_t size, uint64_t mask,
 
 /* Tries all gaps of at least `room` bytes in order for `size` bytes. */
 static bool find_in_gaps(struct vm_map *map, uint64_t room, uint64_t size, uint64_t mask,
-			 uint64_t *address)
+			 struct vm_place *place)
 {
-	struct vm_entry *last = RB_MAX(vm_entry_tree, &map->entries), *entry;
 	uint64_t rounds = 0;
 
-	for (entry = gap_next(map, 0, room); entry != NULL;
-	     entry = gap_next(map, entry->end, room)) {
-		if (gap_fits(entry->start - entry->gap, entry->start, size, mask, address))
+	for (place->next = vm_tree_gap(map, 0, room); place->next != NULL;
+	     place->next = vm_tree_gap(map, place->next->end, room)) {
+		if (gap_fits(place->next->start - place->next->gap, place->next->start, size, mask,
+			     &place->start))
 			return true;
 		vm_breathe(&rounds);
 	}
-	return gap_fits(last != NULL ? last->end : USER_ADDRESS_MIN, USER_ADDRESS_MAX, size, mask,
-			address);
+	return gap_fits(vm_tree_end(map), USER_ADDRESS_MAX, size, mask, &place->start);
 }
 
-kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask, uint64_t *address)
+kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
+				struct vm_place *place)
 {
 	mask &= ~(uint64_t)PAGE_MASK;
 	if (size > USER_ADDRESS_MAX)
 		return KERN_NO_SPACE;
 	/* Low bits only: a gap with this much more room always fits. */
 	if (mask != 0 && ((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
-	    size + mask > size && gap_next(map, 0, size + mask) != NULL)
-		return find_in_gaps(map, size + mask, size, mask, address) ? KERN_SUCCESS
-									   : KERN_NO_SPACE;
-	return find_in_gaps(map, size, size, mask, address) ? KERN_SUCCESS : KERN_NO_SPACE;
+	    size + mask > size && vm_tree_gap(map, 0, size + mask) != NULL)
+		return find_in_gaps(map, size + mask, size, mask, place) ? KERN_SUCCESS
+									 : KERN_NO_SPACE;
+	return find_in_gaps(map, size, size, mask, place) ? KERN_SUCCESS : KERN_NO_SPACE;
 }
 
 kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size)
@@ -227,7 +141,6 @@ kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size)
 bool vm_map_create(struct vm_map *map, struct ledger *payer)
 {
 	memset(map, 0, sizeof(*map));
-	RB_INIT(&map->entries);
 	map->payer = payer;
 	map->size_limit = map->size_limit_max = UINT64_MAX;
 	map->next_range = 1;
@@ -252,13 +165,6 @@ void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_
 	}
 	while (entry->mapped && (start = pmap_restrict(&entry->map->pmap, start, end, allowed)) < end)
 		machine_window();
-}
-
-bool vm_map_makes_hole(struct vm_map *map, uint64_t start, uint64_t end)
-{
-	struct vm_entry *entry = vm_map_lookup(map, start);
-
-	return entry != NULL && entry->start < start && end < entry->end;
 }
 
 /* Frees the pages of [start, end) that are the entry's alone. */
@@ -296,6 +202,8 @@ static void account_removed(struct vm_entry *entry, uint64_t bytes)
 static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
 		      const struct vm_kept *kept)
 {
+	struct vm_map *map = entry->map;
+
 	free_unkept(entry, start, end, kept);
 	account_removed(entry, end - start);
 	if (start == entry->start) {
@@ -305,8 +213,8 @@ static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
 	} else {
 		entry->end = start;
 	}
-	vm_map_moved(entry);
-	ledger_refund(entry->payer, LEDGER_VIRTUAL_PAGES, (end - start) >> PAGE_SHIFT);
+	vm_tree_moved(entry);
+	ledger_refund(map->payer, LEDGER_VIRTUAL_PAGES, (end - start) >> PAGE_SHIFT);
 }
 
 /* Takes the whole entry out. */
@@ -327,9 +235,7 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 	struct vm_entry *entry = vm_map_lookup_next(map, start), *next;
 	uint64_t rounds = 0;
 
-	if (entry == NULL || entry->start >= end)
-		return;
-	if (vm_map_makes_hole(map, start, end)) {
+	if (entry != NULL && vm_entry_makes_hole(entry, start, end)) {
 		vm_entry_split(entry, end, *spare);
 		*spare = NULL;
 	}
@@ -338,7 +244,7 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 		uint64_t to = entry->end < end ? entry->end : end;
 
 		vm_entry_unmap(entry, from, to);
-		next = vm_map_next(entry);
+		next = entry->end < end ? vm_map_next(entry) : NULL;
 		if (from == entry->start && to == entry->end)
 			entry_remove(entry, kept);
 		else
@@ -359,7 +265,7 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	entry = vm_map_lookup_next(map, start);
 	if (entry == NULL || entry->start >= end)
 		return KERN_INVALID_ADDRESS;
-	if (vm_map_makes_hole(map, start, end)) {
+	if (vm_entry_makes_hole(entry, start, end)) {
 		spare = vm_entry_make(map->payer);
 		if (spare == NULL)
 			return KERN_RESOURCE_SHORTAGE;
@@ -369,24 +275,22 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	return KERN_SUCCESS;
 }
 
-/* Address of a new region: found, or checked to be free. */
-static kern_return_t place(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
-			   bool anywhere)
+/* Where a new region goes: found, or checked to be free. */
+static kern_return_t find_place(struct vm_map *map, uint64_t address, uint64_t size, uint64_t mask,
+				bool anywhere, struct vm_place *place)
 {
-	struct vm_entry *next;
-	uint64_t start, end;
+	uint64_t end;
 
 	if (anywhere)
-		return vm_map_find_space(map, size, mask, address);
-	if (vm_range(trunc_page(*address), size, &start, &end) != KERN_SUCCESS ||
-	    start < USER_ADDRESS_MIN)
+		return vm_map_find_space(map, size, mask, place);
+	if (vm_range(trunc_page(address), size, &place->start, &end) != KERN_SUCCESS ||
+	    place->start < USER_ADDRESS_MIN)
 		return KERN_INVALID_ADDRESS;
-	if (start & mask)
+	if (place->start & mask)
 		return KERN_NO_SPACE;
-	next = vm_map_lookup_next(map, start);
-	if (next != NULL && next->start < end)
+	place->next = vm_map_lookup_next(map, place->start);
+	if (place->next != NULL && place->next->start < end)
 		return KERN_NO_SPACE;
-	*address = start;
 	return KERN_SUCCESS;
 }
 
@@ -407,8 +311,9 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 			   bool anywhere, struct vm_object *object, uint64_t offset, bool copy,
 			   vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance)
 {
-	uint64_t bytes = round_page(size), start = *address;
+	uint64_t bytes = round_page(size);
 	struct vm_entry *entry;
+	struct vm_place place;
 	kern_return_t result;
 
 	if (size == 0 || ((protection | max_protection) & ~VM_PROT_ALL) ||
@@ -421,20 +326,14 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 	if (object != NULL && ((offset & PAGE_MASK) || offset + bytes < offset ||
 			       (offset + bytes) >> PAGE_SHIFT > object->size_pages))
 		return KERN_INVALID_ARGUMENT;
-	result = place(map, &start, bytes, mask, anywhere);
+	result = find_place(map, *address, bytes, mask, anywhere, &place);
 	if (result == KERN_SUCCESS && max_protection != VM_PROT_NONE)
 		result = vm_map_size_check(map, bytes);
 	if (result != KERN_SUCCESS)
 		return result;
-	if (!ledger_charge(map->payer, LEDGER_VIRTUAL_PAGES, bytes >> PAGE_SHIFT))
+	entry = vm_entry_make_range(map->payer, place.start, place.start + bytes);
+	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	entry = vm_entry_make(map->payer);
-	if (entry == NULL) {
-		ledger_refund(map->payer, LEDGER_VIRTUAL_PAGES, bytes >> PAGE_SHIFT);
-		return KERN_RESOURCE_SHORTAGE;
-	}
-	entry->start = start;
-	entry->end = start + bytes;
 	entry->protection = protection;
 	entry->max_protection = max_protection;
 	entry->inheritance = inheritance;
@@ -448,13 +347,13 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 		entry->needs_copy = copy;
 		entry->shared = !copy;
 	}
-	vm_map_link(map, entry);
+	vm_map_link(map, entry, place.next);
 	result = wire_new(map, entry);
 	if (result != KERN_SUCCESS)
 		return result;
 	if (object != NULL)
 		vm_object_release(object);
-	*address = start;
+	*address = place.start;
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
 }
@@ -473,7 +372,7 @@ kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t si
 bool vm_map_dismantle(struct vm_map *map)
 {
 	for (unsigned i = 0; i < VM_PIECE / 4; i++) {
-		struct vm_entry *entry = RB_ROOT(&map->entries);
+		struct vm_entry *entry = map->root;
 		uint64_t first;
 
 		if (entry == NULL) {
@@ -502,20 +401,14 @@ bool vm_map_dismantle(struct vm_map *map)
 	return false;
 }
 
-static void entry_check(struct vm_map *map, struct vm_entry *entry, uint64_t end)
+static void entry_check(struct vm_map *map, struct vm_entry *entry)
 {
-	uint64_t left = entry_gap_max(RB_LEFT(entry, node)),
-		 right = entry_gap_max(RB_RIGHT(entry, node));
-	uint64_t most = left > right ? left : right;
-
-	assert(entry->start >= end && entry->start < entry->end && entry->end <= USER_ADDRESS_MAX);
+	assert(entry->start < entry->end && entry->end <= USER_ADDRESS_MAX);
 	assert(((entry->start | entry->end | entry->offset) & PAGE_MASK) == 0);
-	assert(entry->map == map && entry->payer == map->payer && !entry->is_copy);
-	assert(entry->gap == entry->start - end);
-	assert(entry->gap_max == (entry->gap > most ? entry->gap : most));
+	assert(entry->in_map && entry->map == map);
 	assert((entry->protection & ~entry->max_protection) == 0);
 	if (entry->object == NULL) {
-		assert(!entry->needs_copy && !entry->shared && entry->offset == 0);
+		assert(!entry->needs_copy && !entry->shared && !entry->mapped && entry->offset == 0);
 		return;
 	}
 	assert(!(entry->needs_copy && entry->shared));
@@ -526,13 +419,13 @@ static void entry_check(struct vm_map *map, struct vm_entry *entry, uint64_t end
 
 void vm_map_check(struct vm_map *map)
 {
-	uint64_t end = USER_ADDRESS_MIN, size = 0, wired = 0;
+	struct vm_entry *entry = vm_tree_above(map, 0);
+	uint64_t size = 0, wired = 0;
 	uint32_t count = 0;
-	struct vm_entry *entry;
 
-	RB_FOREACH (entry, vm_entry_tree, &map->entries) {
-		entry_check(map, entry, end);
-		end = entry->end;
+	vm_tree_check(map);
+	for (; entry != NULL; entry = vm_tree_next(entry)) {
+		entry_check(map, entry);
 		count++;
 		if (entry->max_protection != VM_PROT_NONE)
 			size += entry->end - entry->start;

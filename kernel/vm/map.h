@@ -9,40 +9,53 @@
 #include <mach/vm_inherit.h>
 #include <mach/vm_prot.h>
 #include <weir/queue.h>
-#include <weir/tree.h>
 #include "mem/reap.h"
 #include "x86_64/pmap.h"
 
 struct ledger;
 struct vm_object;
 
-/* Lives in a map's tree or, in transit, in a struct vm_copy's chain. Elements of one zone with
-   struct vm_copy: the first two members are common. */
+/* A range of addresses in a map; or, in transit between two, part of a struct vm_copy. */
 struct vm_entry {
-	struct ledger *payer; /* LEDGER_ENTRIES 1, and LEDGER_VIRTUAL_PAGES of its pages */
-	bool is_copy;         /* false; true in a struct vm_copy */
-	uint8_t protection, max_protection, inheritance;
-	bool needs_copy; /* object is shared for copy on write: shadow it before writing */
-	bool shared;     /* others may write the same object's pages */
-	bool mapped;     /* page tables may map some of it; false: none */
-	uint16_t wired;  /* 0, 1: no fault must be needed */
-	uint32_t range;  /* identity of the region given by one call */
+	/* Whose ledger pays (LEDGER_ENTRIES 1, and LEDGER_VIRTUAL_PAGES of its pages): vm_entry_payer. */
 	union {
-		RB_ENTRY(vm_entry) node; /* in map->entries, by start */
-		struct vm_entry *next;   /* in transit */
+		struct vm_map *map;   /* when in_map */
+		struct ledger *payer; /* else */
 	};
 	uint64_t start, end;              /* bytes, page aligned, [start, end) */
 	struct vm_object *object;         /* NULL: nothing touched yet (zero fill) */
 	uint64_t offset;                  /* of start in object, bytes */
 	LIST_ENTRY(vm_entry) object_link; /* in object->entries: the reverse mapping */
-	struct vm_map *map;               /* NULL: in transit, part of a vm_copy */
-	uint64_t gap;                     /* free bytes before start */
-	uint64_t gap_max;                 /* largest gap in the subtree */
+	union {
+		struct { /* in_map: tree.c */
+			struct vm_entry *child[2], *parent;
+			uint64_t gap;     /* free bytes before start */
+			uint64_t gap_max; /* largest gap in the subtree */
+		};
+		struct { /* in transit: copy.c */
+			struct vm_entry *next;
+			/* Of the whole chain, in its first: */
+			struct vm_entry *last;
+			uint64_t size : 52, page_offset : 12; /* of the data, bytes */
+			struct reap reap;
+		};
+	};
+	union {
+		uint32_t range;   /* in_map: identity of the region given by one call */
+		uint32_t entries; /* in transit, in the first: of the chain */
+	};
+	uint8_t protection, max_protection, inheritance;
+	bool in_map : 1;
+	bool red : 1;        /* tree.c */
+	bool needs_copy : 1; /* object is shared for copy on write: shadow it before writing */
+	bool shared : 1;     /* others may write the same object's pages */
+	bool mapped : 1;     /* page tables may map some of it; false: none */
+	bool wired : 1;      /* no fault must be needed */
 };
-RB_HEAD(vm_entry_tree, vm_entry);
 
 struct vm_map {
-	struct vm_entry_tree entries;
+	struct vm_entry *root, *last; /* of the tree of entries (tree.c), the one with the highest address */
+	struct vm_entry *hint;        /* looked up last; NULL: it has gone */
 	struct pmap pmap;
 	struct ledger *payer; /* the task's ledger */
 	uint64_t size_bytes;  /* mapped address space */
@@ -83,6 +96,11 @@ kern_return_t vm_map_fork(struct vm_map *parent, struct vm_map *child);
 /* Makes the page present with the access asked for. KERN_SUCCESS, KERN_INVALID_ADDRESS,
    KERN_PROTECTION_FAILURE, KERN_RESOURCE_SHORTAGE (denied), KERN_MEMORY_ERROR. Never blocks yet. */
 kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access);
+/* Who pays for an entry. */
+static inline struct ledger *vm_entry_payer(const struct vm_entry *entry)
+{
+	return entry->in_map ? entry->map->payer : entry->payer;
+}
 /* The entry that holds address; NULL: none. */
 struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address);
 /* The entry that holds address, or the next one above; NULL: none. */

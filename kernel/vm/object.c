@@ -69,7 +69,7 @@ static struct ledger *object_due_payer(struct vm_object *object)
 	if (object->kernel_held)
 		return object->payer;
 	if (entry != NULL)
-		return entry->payer;
+		return vm_entry_payer(entry);
 	return shadow != NULL ? shadow->payer : object->payer;
 }
 

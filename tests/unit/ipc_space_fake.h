@@ -184,14 +184,14 @@ kern_return_t vm_copy_alloc(uint64_t size, struct ledger *payer, struct vm_copy 
 		return KERN_RESOURCE_SHORTAGE;
 	if (size != 0) {
 		*copy = calloc(1, sizeof(**copy) + size);
-		(*copy)->size = size;
+		(*copy)->first.size = size;
 	}
 	return KERN_SUCCESS;
 }
 
 void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uint64_t size)
 {
-	assert(offset + size <= copy->size);
+	assert(offset + size <= copy->first.size);
 	memcpy((char *)(copy + 1) + offset, bytes, size);
 }
 

@@ -3,7 +3,7 @@
 
    SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
    SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
-   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
    SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
    SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
 #include "support/vm_test.h"
@@ -28,9 +28,8 @@ static uint64_t hand_over(struct vm_map *from, uint64_t at, uint64_t count, bool
 	struct vm_copy *copy;
 
 	if (vm_copy_in(from, at, count * PAGE_SIZE, move, ledger, &copy) != KERN_SUCCESS ||
-	    vm_copy_out_reserve(to, copy, &at) != KERN_SUCCESS)
+	    vm_copy_out(to, copy, &at) != KERN_SUCCESS)
 		panic("cannot hand over");
-	vm_copy_out_commit(to, copy, at);
 	return at;
 }
 

@@ -3,7 +3,7 @@
 
    SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
    SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
-   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
    SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
    SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c kernel/vm/contiguous.c */
 #include "support/vm_test.h"
@@ -35,9 +35,8 @@ static uint64_t receive(struct vm_map *map, struct vm_copy *copy)
 {
 	uint64_t address;
 
-	if (vm_copy_out_reserve(map, copy, &address) != KERN_SUCCESS)
+	if (vm_copy_out(map, copy, &address) != KERN_SUCCESS)
 		panic("cannot receive");
-	vm_copy_out_commit(map, copy, address);
 	return address;
 }
 
@@ -55,7 +54,7 @@ static void large_is_shared(void)
 	ok(vm_copy_in(a, base, 64 * PAGE_SIZE, false, sender, &copy) == KERN_SUCCESS,
 	   "64 pages in transit");
 	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), 64, "no page was copied");
-	is_u64(test_used(sender, LEDGER_ENTRIES), 3, "the sender pays for entries in transit");
+	is_u64(test_used(sender, LEDGER_ENTRIES), 2, "the sender pays for the entry in transit");
 	is_u64(test_used(sender, LEDGER_VIRTUAL_PAGES), 128, "and their pages of address space");
 	test_poke(a, base, 1);
 	at = receive(b, copy);
@@ -118,7 +117,7 @@ static void no_foreign_bytes(void)
 			claim(vm_copy_in(a, base + offset, bytes[i], false, sender, &copy) ==
 				      KERN_SUCCESS,
 			      "in");
-			pages = copy->pages;
+			pages = vm_copy_pages(copy);
 			at = receive(b, copy) & ~(uint64_t)PAGE_MASK;
 			for (uint64_t p = 0; p < pages; p++) {
 				test_access(b, at + p * PAGE_SIZE, page, PAGE_SIZE, false);
@@ -161,10 +160,10 @@ static void limits_at_receive(void)
 
 	vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &copy);
 	b->size_limit = 15 * PAGE_SIZE;
-	is_u64(vm_copy_out_reserve(b, copy, &at), KERN_NO_SPACE, "the receiver's size limit holds");
+	is_u64(vm_copy_out(b, copy, &at), KERN_NO_SPACE, "the receiver's size limit holds");
 	b->size_limit = UINT64_MAX;
 	ledger_limit(receiver, LEDGER_VIRTUAL_PAGES, 15);
-	is_u64(vm_copy_out_reserve(b, copy, &at), KERN_RESOURCE_SHORTAGE,
+	is_u64(vm_copy_out(b, copy, &at), KERN_RESOURCE_SHORTAGE,
 	       "the receiver's ledger may deny");
 	is_u64(b->entry_count, 0, "and nothing has come");
 	ledger_limit(receiver, LEDGER_VIRTUAL_PAGES, 16);

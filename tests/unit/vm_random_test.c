@@ -4,7 +4,7 @@
 
    SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
    SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
-   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
    SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
    SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
 #include "support/vm_test.h"
@@ -440,32 +440,36 @@ static void transit_drop(unsigned c)
 	transit[c].bytes = NULL;
 }
 
-static kern_return_t call_reserve(void)
+static kern_return_t call_copy_out(void)
 {
-	return vm_copy_out_reserve(tasks[op.t].map, transit[op.extra].copy, &op.address);
+	return vm_copy_out(tasks[op.t].map, transit[op.extra].copy, &op.address);
 }
 
+/* Sometimes into a map that wires all that comes: then there is more that may be denied, and to be undone. */
 static void do_copy_out(void)
 {
-	unsigned count, first;
+	struct vm_map *map;
+	unsigned count, first, wired;
 	uint64_t offset;
 
 	pick();
+	map = tasks[op.t].map;
 	op.extra = random_below(COPIES);
 	if (transit[op.extra].copy == NULL)
 		return;
-	count = transit[op.extra].copy->pages;
-	offset = transit[op.extra].copy->page_offset;
+	count = vm_copy_pages(transit[op.extra].copy);
+	offset = transit[op.extra].copy->first.page_offset;
 	first = lowest_free(op.t, count);
 	if (first + count > PAGES)
 		return;
-	claim(deny_each(call_reserve, true) == KERN_SUCCESS, "copy out");
+	wired = map->wired_pages;
+	map->wire_future = op.flag;
+	claim(deny_each(call_copy_out, !op.flag) == KERN_SUCCESS, "copy out");
+	map->wire_future = false;
 	claim(op.address == ADDRESS(first) + offset, "copied out to another address");
-	if (op.flag) {
-		vm_copy_out_cancel(tasks[op.t].map, transit[op.extra].copy, op.address);
-		return;
-	}
-	vm_copy_out_commit(tasks[op.t].map, transit[op.extra].copy, op.address);
+	claim(map->wired_pages - wired == (op.flag ? count : 0), "%u pages wired", map->wired_pages - wired);
+	if (op.flag)
+		vm_map_wire(map, ADDRESS(first), count * PAGE_SIZE, VM_PROT_NONE, 0);
 	model_allocate(op.t, first, count);
 	/* What is around the data is zero: no foreign byte. */
 	model_put(op.t, op.address, transit[op.extra].bytes, transit[op.extra].size);

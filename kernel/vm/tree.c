@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tree of a map's entries: red-black (Guibas and Sedgewick, 1978; the cases as in Cormen et al.,
+   "Introduction to Algorithms"), by address.
+
+   Augmented: each entry knows the gap in front of it and the largest gap in its subtree, so that the
+   first fit is found in O(log n). The gap behind the last entry is not in the tree.
+
+   A change of one gap goes up only as far as it changes a maximum, and balancing costs O(1) amortized;
+   who links an entry knows the one behind. So linking and unlinking cost little beside the search for
+   the place, however many entries there are. */
+#include "vm/tree.h"
+#include "kern/assert.h"
+#include "x86_64/machine.h"
+
+#define DEPTH_MAX 128 /* of a sound tree: 2 log2(n + 1) */
+
+static inline uint64_t gap_max_of(const struct vm_entry *entry)
+{
+	return entry != NULL ? entry->gap_max : 0;
+}
+
+static inline bool is_red(const struct vm_entry *entry)
+{
+	return entry != NULL && entry->red;
+}
+
+/* Which child of its parent the entry is. */
+static inline bool side_of(const struct vm_entry *entry, const struct vm_entry *parent)
+{
+	return parent->child[1] == entry;
+}
+
+static inline uint64_t gap_max_computed(const struct vm_entry *entry)
+{
+	uint64_t most = entry->gap, left = gap_max_of(entry->child[0]), right = gap_max_of(entry->child[1]);
+
+	if (left > most)
+		most = left;
+	return right > most ? right : most;
+}
+
+/* The largest gaps from an entry upwards, until one is what it was. */
+static void gaps_up(struct vm_entry *entry)
+{
+	for (; entry != NULL; entry = entry->parent) {
+		uint64_t most = gap_max_computed(entry);
+
+		if (entry->gap_max == most)
+			return;
+		entry->gap_max = most;
+	}
+}
+
+/* Puts `child` (NULL: nothing) in the place of `old` below old's parent. */
+static void replace_child(struct vm_map *map, struct vm_entry *old, struct vm_entry *child)
+{
+	struct vm_entry *parent = old->parent;
+
+	if (parent == NULL)
+		map->root = child;
+	else
+		parent->child[side_of(old, parent)] = child;
+	if (child != NULL)
+		child->parent = parent;
+}
+
+/* `top` goes down to this side, its child on the other one takes its place. */
+static void rotate(struct vm_map *map, struct vm_entry *top, bool side)
+{
+	struct vm_entry *up = top->child[!side], *inner = up->child[side];
+
+	replace_child(map, top, up);
+	top->child[!side] = inner;
+	if (inner != NULL)
+		inner->parent = top;
+	up->child[side] = top;
+	top->parent = up;
+	up->gap_max = top->gap_max;
+	top->gap_max = gap_max_computed(top);
+}
+
+/* The entry is red, and so may its parent be. */
+static void insert_balance(struct vm_map *map, struct vm_entry *entry)
+{
+	struct vm_entry *parent;
+
+	while ((parent = entry->parent) != NULL && parent->red) {
+		/* The root is black, so there is one above. */
+		struct vm_entry *above = parent->parent, *uncle;
+		bool side = side_of(parent, above);
+
+		uncle = above->child[!side];
+		if (is_red(uncle)) {
+			parent->red = uncle->red = false;
+			above->red = true;
+			entry = above;
+			continue;
+		}
+		if (side_of(entry, parent) != side) {
+			rotate(map, parent, side);
+			parent = entry;
+		}
+		parent->red = false;
+		above->red = true;
+		rotate(map, above, !side);
+		break;
+	}
+	map->root->red = false;
+}
+
+static uint64_t end_before(const struct vm_map *map, const struct vm_entry *next)
+{
+	return next != NULL ? next->start - next->gap : vm_tree_end(map);
+}
+
+void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
+{
+	struct vm_entry *parent = next != NULL ? next : map->last;
+	bool side = next == NULL;
+
+	entry->gap = entry->start - end_before(map, next);
+	if (next != NULL) {
+		assert(entry->end <= next->start && entry->gap <= next->gap);
+		next->gap = next->start - entry->end;
+		if (next->child[0] != NULL) {
+			for (parent = next->child[0]; parent->child[1] != NULL;)
+				parent = parent->child[1];
+			side = true;
+		}
+	} else {
+		map->last = entry;
+	}
+	entry->child[0] = entry->child[1] = NULL;
+	entry->parent = parent;
+	entry->gap_max = entry->gap;
+	entry->red = true;
+	if (parent != NULL)
+		parent->child[side] = entry;
+	else
+		map->root = entry;
+	gaps_up(parent);
+	gaps_up(next);
+	insert_balance(map, entry);
+}
+
+/* Below `parent`, at `entry` (NULL: an empty place), every path has lost a black one. */
+static void remove_balance(struct vm_map *map, struct vm_entry *entry, struct vm_entry *parent)
+{
+	while (entry != map->root && !is_red(entry)) {
+		bool side = side_of(entry, parent);
+		struct vm_entry *sibling = parent->child[!side];
+
+		if (sibling->red) {
+			sibling->red = false;
+			parent->red = true;
+			rotate(map, parent, side);
+			sibling = parent->child[!side];
+		}
+		if (!is_red(sibling->child[0]) && !is_red(sibling->child[1])) {
+			sibling->red = true;
+			entry = parent;
+			parent = entry->parent;
+			continue;
+		}
+		if (!is_red(sibling->child[!side])) {
+			sibling->child[side]->red = false;
+			sibling->red = true;
+			rotate(map, sibling, !side);
+			sibling = parent->child[!side];
+		}
+		sibling->red = parent->red;
+		parent->red = false;
+		sibling->child[!side]->red = false;
+		rotate(map, parent, side);
+		return;
+	}
+	if (entry != NULL)
+		entry->red = false;
+}
+
+/* Unlinks an entry with two children: the next one, which has no left child, takes its place. Returns the
+   parent of the place that `next` left. */
+static struct vm_entry *put_in_place(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
+{
+	struct vm_entry *parent = next->parent;
+
+	if (parent == entry) {
+		parent = next;
+	} else {
+		replace_child(map, next, next->child[1]);
+		next->child[1] = entry->child[1];
+		next->child[1]->parent = next;
+	}
+	replace_child(map, entry, next);
+	next->child[0] = entry->child[0];
+	next->child[0]->parent = next;
+	next->gap_max = entry->gap_max;
+	return parent;
+}
+
+void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
+{
+	struct vm_entry *next = vm_tree_next(entry), *moved, *parent;
+	bool black = !entry->red;
+
+	if (next != NULL)
+		next->gap += entry->gap + (entry->end - entry->start);
+	else
+		map->last = vm_tree_prev(entry);
+	if (entry->child[0] != NULL && entry->child[1] != NULL) {
+		black = !next->red;
+		moved = next->child[1];
+		parent = put_in_place(map, entry, next);
+		next->red = entry->red;
+	} else {
+		moved = entry->child[entry->child[0] == NULL];
+		parent = entry->parent;
+		replace_child(map, entry, moved);
+	}
+	gaps_up(parent);
+	gaps_up(next);
+	if (black)
+		remove_balance(map, moved, parent);
+}
+
+void vm_tree_moved(struct vm_entry *entry)
+{
+	struct vm_entry *prev = vm_tree_prev(entry), *next = vm_tree_next(entry);
+
+	entry->gap = entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN);
+	gaps_up(entry);
+	if (next == NULL)
+		return;
+	next->gap = next->start - entry->end;
+	gaps_up(next);
+}
+
+/* The nearest entry on this side. */
+static struct vm_entry *neighbour(struct vm_entry *entry, bool side)
+{
+	struct vm_entry *at = entry->child[side];
+
+	if (at != NULL) {
+		while (at->child[!side] != NULL)
+			at = at->child[!side];
+		return at;
+	}
+	while ((at = entry->parent) != NULL && at->child[side] == entry)
+		entry = at;
+	return at;
+}
+
+struct vm_entry *vm_tree_next(struct vm_entry *entry)
+{
+	return neighbour(entry, true);
+}
+
+struct vm_entry *vm_tree_prev(struct vm_entry *entry)
+{
+	return neighbour(entry, false);
+}
+
+struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address)
+{
+	struct vm_entry *entry = map->root, *best = NULL;
+
+	while (entry != NULL) {
+		if (address >= entry->end) {
+			entry = entry->child[1];
+			continue;
+		}
+		best = entry;
+		if (address >= entry->start)
+			break;
+		entry = entry->child[0];
+	}
+	return best;
+}
+
+/* The first in this subtree, which has one. */
+static struct vm_entry *gap_below(struct vm_entry *entry, uint64_t size)
+{
+	for (;;) {
+		if (gap_max_of(entry->child[0]) >= size)
+			entry = entry->child[0];
+		else if (entry->gap >= size)
+			return entry;
+		else
+			entry = entry->child[1];
+	}
+}
+
+struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size)
+{
+	struct vm_entry *best = NULL, *at;
+
+	if (gap_max_of(map->root) < size)
+		return NULL;
+	if (from == 0)
+		return gap_below(map->root, size);
+	/* The path to `from`: each turn to the left leaves a candidate, itself and then what is right of it.
+	   The lowest wins. */
+	for (at = map->root; at != NULL;) {
+		if (at->start < from) {
+			at = at->child[1];
+			continue;
+		}
+		if (at->gap >= size || gap_max_of(at->child[1]) >= size)
+			best = at;
+		at = at->child[0];
+	}
+	return best == NULL || best->gap >= size ? best : gap_below(best->child[1], size);
+}
+
+/* Black ones from an entry up to the root. */
+static unsigned black_height(const struct vm_entry *entry)
+{
+	unsigned height = 0, depth = 0;
+
+	for (; entry != NULL; entry = entry->parent) {
+		height += !entry->red;
+		assert(++depth < DEPTH_MAX);
+	}
+	return height;
+}
+
+static void node_check(const struct vm_map *map, const struct vm_entry *entry)
+{
+	assert(entry->parent != NULL ? entry->parent->child[0] == entry || entry->parent->child[1] == entry
+				     : map->root == entry && !entry->red);
+	assert(!(entry->red && is_red(entry->parent)));
+	assert(entry->gap_max == gap_max_computed(entry));
+}
+
+void vm_tree_check(struct vm_map *map)
+{
+	struct vm_entry *entry = map->root, *last = NULL;
+	uint64_t end = USER_ADDRESS_MIN;
+	unsigned height = 0;
+
+	while (entry != NULL && entry->child[0] != NULL)
+		entry = entry->child[0];
+	for (; entry != NULL; entry = vm_tree_next(entry)) {
+		node_check(map, entry);
+		/* Every empty place is as many black ones below the root. */
+		if (entry->child[0] == NULL || entry->child[1] == NULL) {
+			unsigned here = black_height(entry);
+
+			assert(height == 0 || here == height);
+			height = here;
+		}
+		assert(entry->start >= end && entry->gap == entry->start - end);
+		end = entry->end;
+		last = entry;
+	}
+	assert(map->last == last);
+}

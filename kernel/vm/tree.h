@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The balanced tree of a map's entries, by address, which knows the free gaps between them. Theory in
+   tree.c. */
+#ifndef VM_TREE_H
+#define VM_TREE_H
+#include "vm/map.h"
+#include "x86_64/machine.h"
+
+/* Links an entry, whose start and end do not overlap another's, in front of `next`, the first one above
+   it; NULL: it is the last. */
+void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next);
+void vm_tree_remove(struct vm_map *map, struct vm_entry *entry);
+/* After start or end of a linked entry changed, its order being the same: the gaps around it. */
+void vm_tree_moved(struct vm_entry *entry);
+/* The one behind or in front; NULL: there is none. */
+struct vm_entry *vm_tree_next(struct vm_entry *entry);
+struct vm_entry *vm_tree_prev(struct vm_entry *entry);
+/* The first entry that ends above address; NULL: none. O(log n). */
+struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address);
+/* The first entry that begins at or above `from` and has at least size free bytes in front of it; NULL:
+   none, there is only what lies behind the last. O(log n). */
+struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size);
+/* Where the free bytes behind the last entry begin. */
+static inline uint64_t vm_tree_end(const struct vm_map *map)
+{
+	return map->last != NULL ? map->last->end : USER_ADDRESS_MIN;
+}
+/* Order, balance, gaps; panics when broken. O(n), the depth is bounded. */
+void vm_tree_check(struct vm_map *map);
+
+#endif
