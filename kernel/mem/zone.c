@@ -54,10 +54,10 @@ static uint32_t round_up(uint32_t size, uint32_t unit)
 	return (size + unit - 1) / unit * unit;
 }
 
-static void zone_layout(struct zone *zone, size_t elem_size)
+static void zone_layout(struct zone *zone, size_t elem_size, uint32_t align)
 {
 	uint32_t red = ZONE_DEBUG ? sizeof(struct red_zone) : 0;
-	uint32_t small = round_up(elem_size < 16 ? 16 : elem_size, 16);
+	uint32_t small = round_up(elem_size < 16 ? 16 : elem_size, align);
 	uint32_t large = round_up(small + red, 64);
 	uint32_t first = round_up(sizeof(struct slab), 16), first64 = round_up(sizeof(struct slab), 64);
 
@@ -90,6 +90,12 @@ static void backed_update(struct zone *zone)
 void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
 	       struct ledger *(*payer)(const void *))
 {
+	zone_init_aligned(zone, name, elem_size, 16, resource, payer);
+}
+
+void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, uint32_t align, unsigned resource,
+		       struct ledger *(*payer)(const void *))
+{
 	if (elem_size > ZONE_ELEM_MAX || resource >= LEDGER_KMEM || payer == NULL)
 		panic("zone %s: no element size, resource or payer", name);
 	if (zone_of_resource[resource] != NULL)
@@ -101,7 +107,7 @@ void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned r
 		.name = name, .resource = resource, .account = ledger_account_offset(resource),
 		.max = LEDGER_UNLIMITED, .payer = payer,
 	};
-	zone_layout(zone, elem_size);
+	zone_layout(zone, elem_size, align);
 	TAILQ_INIT(&zone->partial);
 	TAILQ_INIT(&zone->full);
 	TAILQ_INIT(&zone->empty);

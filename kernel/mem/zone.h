@@ -46,6 +46,9 @@ struct zone {
    has one zone at most: kinds of one resource share it, with the size of the largest. Boot only, before the first charge. */
 void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
 	       struct ledger *(*payer)(const void *));
+/* The same for elements aligned to 8, which may be a word smaller (64 all the same when cheap), or to 16. */
+void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, uint32_t align, unsigned resource,
+		       struct ledger *(*payer)(const void *));
 /* One element (contents undefined), charged to payer; NULL: denied, nothing changed. Never waits. */
 void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site) __attribute__((malloc));
 #define zone_alloc(zone, payer) zone_alloc_at(zone, payer, ALLOC_SITE())
@@ -59,7 +62,7 @@ static inline uint64_t zone_count(const struct zone *zone)
 /* Each element begins at a multiple of this many bytes. */
 static inline uint32_t zone_align(const struct zone *zone)
 {
-	return zone->stride % 64 == 0 && zone->first % 64 == 0 ? 64 : 16;
+	return zone->stride % 64 == 0 && zone->first % 64 == 0 ? 64 : zone->stride % 16 == 0 ? 16 : 8;
 }
 /* Free elements in the slabs held; elements that guarantees keep back. */
 uint64_t zone_free_count(const struct zone *zone);

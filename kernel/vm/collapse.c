@@ -14,6 +14,7 @@
    node is denied. */
 #include "kern/assert.h"
 #include "vm/entry.h"
+#include "vm/pages.h"
 #include "vm/object.h"
 #include "vm/shadow.h"
 #include "x86_64/machine.h"
@@ -37,8 +38,8 @@ static bool page_move(struct vm_object *from, uint64_t from_index, struct vm_obj
 
 	if (!vm_object_reserve(to, to_index))
 		return false;
-	page = radix_remove(&from->pages, from_index);
-	radix_insert(&to->pages, to_index, page);
+	page = vm_pages_remove(from, from_index);
+	vm_pages_insert(to, to_index, page);
 	page_rehome(page, from, to, to_index);
 	return true;
 }
@@ -48,7 +49,7 @@ static bool step_up(struct vm_object *top, struct vm_object *below)
 {
 	uint64_t first = top->shadow_offset >> PAGE_SHIFT, key = 0;
 
-	radix_next(&below->pages, &key);
+	vm_pages_next(below, &key);
 	if (key < first || key - first >= top->size_pages ||
 	    vm_object_page(top, key - first) != NULL) {
 		vm_object_page_remove(below, key);
@@ -80,7 +81,7 @@ static bool step_down(struct vm_object *top, struct vm_object *below, bool *done
 	if (!vm_object_free_range(below, 0, first, 1) ||
 	    !vm_object_free_range(below, last, UINT64_MAX, 1))
 		return true;
-	*done = radix_next(&top->pages, &key) == NULL;
+	*done = vm_pages_next(top, &key) == NULL;
 	if (*done)
 		return true;
 	if (vm_object_page(below, first + key) != NULL)

@@ -8,6 +8,7 @@
 #include "kern/string.h"
 #include "mem/fresh.h"
 #include "vm/entry.h"
+#include "vm/pages.h"
 #include "vm/object.h"
 #include "vm/shadow.h"
 #include "x86_64/machine.h"
@@ -93,7 +94,7 @@ static void adopt(struct vm_object *object, uint64_t index, uint64_t frame)
 	machine_page_clear(page_address(page));
 	page->owner = object;
 	page->offset = index;
-	radix_insert(&object->pages, index, page);
+	vm_pages_insert(object, index, page);
 	object->resident++;
 }
 
@@ -107,7 +108,7 @@ static bool reserve_nodes(struct vm_object *object, uint64_t pages)
 		if (vm_object_reserve(object, i))
 			continue;
 		while (i-- > 0) {
-			radix_unreserve(&object->pages, i);
+			vm_pages_unreserve(object, i);
 			vm_breathe(&rounds);
 		}
 		return false;
@@ -142,7 +143,7 @@ struct vm_object *vm_object_contiguous(struct ledger *payer, uint64_t size, uint
 	if (!find_run(&search, &start)) {
 		give_back(&search, 0);
 		for (uint64_t i = 0; i < search.pages; i++) {
-			radix_unreserve(&object->pages, i);
+			vm_pages_unreserve(object, i);
 			vm_breathe(&rounds);
 		}
 		vm_object_release(object);

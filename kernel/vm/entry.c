@@ -36,7 +36,8 @@ void vm_init(void)
 {
 	audit_hooks.page_user_payer = frame_payer;
 	audit_hooks.entry_virtual_pages = entry_virtual_pages;
-	zone_init(&vm_entry_zone, "vm_entry", sizeof(struct vm_entry), LEDGER_ENTRIES, entry_payer);
+	zone_init_aligned(&vm_entry_zone, "vm_entry", sizeof(struct vm_entry), 8, LEDGER_ENTRIES,
+			  entry_payer);
 	zone_init(&vm_object_zone, "vm_object", sizeof(struct vm_object), LEDGER_OBJECTS,
 		  object_payer);
 }

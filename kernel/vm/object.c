@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VM objects: pages in a radix tree, copy on write by shadows.
+/* VM objects: pages in a radix tree (pages.h), copy on write by shadows.
 
    The picture. A map entry looks through a window (offset, length) into an object; a shadow object
    looks through a window into the object that it shadows. A page is looked for in the entry's
@@ -33,6 +33,7 @@
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "vm/entry.h"
+#include "vm/pages.h"
 #include "vm/shadow.h"
 #include "vm/upcalls.h"
 #include "x86_64/machine.h"
@@ -45,13 +46,9 @@ struct vm_object *vm_object_make(uint64_t size_pages, struct ledger *payer)
 
 	if (object == NULL)
 		return NULL;
-	memset(object, 0, sizeof(*object));
-	radix_init(&object->pages, payer);
-	object->payer = payer;
-	object->size_pages = size_pages;
-	object->refs = 1;
-	LIST_INIT(&object->entries);
-	LIST_INIT(&object->shadows);
+	*object = (struct vm_object){
+		.pages.payer = payer, .payer = payer, .size_pages = size_pages, .refs = 1
+	};
 	return object;
 }
 
@@ -106,7 +103,7 @@ bool vm_object_reserve(struct vm_object *object, uint64_t index)
 	bool reserved;
 
 	object_pin(object);
-	reserved = radix_reserve(&object->pages, index);
+	reserved = vm_pages_reserve(object, index);
 	object_unpin(object);
 	return reserved;
 }
@@ -117,16 +114,16 @@ struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool z
 
 	assert(index < object->size_pages);
 	object_pin(object);
-	if (!radix_reserve(&object->pages, index))
+	if (!vm_pages_reserve(object, index))
 		goto out;
 	page = frame_alloc_at(object->payer, zero, ALLOC_SITE());
 	if (page == NULL) {
-		radix_unreserve(&object->pages, index);
+		vm_pages_unreserve(object, index);
 		goto out;
 	}
 	page->owner = object;
 	page->offset = index;
-	radix_insert(&object->pages, index, page);
+	vm_pages_insert(object, index, page);
 	object->resident++;
 out:
 	object_unpin(object);
@@ -135,13 +132,13 @@ out:
 
 struct page *vm_object_page(struct vm_object *object, uint64_t index)
 {
-	return radix_lookup(&object->pages, index);
+	return vm_pages_lookup(object, index);
 }
 
 struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct vm_object **holder)
 {
 	for (; object != NULL; object = object->shadow) {
-		struct page *page = radix_lookup(&object->pages, index);
+		struct page *page = vm_pages_lookup(object, index);
 
 		*holder = object;
 		if (page != NULL)
@@ -157,6 +154,10 @@ unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned cou
 	struct radix_node *leaf = NULL;
 	unsigned missing = 0;
 
+	if (object->size_pages == 1) {
+		pages[0] = pages[0] != NULL ? pages[0] : object->only;
+		return count - (pages[0] != NULL);
+	}
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t index = first + i;
 
@@ -171,7 +172,7 @@ unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned cou
 
 void vm_object_page_remove(struct vm_object *object, uint64_t index)
 {
-	struct page *page = radix_remove(&object->pages, index);
+	struct page *page = vm_pages_remove(object, index);
 
 	assert(page != NULL && page->owner == object);
 	object->resident--;
@@ -183,7 +184,7 @@ bool vm_object_free_range(struct vm_object *object, uint64_t first, uint64_t las
 	for (;;) {
 		uint64_t key = first;
 
-		if (object->resident == 0 || radix_next(&object->pages, &key) == NULL ||
+		if (object->resident == 0 || vm_pages_next(object, &key) == NULL ||
 		    key >= last)
 			return true;
 		if (max-- == 0)
@@ -311,7 +312,7 @@ bool vm_object_copy_visible(struct vm_object *to, struct vm_object *source, uint
 		struct page *page, *copy;
 
 		for (uint64_t key = base;
-		     (page = radix_next(&source->pages, &key)) != NULL && key - base < count;
+		     (page = vm_pages_next(source, &key)) != NULL && key - base < count;
 		     key++) {
 			if (vm_object_page(to, key - base) != NULL)
 				continue;
@@ -339,12 +340,12 @@ struct vm_object *vm_object_from_frames(uint64_t physical, uint64_t size_bytes)
 	for (uint64_t i = 0; i < pages; i++) {
 		struct page *page = page_of_frame((physical >> PAGE_SHIFT) + i);
 
-		if (!radix_reserve(&object->pages, i))
+		if (!vm_pages_reserve(object, i))
 			goto denied;
 		frame_adopt(page, &root_ledger);
 		page->owner = object;
 		page->offset = i;
-		radix_insert(&object->pages, i, page);
+		vm_pages_insert(object, i, page);
 		object->resident++;
 	}
 	/* What is behind the last byte must not be seen. */
@@ -366,7 +367,7 @@ void vm_object_check(struct vm_object *object)
 	uint64_t found = 0, users = object->kernel_held;
 
 	assert(object->refs > 0 && object->pages.payer == object->payer && object->pinned == 0);
-	for (uint64_t key = 0; (page = radix_next(&object->pages, &key)) != NULL; key++) {
+	for (uint64_t key = 0; (page = vm_pages_next(object, &key)) != NULL; key++) {
 		assert(page->owner == object && page->offset == key && page->kind == PAGE_USER);
 		assert(key < object->size_pages);
 		found++;

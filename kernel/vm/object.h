@@ -13,7 +13,10 @@ struct vm_entry;
 struct port;
 
 struct vm_object {
-	struct radix pages;   /* page index -> struct page * */
+	union {               /* pages.h */
+		struct radix pages; /* page index -> struct page * */
+		struct page *only;  /* of an object of one page; takes the place of pages.root */
+	};
 	struct ledger *payer; /* of the object, its nodes and its pages: the first entry's ledger */
 	uint64_t size_pages;
 	uint64_t resident;

@@ -5,6 +5,7 @@
 #include "kern/string.h"
 #include "vm/copy.h"
 #include "vm/entry.h"
+#include "vm/pages.h"
 #include "vm/map.h"
 
 kern_return_t mach_vm_region_info(struct vm_map *map, vm_address_t address,
@@ -86,7 +87,7 @@ static kern_return_t object_pages(struct port *port, struct vm_copy **pages,
 	result = vm_copy_alloc(most * sizeof(vm_page_phys_info_t), object->payer, pages);
 	if (result != KERN_SUCCESS)
 		return result;
-	for (uint64_t key = 0; found < most && (page = radix_next(&object->pages, &key)) != NULL;
+	for (uint64_t key = 0; found < most && (page = vm_pages_next(object, &key)) != NULL;
 	     key++) {
 		vm_page_phys_info_t info = {
 			.vpi_offset = key << PAGE_SHIFT,

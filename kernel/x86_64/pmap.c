@@ -5,7 +5,8 @@
    Invariants
 
     - Below the root, page->count of a table is the number of its present slots, and is never 0
-      while no function here runs. So a table that is given back holds zeros only.
+      while no function here runs. So a table that is given back holds zeros only. page->next is the
+      frame of the table above.
 
     - The upper half of every root is the kernel's, copied once: it never changes after boot.
       Translations are global only in the kernel's half, so loading CR3 forgets all of a task's.
@@ -158,23 +159,22 @@ static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *entries[4])
 }
 
 /* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
-static void leaf_emptied(struct pmap *pmap, uint64_t address)
+static void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
 {
-	uint64_t *entries[4];
-	unsigned level = 0;
-
-	walk(pmap, address, entries);
 	pmap->leaf_tag = LEAF_NONE;
-	do {
-		struct page *table = page_of_address(entries[level]);
+	for (unsigned level = 1; level <= PTE_ROOT_LEVEL; level++) {
+		struct page *above = page_of_frame(table->next);
 
-		*entries[++level] = 0;
+		((uint64_t *)page_address(above))[pte_index(address, level)] = 0;
 		/* This drops all upper entries that the processor keeps (Intel SDM volume 3, 4.10.4.1). */
 		if (pmap_is_current(pmap))
 			invlpg(address);
 		kpage_free_zeroed(table);
 		pmap->tables--;
-	} while (level < PTE_ROOT_LEVEL && --page_of_address(entries[level])->count == 0);
+		if (level == PTE_ROOT_LEVEL || --above->count > 0)
+			break;
+		table = above;
+	}
 }
 
 /* Adds the missing tables for a leaf below entries[level]. False: denied, nothing changed. */
@@ -193,12 +193,16 @@ static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4
 	/* Commit: made[i] becomes the table of level i. */
 	for (unsigned i = level; i-- > 0;) {
 		uint64_t *table = page_address(made[i]);
+		struct page *above = page_of_address(entries[i + 1]);
 		*entries[i + 1] = page_frame(made[i]) << PAGE_SHIFT | PTE_PRESENT | PTE_WRITE | PTE_USER;
+		made[i]->next = page_frame(above);
 		if (i + 1 < PTE_ROOT_LEVEL)
-			page_of_address(entries[i + 1])->count++;
+			above->count++;
 		entries[i] = &table[pte_index(address, i)];
 	}
 	pmap->tables += level;
+	pmap->leaf_tag = address / pte_span(1);
+	pmap->leaf = page_address(made[0]);
 	return true;
 }
 
@@ -278,7 +282,7 @@ static void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64
 	pmap->mapped -= cleared;
 	table->count -= cleared;
 	if (table->count == 0)
-		leaf_emptied(pmap, end - PAGE_SIZE);
+		leaf_emptied(pmap, table, end - PAGE_SIZE);
 }
 
 /* Takes the bits `off` away from the present slots of one leaf table for [at, end), and adds `on`. */

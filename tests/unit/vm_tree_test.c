@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tree of a map's entries against an array that is looked through from end to end.
+
+   SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c
+   SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
+   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
+   SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
+   SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
+#include "support/vm_test.h"
+#include "vm/tree.h"
+
+#define SLOTS 600 /* of addresses, PAGES_EACH pages each: an entry takes some of the first of a slot */
+#define PAGES_EACH 4
+#define STEPS 6000
+#define AT(slot) (USER_ADDRESS_MIN + (uint64_t)(slot) * PAGES_EACH * PAGE_SIZE)
+
+static struct vm_entry entries[SLOTS];
+static bool linked[SLOTS];
+static unsigned count;
+static struct vm_map map;
+
+/* The first one linked at or behind a slot; NULL: none. */
+static struct vm_entry *from_slot(unsigned slot)
+{
+	for (; slot < SLOTS; slot++)
+		if (linked[slot])
+			return &entries[slot];
+	return NULL;
+}
+
+static void link_one(unsigned slot)
+{
+	struct vm_entry *entry = &entries[slot];
+
+	entry->start = AT(slot) + random_below(2) * PAGE_SIZE;
+	entry->end = entry->start + (1 + random_below(3)) * PAGE_SIZE;
+	vm_tree_insert(&map, entry, from_slot(slot));
+	linked[slot] = true;
+	count++;
+}
+
+static void unlink_one(unsigned slot)
+{
+	vm_tree_remove(&map, &entries[slot]);
+	linked[slot] = false;
+	count--;
+}
+
+static void change_one(unsigned slot)
+{
+	entries[slot].start = AT(slot) + random_below(2) * PAGE_SIZE;
+	entries[slot].end = entries[slot].start + (1 + random_below(3)) * PAGE_SIZE;
+	vm_tree_moved(&entries[slot]);
+}
+
+static struct vm_entry *gap_by_hand(uint64_t from, uint64_t size)
+{
+	uint64_t end = USER_ADDRESS_MIN;
+
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (!linked[i])
+			continue;
+		if (entries[i].start >= from && entries[i].start - end >= size)
+			return &entries[i];
+		end = entries[i].end;
+	}
+	return NULL;
+}
+
+static struct vm_entry *above_by_hand(uint64_t address)
+{
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (linked[i] && address < entries[i].end)
+			return &entries[i];
+	return NULL;
+}
+
+static void look(unsigned n)
+{
+	uint64_t address = AT(random_below(SLOTS)) + random_below(5) * PAGE_SIZE;
+	uint64_t size = (1 + random_below(random_below(2) ? 6 : 60)) * PAGE_SIZE;
+	uint64_t from = random_below(2) ? 0 : address;
+	unsigned slot = random_below(SLOTS);
+
+	claim(vm_tree_above(&map, address) == above_by_hand(address), "step %u: above %lx", n, (long)address);
+	claim(vm_tree_gap(&map, from, size) == gap_by_hand(from, size), "step %u: a gap of %lx from %lx on", n,
+	      (long)size, (long)from);
+	if (!linked[slot])
+		return;
+	claim(vm_tree_next(&entries[slot]) == from_slot(slot + 1), "step %u: the next one", n);
+	claim(vm_tree_prev(&entries[slot]) == NULL || vm_tree_next(vm_tree_prev(&entries[slot])) == &entries[slot],
+	      "step %u: the one in front", n);
+}
+
+/* Mostly links until the tree is full, then mostly unlinks, and so on. */
+static void random_steps(void)
+{
+	claim_begin("%d random changes: order, balance, gaps and searches are right after each", STEPS);
+	for (unsigned n = 0; n < STEPS; n++) {
+		unsigned slot = random_below(SLOTS);
+		bool grow = n / 1000 % 2 == 0 ? random_below(8) != 0 : random_below(8) == 0;
+
+		if (linked[slot] && random_below(4) == 0)
+			change_one(slot);
+		else if (!linked[slot] && grow)
+			link_one(slot);
+		else if (linked[slot] && !grow)
+			unlink_one(slot);
+		vm_tree_check(&map);
+		look(n);
+	}
+	claim_end();
+	ok(count > 0, "%u are linked in the end", count);
+}
+
+static void in_order(bool up)
+{
+	claim_begin("linked and unlinked in %s order", up ? "rising" : "falling");
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (linked[i])
+			unlink_one(i);
+	claim(map.root == NULL && map.last == NULL, "empty");
+	for (unsigned i = 0; i < SLOTS; i++) {
+		link_one(up ? i : SLOTS - 1 - i);
+		vm_tree_check(&map);
+	}
+	for (unsigned i = 0; i < SLOTS; i++) {
+		unlink_one(up ? i : SLOTS - 1 - i);
+		vm_tree_check(&map);
+	}
+	claim(map.root == NULL && map.last == NULL, "empty again");
+	claim_end();
+}
+
+int main(void)
+{
+	tap_begin("vm_tree_test");
+	random_steps();
+	in_order(true);
+	in_order(false);
+	return tap_done();
+}
