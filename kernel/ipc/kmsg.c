@@ -215,7 +215,7 @@ bool port_prepay(struct port *port, struct ledger *payer)
 
 	if (kmsg == NULL)
 		return false;
-	TAILQ_INSERT_TAIL(&port->prepaid, kmsg, link);
+	LIST_INSERT_HEAD(&port->prepaid, kmsg, prepaid_link);
 	return true;
 }
 
@@ -227,9 +227,9 @@ bool port_keep_reply(struct port *port)
 
 struct kmsg *port_take_prepaid(struct port *port)
 {
-	struct kmsg *kmsg = TAILQ_FIRST(&port->prepaid);
+	struct kmsg *kmsg = LIST_FIRST(&port->prepaid);
 
 	if (kmsg != NULL)
-		TAILQ_REMOVE(&port->prepaid, kmsg, link);
+		LIST_REMOVE(kmsg, prepaid_link);
 	return kmsg;
 }

@@ -21,7 +21,10 @@ enum kmsg_kind {
 };
 
 struct kmsg {
-	TAILQ_ENTRY(kmsg) link;			/* in a port's messages or prepaid */
+	union {
+		TAILQ_ENTRY(kmsg) link;		/* in a port's messages */
+		LIST_ENTRY(kmsg) prepaid_link;	/* in a port's prepaid */
+	};
 	struct ledger *payer;			/* LEDGER_MESSAGES 1 and KPAGES of its pages */
 	struct port *remote, *local;		/* destination right and reply right carried, by dispositions in bits */
 	uint32_t bits;				/* REMOTE and LOCAL: MACH_MSG_TYPE_PORT_* of remote and local; COMPLEX */

@@ -95,9 +95,9 @@ static void once_unmake(struct port *port)
 	if (!port_valid(port))
 		return;
 	if (port->kobject_type == KOBJECT_NONE) {
-		prepaid = TAILQ_LAST(&port->prepaid, kmsg_queue);
+		prepaid = LIST_FIRST(&port->prepaid);
 		if (prepaid != NULL) {
-			TAILQ_REMOVE(&port->prepaid, prepaid, link);
+			LIST_REMOVE(prepaid, prepaid_link);
 			kmsg_free(prepaid);
 		}
 	}

@@ -311,7 +311,7 @@ mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t bu
 	if (writable)
 		bytes_copyout(kmsg, task, buffer);
 	if (kept != NULL) {
-		TAILQ_INSERT_TAIL(&kept->prepaid, kmsg, link);
+		LIST_INSERT_HEAD(&kept->prepaid, kmsg, prepaid_link);
 		kept->spare_prepaid = true;
 	} else {
 		kmsg_free(kmsg);

@@ -113,7 +113,7 @@ static struct port *reply_idle_port(struct thread *thread)
 {
 	struct port *port = reply_direct_port(thread);
 
-	return port != NULL && TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->receivers) ? port : NULL;
+	return port != NULL && TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->receivers) ? port : NULL;
 }
 
 /* May the reply go straight into the caller's buffer? */
@@ -567,7 +567,7 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 	kern_return_t code;
 	uint64_t fault;
 
-	if (call.routine == NULL || call.routine->simple || size < call.routine->request_min || !TAILQ_EMPTY(&reply->receivers))
+	if (call.routine == NULL || call.routine->simple || size < call.routine->request_min || !LIST_EMPTY(&reply->receivers))
 		return false;
 	if (rest != 0 && !user_copy_in(request + sizeof(*head), regs->rdi + sizeof(*head), rest, &fault))
 		return false;

@@ -133,9 +133,7 @@ static void receive_continue(struct thread *thread, int result)
 
 static void receive_cancel(struct thread *thread, enum wait_reason reason)
 {
-	struct port *object = thread->wait.object;
-
-	TAILQ_REMOVE(&object->receivers, thread, wait.link);
+	LIST_REMOVE(thread, wait.stack_link);
 	if (reason != WAIT_KILLED)
 		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
 }
@@ -155,7 +153,7 @@ static int64_t receive_timeout(struct thread *thread)
 
 void msg_receive_begin(struct thread *thread, struct port *object)
 {
-	TAILQ_INSERT_HEAD(&object->receivers, thread, wait.link);
+	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
 	wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
 }
 
@@ -169,7 +167,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	if (timeout_ms == 0)
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
-	TAILQ_INSERT_HEAD(&object->receivers, thread, wait.link);
+	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
 	wait_begin(thread, "receive", object, receive_continue, receive_cancel, timeout_ms);
 	return KERN_BLOCKED;
 }

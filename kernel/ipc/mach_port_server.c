@@ -363,12 +363,12 @@ kern_return_t mach_port_get_set_status(struct space *task, mach_port_name_t name
 		return kr;
 	if ((entry->type & MACH_PORT_TYPE_PORT_SET) == 0)
 		return KERN_INVALID_RIGHT;
-	TAILQ_FOREACH(port, &entry->port->members, set_link)
+	for (port = portset_first(entry->port); port != NULL; port = portset_next(port))
 		if (++count % NAMES_PIECE == 0)
 			machine_window();
 	if (vm_copy_alloc(count * 4ull, task->payer, members) != KERN_SUCCESS)
 		return KERN_RESOURCE_SHORTAGE;
-	TAILQ_FOREACH(port, &entry->port->members, set_link) {
+	for (port = portset_first(entry->port); port != NULL; port = portset_next(port)) {
 		piece[n++] = port->receiver_name;
 		if (n == NAMES_PIECE || written + n == count) {
 			vm_copy_write(*members, written * 4ull, piece, n * 4);
@@ -499,10 +499,19 @@ kern_return_t mach_port_get_srights(struct space *task, mach_port_name_t name, m
 kern_return_t mach_port_dnrequest_info(struct space *task, mach_port_name_t name, unsigned *total, unsigned *used)
 {
 	struct port *port;
+	struct name *entry;
+	unsigned seen = 0, requests = 0;
 	kern_return_t kr = receive_of(task, name, &port);
 
-	if (kr == KERN_SUCCESS)
-		*total = *used = port->dead_requests;
+	if (kr != KERN_SUCCESS)
+		return kr;
+	requests += space_lookup(task, name)->dead_request != NULL;
+	for (entry = name_first_of(port); entry != NULL; entry = name_next_of(entry)) {
+		requests += entry->dead_request != NULL;
+		if (++seen % NAMES_PIECE == 0)
+			machine_window();
+	}
+	*total = *used = requests;
 	return kr;
 }
 

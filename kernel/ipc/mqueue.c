@@ -223,7 +223,7 @@ void mqueue_offer_room(struct port *port)
 /* Does a thread wait at the port or set that may have a message now? */
 static bool listens(const struct port *object)
 {
-	return !TAILQ_EMPTY(&object->receivers) && throttle_admits(object);
+	return !LIST_EMPTY(&object->receivers) && throttle_admits(object);
 }
 
 void mqueue_receiver_waits(struct port *object)
@@ -320,8 +320,8 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 	struct thread *thread;
 
 	while (listens(object)) {
-		thread = TAILQ_FIRST(&object->receivers);
-		TAILQ_REMOVE(&object->receivers, thread, wait.link);
+		thread = LIST_FIRST(&object->receivers);
+		LIST_REMOVE(thread, wait.stack_link);
 		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0) {
 			thread->wait.word[0] = kmsg->size;
 			thread_wake(thread, MACH_RCV_TOO_LARGE);
@@ -432,8 +432,8 @@ void mqueue_changed(struct port *port, int result)
 	struct thread *thread;
 	unsigned n = 0;
 
-	while ((thread = TAILQ_FIRST(&port->receivers)) != NULL) {
-		TAILQ_REMOVE(&port->receivers, thread, wait.link);
+	while ((thread = LIST_FIRST(&port->receivers)) != NULL) {
+		LIST_REMOVE(thread, wait.stack_link);
 		thread_wake(thread, result);
 		if (++n % WAKE_BATCH == 0)
 			machine_window();

@@ -66,7 +66,7 @@ static struct name *entry_of(struct thread *thread, mach_port_name_t name, uint3
    not, or somebody else should. */
 static char *receiver_buffer(struct port *object, uint32_t size)
 {
-	struct thread *to = TAILQ_FIRST(&object->receivers);
+	struct thread *to = LIST_FIRST(&object->receivers);
 
 	if (to == NULL || to->msg.receive_size < size || (to->msg.option & MACH_RCV_NOTIFY) != 0 || to->serves != NULL ||
 	    !sched_runnable(to))
@@ -100,13 +100,13 @@ static bool body_copy(char *to, uint64_t from, uint32_t size)
 /* The message is in the buffer of the first receiver of `from`; the thread waits at `at` in its place. */
 static _Noreturn void pass(struct thread *thread, struct port *from, struct port *at)
 {
-	struct thread *to = TAILQ_FIRST(&from->receivers);
+	struct thread *to = LIST_FIRST(&from->receivers);
 	const struct regs *regs = &thread->regs;
 	struct msg_state *msg = &thread->msg;
 
 	thread->task->messages_sent++;
 	to->task->messages_received++;
-	TAILQ_REMOVE(&from->receivers, to, wait.link);
+	LIST_REMOVE(to, wait.stack_link);
 	wait_end_plain(to);
 	thread_set_result(to, MACH_MSG_SUCCESS);
 	/* What the receive part needs without further options. */
@@ -144,7 +144,7 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	buffer = receiver_buffer(object, size);
 	if (buffer == NULL || !body_copy(buffer, regs->rdi, size))
 		return false;
-	once = name_once_in(&TAILQ_FIRST(&object->receivers)->task->space, reply);
+	once = name_once_in(&LIST_FIRST(&object->receivers)->task->space, reply);
 	if (once == NULL)
 		return false;
 	port_ref(reply);

@@ -101,7 +101,7 @@ static struct port *destination(struct thread *thread, const mach_msg_header_t *
 static void send_memory_back(struct port *port, struct kmsg *kmsg, bool prepaid)
 {
 	if (prepaid && !port->dead)
-		TAILQ_INSERT_HEAD(&port->prepaid, kmsg, link);
+		LIST_INSERT_HEAD(&port->prepaid, kmsg, prepaid_link);
 	else
 		kmsg_free(kmsg);
 }

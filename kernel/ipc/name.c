@@ -255,8 +255,6 @@ static struct port *name_detach(struct name *entry)
 	if (port == NULL)
 		return NULL;
 	name_unhang(entry);
-	if (entry->dead_request != NULL)
-		port->dead_requests--;
 	entry->port = NULL;
 	return port;
 }
@@ -323,7 +321,6 @@ static void name_free_receive(struct name *entry)
 	mach_port_name_t name = entry->name;
 	struct port *once = entry->dead_request;
 
-	entry->port->dead_requests -= once != NULL;
 	name_remove(entry);
 	if (once != NULL)
 		notify_port_deleted(once, name);
@@ -407,7 +404,5 @@ struct port *name_request_dead(struct name *entry, struct port *once)
 
 	assert(entry->port != NULL);
 	entry->dead_request = once;
-	entry->port->dead_requests += (once != NULL);
-	entry->port->dead_requests -= (previous != NULL);
 	return previous;
 }

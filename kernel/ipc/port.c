@@ -48,15 +48,12 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	*port = (struct port){ .refs = 1, .kobject_type = type, .payer = payer, .qlimit = MACH_PORT_QLIMIT_DEFAULT };
 	if (type == KOBJECT_PORT_SET) {
 		throttle_init(port);
-		TAILQ_INIT(&port->members);
 		TAILQ_INIT(&port->ready);
 		TAILQ_INIT(&port->blocked);
 	} else {
 		TAILQ_INIT(&port->messages);
-		TAILQ_INIT(&port->prepaid);
 		TAILQ_INIT(&port->senders);
 	}
-	TAILQ_INIT(&port->receivers);
 	return port;
 }
 
@@ -77,13 +74,12 @@ void port_ref(struct port *port)
 
 static void port_free(struct port *port)
 {
+	assert(LIST_EMPTY(&port->receivers));
 	if (port->kobject_type == KOBJECT_PORT_SET)
-		assert(TAILQ_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready));
+		assert(LIST_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready) && TAILQ_EMPTY(&port->blocked));
 	else
-		assert(TAILQ_EMPTY(&port->messages) && TAILQ_EMPTY(&port->prepaid) && port->set == NULL &&
-		       port->no_senders == NULL && port->port_destroyed == NULL);
-	assert(name_first_of(port) == NULL);
-	assert(TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders));
+		assert(TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->prepaid) && TAILQ_EMPTY(&port->senders) &&
+		       port->set == NULL && port->no_senders == NULL && name_first_of(port) == NULL);
 	zone_free(&port_zone, port, port->payer);
 }
 
@@ -147,8 +143,8 @@ void port_destroy_kernel(struct port *port)
 static bool port_bare(const struct port *port)
 {
 	return port->port_destroyed == NULL && port->no_senders == NULL && port->set == NULL && !port->owes_later &&
-	       TAILQ_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && TAILQ_EMPTY(&port->messages) &&
-	       TAILQ_EMPTY(&port->prepaid);
+	       LIST_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && TAILQ_EMPTY(&port->messages) &&
+	       LIST_EMPTY(&port->prepaid);
 }
 
 void port_destroy(struct port *port)
@@ -174,14 +170,14 @@ void port_destroy(struct port *port)
 
 void port_check(struct port *port)
 {
-	uint32_t entries = 0, sends = 0, send_onces = 0, requests = 0, prepaid = 0;
+	uint32_t entries = 0, sends = 0, send_onces = 0, prepaid = 0;
 	struct name *entry;
 	struct kmsg *kmsg;
 
-	for (entry = name_first_of(port); entry != NULL; entry = name_next_of(entry)) {
+	entry = port->kobject_type != KOBJECT_PORT_SET ? name_first_of(port) : NULL;
+	for (; entry != NULL; entry = name_next_of(entry)) {
 		assert(entry->port == port && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0);
 		entries++;
-		requests += entry->dead_request != NULL;
 		if (entry->type & NAME_RESERVED)
 			continue;
 		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
@@ -192,21 +188,19 @@ void port_check(struct port *port)
 		assert(entry != NULL && entry->port == port);
 		assert(entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET));
 		entries++;
-		requests += entry->dead_request != NULL;
 		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
 	}
 	if (port->kobject_type == KOBJECT_PORT_SET) {
 		throttle_check(port);
 		assert(sends + send_onces == 0);
 	} else {
-		TAILQ_FOREACH(kmsg, &port->prepaid, link)
+		LIST_FOREACH(kmsg, &port->prepaid, prepaid_link)
 			prepaid++;
 		assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
 		assert(port->dead || prepaid <= port->send_once_rights + port->spare_prepaid);
 		assert(!port->spare_prepaid || prepaid != 0);
 	}
 	assert(port->refs >= entries && port->refs != 0);
-	assert(port->dead_requests == requests);
 	assert(!port->dead || port->receiver == NULL);
 	assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
 	assert(port->in_transit_depth <= TRANSIT_DEPTH_MAX);

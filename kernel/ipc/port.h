@@ -29,6 +29,7 @@ struct port;
 static inline bool port_valid(const struct port *port) { return port != PORT_NULL && port != PORT_DEAD; }
 
 LIST_HEAD(name_list, name);
+LIST_HEAD(kmsg_list, kmsg);
 TAILQ_HEAD(kmsg_queue, kmsg);
 
 /* How many of the threads that serve a port set run at once. Theory in throttle.c. */
@@ -39,12 +40,11 @@ struct throttle {
 	TAILQ_HEAD(, thread) counted;	/* those that run, the longest without a message first */
 	uint64_t attend_ns;		/* uptime at which throttle_run looks at the set; THROTTLE_NEVER: not in its tree */
 	RB_ENTRY(port) node;
-	struct port *stall;		/* send-once right to tell when messages wait and nobody listens, or NULL */
-	uint64_t taken;			/* messages received through the set */
+	uint64_t taken_ns;		/* uptime of the last message received through the set */
 	uint64_t waited_ns;		/* how long these had been queued, in all */
-	uint64_t taken_ns;		/* uptime of the last */
 };
 
+/* What sets and ports, the living and the dead do not need together lies in one place. */
 struct port {
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
 	uint8_t kobject_type;		/* enum kobject */
@@ -65,21 +65,21 @@ struct port {
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
 	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
+	struct ledger *payer;
 	uint32_t message_count;		/* all in messages */
+	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
+	struct thread_stack receivers;	/* threads waiting to receive (wait.stack_link), the last that came first */
 	union {
 		struct {		/* a port */
 			struct kmsg_queue messages;
-			struct kmsg_queue prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+			struct kmsg_list prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+			struct thread_queue senders;	/* blocked ones (wait.link); ordered by ring of waiting ledgers */
 		};
 		struct {		/* a port set */
-			TAILQ_HEAD(, port) members;
 			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (ready.c) */
+			LIST_HEAD(, port) members;	/* the others (portset.c) */
+			TAILQ_HEAD(, port) blocked;	/* members with blocked senders (mqueue.c) */
 		};
-	};
-	struct thread_queue receivers;	/* threads waiting to receive (wait.link); LIFO wake order is the set's */
-	union {
-		struct thread_queue senders;	/* a port: blocked senders (wait.link); ordered by ring of waiting ledgers */
-		TAILQ_HEAD(, port) blocked;	/* a port set: members with blocked senders (mqueue.c) */
 	};
 	union {
 		struct {		/* a port */
@@ -88,22 +88,30 @@ struct port {
 			uint32_t make_send_count;
 			uint32_t sequence;
 			struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
-			TAILQ_ENTRY(port) set_link;
-			TAILQ_ENTRY(port) ready_link;	/* while is_ready */
+			union {
+				LIST_ENTRY(port) set_link;	/* in the set's members */
+				TAILQ_ENTRY(port) ready_link;	/* or, while is_ready, in one of its queues (ready.c) */
+			};
 			TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
+			struct name *names;		/* tree of names with send rights and without the receive right (name.c) */
+			struct name_list onces;		/* names of send-once rights */
 			struct port *no_senders;	/* send-once right to notify, or NULL */
-			struct port *port_destroyed;	/* send-once right, or NULL */
-			uint64_t payload;
 		};
 		struct throttle throttle;	/* a port set (throttle.c) */
 	};
-	struct name *names;		/* tree of the names with send rights and without the receive right, by space (name.c) */
-	struct name_list onces;		/* names of send-once rights */
-	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
-	uint32_t dead_requests;		/* names in names that have a dead-name request */
-	struct ledger *payer;
-	struct reap reap;
+	union {
+		struct {		/* a port */
+			struct port *port_destroyed;	/* send-once right, or NULL */
+			uint64_t payload;
+		};
+		struct {		/* a port set */
+			struct port *stall;	/* send-once right to tell when messages wait and nobody listens, or NULL */
+			uint64_t taken;		/* messages received through the throttled set */
+		};
+		struct reap reap;	/* a dead one */
+	};
 };
+_Static_assert(sizeof(struct port) == 192, "twenty-one to a page: keep it so");
 
 void port_system_init(void);
 /* A kernel-owned port for an object, charged (LEDGER_PORTS) to payer; NULL: denied. refs 1 (the object's). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Port sets.
 
-   A set is a struct port with the list of its members; those that have messages are in further queues (ready.c).
+   A set is a struct port with the list of its members; those that have messages are in its queues instead (ready.c).
    A member points to its set without a reference: a dead set is kept until the
    last member has left it, in pieces. Until then a member may still point to a dead set, which counts as none. */
 #include "ipc/portset.h"
@@ -20,7 +20,7 @@ void portset_add(struct port *set, struct port *port)
 		return;
 	portset_remove(port);
 	port->set = set;
-	TAILQ_INSERT_TAIL(&set->members, port, set_link);
+	LIST_INSERT_HEAD(&set->members, port, set_link);
 	mqueue_changed(port, MACH_RCV_PORT_CHANGED);
 	mqueue_set_joined(port);
 }
@@ -30,8 +30,25 @@ void portset_remove(struct port *port)
 	if (port->set == NULL)
 		return;
 	mqueue_set_left(port);
-	TAILQ_REMOVE(&port->set->members, port, set_link);
+	LIST_REMOVE(port, set_link);
 	port->set = NULL;
+}
+
+struct port *portset_first(struct port *set)
+{
+	struct port *port = LIST_FIRST(&set->members);
+
+	return port != NULL ? port : ready_next(set, NULL);
+}
+
+struct port *portset_next(struct port *port)
+{
+	struct port *next;
+
+	if (port->is_ready)
+		return ready_next(port->set, port);
+	next = LIST_NEXT(port, set_link);
+	return next != NULL ? next : ready_next(port->set, NULL);
 }
 
 static bool portset_dismantle(struct reap *reap)
@@ -41,7 +58,7 @@ static bool portset_dismantle(struct reap *reap)
 	struct port *port;
 
 	while (left-- != 0) {
-		port = TAILQ_FIRST(&set->members);
+		port = portset_first(set);
 		if (port == NULL) {
 			ready_end(set);
 			port_unref(set);

@@ -16,6 +16,9 @@ static inline struct port *port_set_of(struct port *port)
 		portset_remove(port);
 	return port->set;
 }
+/* All members, one after the other, in no order; NULL: no more. */
+struct port *portset_first(struct port *set);
+struct port *portset_next(struct port *port);
 /* The set's right dies: consumes it and its reference. Waiting threads get MACH_RCV_PORT_DIED; members leave in pieces. */
 void portset_destroy(struct port *set);
 

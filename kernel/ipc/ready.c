@@ -145,6 +145,18 @@ static void queue_insert(struct ready_queues *queues, struct port *port)
 	queue_add(queues, best.queue, best.group, port);
 }
 
+struct port *ready_next(const struct port *set, const struct port *port)
+{
+	const struct ready_queues *queues = set->queues;
+	struct port *next = port != NULL ? TAILQ_NEXT(port, ready_link) : NULL;
+
+	if (queues == NULL)
+		return port != NULL ? next : TAILQ_FIRST(&set->ready);
+	for (unsigned i = port != NULL ? port->ready_queue + 1u : 0; next == NULL && i < QUEUES + GROUPS; i++)
+		next = TAILQ_FIRST(&queues->queue[i].ports);
+	return next;
+}
+
 void ready_waits(struct port *port, const struct ledger *payer)
 {
 	struct ready_queues *queues = port->set->queues;
@@ -170,6 +182,7 @@ void ready_insert(struct port *port)
 		ready_waits(port, TAILQ_LAST(&port->messages, kmsg_queue)->payer);
 		return;
 	}
+	LIST_REMOVE(port, set_link);
 	port->is_ready = true;
 	if (set->queues != NULL)
 		queue_insert(set->queues, port);
@@ -188,6 +201,7 @@ static void remove(struct port *port, bool served)
 		queue_remove(set->queues, port, served);
 	else
 		TAILQ_REMOVE(&set->ready, port, ready_link);
+	LIST_INSERT_HEAD(&set->members, port, set_link);
 }
 
 void ready_remove(struct port *port)

@@ -10,6 +10,8 @@ struct ledger;
 /* Whose message is next; NULL: there is none. */
 struct port *ready_first(const struct port *set);
 static inline bool ready_any(const struct port *set) { return ready_first(set) != NULL; }
+/* All that have messages, from the first (port NULL) to the last, in no order; NULL: no more. */
+struct port *ready_next(const struct port *set, const struct port *port);
 /* A message has come: the port is the last of its queue, if it was in none or another one is shorter. */
 void ready_insert(struct port *port);
 /* A thread of the ledger waits for room in the port, a member: if it is in a queue, and another is much shorter for that

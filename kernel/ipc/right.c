@@ -142,7 +142,7 @@ void right_detach_receive(struct port *port)
 	port->keeps_reply = port->spare_prepaid = false;
 	port->payload = 0;
 	portset_remove(port);
-	if (!TAILQ_EMPTY(&port->receivers) || !TAILQ_EMPTY(&port->senders))
+	if (!LIST_EMPTY(&port->receivers) || !TAILQ_EMPTY(&port->senders))
 		mqueue_changed(port, MACH_RCV_PORT_DIED);
 }
 

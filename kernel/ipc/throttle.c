@@ -191,7 +191,7 @@ void throttle_taken(struct port *set, uint64_t queued_ns)
 {
 	struct throttle *throttle = &set->throttle;
 
-	throttle->taken++;
+	set->taken++;
 	throttle->taken_ns = clock_uptime_ns();
 	if (queued_ns != 0)
 		throttle->waited_ns += throttle->taken_ns - queued_ns;
@@ -199,10 +199,8 @@ void throttle_taken(struct port *set, uint64_t queued_ns)
 
 void throttle_queued(struct port *set)
 {
-	struct throttle *throttle = &set->throttle;
-
 	look_later(set);
-	if (throttle_admits(set) && throttle->stall != NULL)
+	if (throttle_admits(set) && set->stall != NULL)
 		attend_now(set);
 }
 
@@ -224,9 +222,9 @@ static bool excuse_one(struct port *set)
 
 static void tell_stall(struct port *set)
 {
-	struct port *once = set->throttle.stall;
+	struct port *once = set->stall;
 
-	set->throttle.stall = NULL;
+	set->stall = NULL;
 	if (once != NULL)
 		notify_stalled(once);
 }
@@ -238,7 +236,7 @@ static void attend(struct port *set)
 	if (!throttle_on(set) || !has_work(set) || (!throttle_admits(set) && !excuse_one(set)))
 		return;
 	while (throttle_admits(set) && has_work(set)) {
-		if (TAILQ_EMPTY(&set->receivers)) {
+		if (LIST_EMPTY(&set->receivers)) {
 			tell_stall(set);
 			return;
 		}
@@ -282,10 +280,10 @@ void throttle_init(struct port *set)
 /* Its threads leave one by one, when they wake or sleep. */
 void throttle_end(struct port *set)
 {
-	struct port *once = set->throttle.stall;
+	struct port *once = set->stall;
 
 	set->throttle.target = 0;
-	set->throttle.stall = NULL;
+	set->stall = NULL;
 	attend_at(set, THROTTLE_NEVER);
 	if (once != NULL)
 		right_release_send_once(once);
@@ -311,9 +309,9 @@ kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms)
 
 void throttle_request_stall(struct port *set, struct port *notify)
 {
-	struct port *previous = set->throttle.stall;
+	struct port *previous = set->stall;
 
-	set->throttle.stall = notify;
+	set->stall = notify;
 	if (previous != NULL)
 		right_release_send_once(previous);
 	if (notify != NULL && has_work(set) && throttle_admits(set))
@@ -331,5 +329,5 @@ void throttle_check(struct port *set)
 		running++;
 	}
 	assert(running == throttle->running);
-	assert(!set->dead || (throttle->target == 0 && throttle->stall == NULL && throttle->attend_ns == THROTTLE_NEVER));
+	assert(!set->dead || (throttle->target == 0 && throttle->attend_ns == THROTTLE_NEVER));
 }

@@ -60,10 +60,10 @@ kern_return_t port_set_throttle_status(struct space *task, mach_port_name_t name
 	first = mqueue_peek(set);
 	*status = (throttle_status_t){
 		.target = throttle->target, .delay_ms = throttle->delay_ms, .running = throttle->running,
-		.listening = !TAILQ_EMPTY(&set->receivers),
+		.listening = !LIST_EMPTY(&set->receivers),
 		.waiting = first != NULL || !TAILQ_EMPTY(&set->blocked),
-		.taken = throttle->taken, .waited_ns = throttle->waited_ns,
-		.since_taken_ns = throttle->taken != 0 ? now - throttle->taken_ns : 0,
+		.taken = set->taken, .waited_ns = throttle->waited_ns,
+		.since_taken_ns = set->taken != 0 ? now - throttle->taken_ns : 0,
 		.oldest_ns = first != NULL && first->queued_ns != 0 ? now - first->queued_ns : 0,
 	};
 	return KERN_SUCCESS;

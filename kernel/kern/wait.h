@@ -26,12 +26,14 @@ struct wait {
 	int result;			/* of thread_wake */
 	union {
 		TAILQ_ENTRY(thread) link;	/* in the queue of object */
+		LIST_ENTRY(thread) stack_link;	/* or in its stack */
 		RB_ENTRY(thread) node;		/* in a tree of waiters (gsync) */
 	};
 	uint64_t deadline_ns;		/* 0: none */
 	RB_ENTRY(thread) timer;		/* in the tree of deadlines */
 };
 TAILQ_HEAD(thread_queue, thread);
+LIST_HEAD(thread_stack, thread);
 
 /* Makes the current thread wait; the caller has linked it (wait.link) and returns KERN_BLOCKED.
    timeout_ms: -1 none. A waiting thread is off the run queues. */

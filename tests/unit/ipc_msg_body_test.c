@@ -300,7 +300,7 @@ static void denied_sends(void)
 		claim(test_same_usage(ledger_a, before), "n %u: usage, %s:%u", n, site->file, site->line);
 		claim(test_port_of(server, port)->queued == 0, "n %u: queued", n);
 		claim(test_port_of(client, kept)->send_once_rights == 0 && test_port_of(client, kept)->send_rights == 0, "n %u: rights", n);
-		claim(TAILQ_EMPTY(&test_port_of(client, kept)->prepaid), "n %u: prepaid", n);
+		claim(LIST_EMPTY(&test_port_of(client, kept)->prepaid), "n %u: prepaid", n);
 		claim(test_peek(&client->task->map, region + 9 * PAGE_SIZE) == 10, "n %u: memory", n);
 	}
 	claim_end();

@@ -3,6 +3,7 @@
    SOURCES: kernel/vm/tree.c
    SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/ready.c kernel/ipc/throttle.c kernel/ipc/right.c kernel/ipc/name.c kernel/ipc/space.c kernel/ipc/notify.c kernel/ipc/kmsg.c kernel/ipc/port_array.c kernel/ipc/kmsg_copyin.c kernel/ipc/kmsg_copyout.c kernel/ipc/mqueue.c kernel/ipc/mach_msg.c kernel/ipc/msg_fast.c kernel/ipc/msg_send.c kernel/ipc/krpc.c kernel/ipc/krpc_later.c kernel/kern/exception.c  */
 #include "support/msg_test.h"
+#include "ipc/ready.h"
 
 #define STEPS 60000
 #define TASKS 3
@@ -13,6 +14,7 @@ static struct ledger *ledger[TASKS];
 static struct task *task[TASKS];
 static struct thread *thread[THREADS];
 static struct test_message m;
+static unsigned listed_ready;
 static bool has_region;		/* one with a bit wrong could take a thread's buffer away */
 
 static mach_port_name_t some_name(struct thread *of)
@@ -140,6 +142,9 @@ static void random_step(struct thread *of)
 		name = NONE;
 		if (of->task->space.count < NAMES)
 			space_allocate(&of->task->space, random_below(4) ? MACH_PORT_RIGHT_RECEIVE : MACH_PORT_RIGHT_PORT_SET, &name);
+		set = space_lookup(&of->task->space, name);
+		if (set != NULL && (set->type & MACH_PORT_TYPE_PORT_SET) && random_below(2))
+			ready_split(set->port);
 		break;
 	case 1:
 		entry = space_lookup(&of->task->space, some_name(of));
@@ -169,6 +174,30 @@ static void give_memory_back(struct thread *of)
 		vm_map_deallocate(&of->task->map, address, PAGE_SIZE);
 }
 
+/* Every port that is in a set is listed once among its members, with messages or without. */
+static void check_sets(struct space *space)
+{
+	unsigned members = 0, listed = 0;
+	struct name *entry;
+	struct port *port;
+
+	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
+		if (entry->port == NULL || entry->port->dead || (entry->type & NAME_RESERVED))
+			continue;
+		if (entry->type & MACH_PORT_TYPE_RECEIVE)
+			members += entry->port->set != NULL && !entry->port->set->dead;
+		if ((entry->type & MACH_PORT_TYPE_PORT_SET) == 0)
+			continue;
+		for (port = portset_first(entry->port); port != NULL; port = portset_next(port)) {
+			claim(port->set == entry->port, "a port of another set");
+			claim(port->is_ready == !TAILQ_EMPTY(&port->messages), "it waits its turn, or has no message");
+			listed++;
+			listed_ready += port->is_ready;
+		}
+	}
+	claim(members == listed, "%u members, %u listed", members, listed);
+}
+
 int main(void)
 {
 	unsigned received = 0, sent = 0, waits = 0;
@@ -187,6 +216,7 @@ int main(void)
 		test_send_right(thread[(i + 1) % THREADS], thread[i], name);
 		test_send_right(thread[(i + 2) % THREADS], thread[i], name);
 	}
+	claim_begin("sets list their members");
 	for (unsigned step = 0; step < STEPS; step++) {
 		struct thread *t = thread[random_below(THREADS)];
 
@@ -203,9 +233,13 @@ int main(void)
 		if (random_below(16) == 0)
 			reap_one();
 		if (step % 64 == 0)
-			for (unsigned i = 0; i < TASKS; i++)
+			for (unsigned i = 0; i < TASKS; i++) {
 				space_check(&task[i]->space);
+				check_sets(&task[i]->space);
+			}
 	}
+	claim_end();
+	ok(listed_ready > 20, "some with messages: %u", listed_ready);
 	for (unsigned i = 0; i < TASKS; i++) {
 		sent += (unsigned)task[i]->messages_sent;
 		received += (unsigned)task[i]->messages_received;

@@ -173,7 +173,7 @@ static void kernel_calls(void)
 	ok(test_send(client, &m, 48, 0, 0) == MACH_MSG_SUCCESS && p->send_once_rights == 1, "without a receive the reply is queued");
 	ok(test_receive(client, &m, reply, MACH_RCV_TIMEOUT) == MACH_MSG_SUCCESS && m.h.msgh_id == 2100, "and received");
 	is_u64(p->send_once_rights, 0, "its right used up");
-	ok(TAILQ_EMPTY(&p->prepaid), "and the right's message");
+	ok(LIST_EMPTY(&p->prepaid), "and the right's message");
 	for (unsigned eats = 0; eats < 2; eats++) {
 		size = test_header(&m, 0, NONE, NONE, 0);
 		test_add_port(&m, &size, COPY, to_port);
@@ -259,7 +259,7 @@ static void long_replies(void)
 	server->regs.rbx = big;
 	ok(answer(once, 4096) == MACH_MSG_SUCCESS, "a reply of a page");
 	is_u64(TAILQ_FIRST(&p->messages)->payer == ledger_a, 1, "is paid by the reply port's ledger");
-	ok(TAILQ_EMPTY(&p->prepaid), "the prepaid message is given back");
+	ok(LIST_EMPTY(&p->prepaid), "the prepaid message is given back");
 	test_receive(client, &m, reply, 0);
 	server->regs.rbx = own;
 	once = request(0);

@@ -156,7 +156,7 @@ static void rpc(void)
 	test_received(client, &m);
 	ok(m.h.msgh_id == 200 && m.h.msgh_local_port == reply, "on its reply port");
 	is_u64(test_port_of(client, reply)->send_once_rights, 0, "the right is used up");
-	ok(TAILQ_EMPTY(&test_port_of(client, reply)->prepaid), "and its message");
+	ok(LIST_EMPTY(&test_port_of(client, reply)->prepaid), "and its message");
 	wait_cancel(server, WAIT_ABORTED);
 	test_run(server);
 	name_destroy(space_lookup(&client->task->space, reply));

@@ -48,16 +48,16 @@ bool port_prepay(struct port *port, struct ledger *payer)
 	kmsg->payer = payer;
 	kmsg->pages = 0;
 	kmsg->queued = false;
-	TAILQ_INSERT_TAIL(&port->prepaid, kmsg, link);
+	LIST_INSERT_HEAD(&port->prepaid, kmsg, prepaid_link);
 	return true;
 }
 
 struct kmsg *port_take_prepaid(struct port *port)
 {
-	struct kmsg *kmsg = TAILQ_FIRST(&port->prepaid);
+	struct kmsg *kmsg = LIST_FIRST(&port->prepaid);
 
 	if (kmsg != NULL)
-		TAILQ_REMOVE(&port->prepaid, kmsg, link);
+		LIST_REMOVE(kmsg, prepaid_link);
 	return kmsg;
 }
 
@@ -125,6 +125,13 @@ void throttle_init(struct port *set)
 void throttle_end(struct port *set)
 {
 	(void)set;
+}
+
+struct port *ready_next(const struct port *set, const struct port *port)
+{
+	(void)set;
+	assert(port == NULL);
+	return NULL;
 }
 
 void ready_end(struct port *set)
@@ -231,7 +238,7 @@ static uint64_t fake_print_port(uint64_t hash, const struct port *port)
 	hash = fake_mix(hash, (uintptr_t)port->set);
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		return hash;
-	TAILQ_FOREACH(kmsg, &port->prepaid, link)
+	LIST_FOREACH(kmsg, &port->prepaid, prepaid_link)
 		hash = fake_mix(hash, 1);
 	TAILQ_FOREACH(kmsg, &port->messages, link)
 		hash = fake_mix(hash, (uintptr_t)kmsg);
