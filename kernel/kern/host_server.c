@@ -269,6 +269,7 @@ kern_return_t processor_set_info(struct processor_set *set, int flavor, struct p
 		return KERN_FAILURE;
 	memset(basic, 0, sizeof(*basic));
 	basic->processor_count = 1;
+	ledger_settle();
 	basic->task_count = (int)root_ledger.account[LEDGER_TASKS].used;
 	basic->thread_count = (int)root_ledger.account[LEDGER_THREADS].used;
 	*count = PROCESSOR_SET_BASIC_INFO_COUNT;

@@ -117,7 +117,6 @@ static void mark_send(struct port *once, const struct ledger *ledger)
 		.ledger_id_type = item_type(MACH_MSG_TYPE_INTEGER_32, 32), .ledger_id = ledger->id,
 		.resource_type = item_type(MACH_MSG_TYPE_INTEGER_32, 32), .resource = ledger->mark.resource,
 		.used_type = item_type(MACH_MSG_TYPE_INTEGER_64, 64),
-		.used = ledger->account[ledger->mark.resource].used,
 	};
 
 	if (!once->dead && once->kobject_type == KOBJECT_NONE)
@@ -126,6 +125,8 @@ static void mark_send(struct port *once, const struct ledger *ledger)
 		right_consume_send_once(once);
 		return;
 	}
+	ledger_settle();
+	message.used = ledger->account[ledger->mark.resource].used;
 	kmsg->remote = once;
 	kmsg->local = NULL;
 	kmsg->bits = message.head.msgh_bits;
@@ -325,12 +326,13 @@ static struct ledger_usage usage_of(const struct ledger *ledger, unsigned resour
 {
 	const struct ledger_account *account;
 
+	ledger_settle();
 	if (resource >= LEDGER_RESOURCES)
 		return ledger == &root_ledger ? machine_usage(resource) : (struct ledger_usage){0};
 	account = &ledger->account[resource];
 	return (struct ledger_usage){
 		.used = account->used, .peak = account->peak, .limit = account->limit,
-		.guarantee = account->guarantee, .denials = account->denials,
+		.guarantee = account->guarantee, .denials = ledger->denials[resource],
 	};
 }
 
@@ -361,6 +363,7 @@ kern_return_t ledger_info(struct ledger *ledger, natural_t *id, natural_t *paren
 {
 	if (ledger == NULL)
 		return KERN_INVALID_ARGUMENT;
+	ledger_settle();
 	*id = ledger->id;
 	*parent_id = ledger->parent != NULL ? ledger->parent->id : 0;
 	strlcpy(name, ledger->name, LEDGER_NAME_MAX);

@@ -30,6 +30,7 @@ kern_return_t weir_memory_info(struct host *host_priv, weir_memory_info_t *info)
 
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
+	ledger_settle();
 	page_count(&pages);
 	*info = (weir_memory_info_t){
 		.ram_pages = pages.total, .free_pages = pages.free, .zone_map_pages = zone_map_used_pages(),

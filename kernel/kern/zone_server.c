@@ -45,6 +45,7 @@ kern_return_t weir_zone_info(struct host *host_priv, struct vm_copy **zones, mac
 	result = vm_copy_alloc(zones_count() * sizeof(info), thread_current()->task->ledger, zones);
 	if (result != KERN_SUCCESS)
 		return result;
+	ledger_settle();
 	LIST_FOREACH(zone, &zone_list, all) {
 		zone_info(zone, &info);
 		vm_copy_write(*zones, n++ * sizeof(info), &info, sizeof(info));

@@ -4,7 +4,7 @@
  * Theory. Every thing that a ledger counts is an element of a zone, a frame, or a virtual page of
  * a map entry, and each of them knows who pays for it. So the audit forgets the accounts, counts
  * what each ledger pays for by itself, and carries it up the tree by the rule of ledger.c (a
- * parent counts the larger of its child's used and guarantee). ledger_list has children before
+ * parent counts the larger of its child's used and guarantee, when slack is settled). ledger_list has children before
  * their parents, so one pass does. Bytes follow from the things. Then pages: each frame of the
  * allocator is free, a slab's, the kernel's or a user's, and the sums must be those of the allocator;
  * a slab page is live elements, free elements and the rest of the page, which zone_check adds up.
@@ -154,17 +154,19 @@ static bool wrong(char *text, size_t size, const struct ledger *ledger, const ch
 
 static bool compare_ledger(struct ledger *ledger, char *text, size_t size)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, claims;
 
 	for (unsigned r = 0; r < LEDGER_KMEM; r++) {
 		const struct ledger_account *account = &ledger->account[r];
 
 		if (ledger->audit[r] != account->used)
 			return wrong(text, size, ledger, ledger_resource_name(r), ledger->audit[r], account->used);
+		claims = account->used > account->guarantee ? account->used : account->guarantee;
+		if (ledger->parent != NULL && account->covers != claims)
+			return wrong(text, size, ledger, "told to its parent", claims, account->covers);
 		bytes += account->used * ledger_thing_bytes[r];
 		if (ledger->parent != NULL)
-			ledger->parent->audit[r] +=
-				account->used > account->guarantee ? account->used : account->guarantee;
+			ledger->parent->audit[r] += claims;
 	}
 	if (bytes != ledger->account[LEDGER_KMEM].used)
 		return wrong(text, size, ledger, ledger_resource_name(LEDGER_KMEM), bytes,
@@ -178,6 +180,7 @@ bool ledger_audit(char *text, size_t size)
 	uint64_t slabs;
 
 	forget();
+	ledger_settle();
 	if (!count_zones(text, size, &slabs) || !count_frames(text, size, slabs))
 		return false;
 	LIST_FOREACH(ledger, &ledger_list, all) {

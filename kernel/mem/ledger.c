@@ -49,8 +49,20 @@
  * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
  *
  * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
- * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h). Such a charge is made
- * while going up, and taken back below a level that is in the way.
+ * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h).
+ *
+ * Slack. Most refunds are followed by a charge of the same kind to the same ledger, and there may be
+ * eight levels. So what a ledger passes on is written down, `covers`, and a refund may leave the
+ * ancestors' figures as they are: covers then is above max(used, guarantee), by the slack, and works
+ * as if so much more were guaranteed, until it is used up by charges. (I2) reads, at any time,
+ *
+ *	used[r] of a ledger = the things charged to it directly + sum over its children of covers[r].
+ *
+ * For each resource one ledger at most has slack, slack_of[r], at most slack_max(r) things; when another
+ * one wants some, or there is too much of it, it is given back: one walk for several refunds. Nobody
+ * may see that: whatever is not easy (a limit, a peak, a mark, memory), whoever reads figures, and
+ * whatever changes the tree or a guarantee settles all slack first, and then looks at exact figures.
+ * So a slack denies nothing, and is in no peak. A dead ledger never has any.
  *
  * Failure. A charge is checked at all levels, then committed at all: a denial changes nothing but
  * the counters of denials. The first full ledger is the one that is named.
@@ -74,6 +86,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define RECLAIM_PIECE 32	/* slabs given back before the charge is tried again */
+#define SLACK_THINGS 16
+#define SLACK_VIRTUAL_PAGES 1024	/* no memory stands behind them */
 
 bool mem_fail_enabled;
 uint32_t ledger_thing_bytes[LEDGER_RESOURCES] = {[LEDGER_KPAGES] = PAGE_SIZE};
@@ -104,10 +118,16 @@ static inline bool account_fits(const struct ledger_account *account, uint64_t n
 	return account->used <= account->limit && n <= account->limit - account->used;
 }
 
-/* What n things more add to what the parent must count. */
+/* What the parent must count of the account, without slack. */
+static inline uint64_t account_claims(const struct ledger_account *account)
+{
+	return max_u64(account->used, account->guarantee);
+}
+
+/* What n things more add to what the parent counts. */
 static inline uint64_t account_passes_on(const struct ledger_account *account, uint64_t n)
 {
-	return max_u64(account->used + n, account->guarantee) - max_u64(account->used, account->guarantee);
+	return account->used + n > account->covers ? account->used + n - account->covers : 0;
 }
 
 uint64_t ledger_machine_denials(unsigned resource)
@@ -124,7 +144,7 @@ void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64
 	};
 
 	if (resource < LEDGER_RESOURCES)
-		ledger->account[resource].denials++;
+		ledger->denials[resource]++;
 	else
 		machine_denials[resource - LEDGER_RESOURCES]++;
 	strlcpy(denial.ledger, ledger->name, sizeof(denial.ledger));
@@ -189,7 +209,7 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 			shortage_of_account(shortage, ledger, resource, n);
 			return false;
 		}
-		up = account_passes_on(&ledger->account[resource], n);
+		up = ledger->parent == NULL ? n : account_passes_on(&ledger->account[resource], n);
 		if (unlikely(!kmem_fits(ledger, up * each, shortage)))
 			return false;
 		if (ledger->parent == NULL) {
@@ -244,14 +264,17 @@ static inline void account_add(struct ledger *ledger, unsigned resource, uint64_
 		account_watch(ledger, resource);
 }
 
-/* Second pass: cannot fail. */
+/* Second pass: cannot fail. All slack is settled, so that a peak is one. */
 static inline void charge_commit(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	uint64_t each = ledger_thing_bytes[resource];
 
 	do {
-		uint64_t up = account_passes_on(&ledger->account[resource], n);
+		struct ledger_account *account = &ledger->account[resource];
+		uint64_t up = account_passes_on(account, n);
 
+		if (up != 0)
+			account->covers = account->floor = account->covers + up;
 		account_add(ledger, resource, n);
 		if (each != 0)
 			account_add(ledger, LEDGER_KMEM, n * each);
@@ -260,20 +283,96 @@ static inline void charge_commit(struct ledger *ledger, unsigned resource, uint6
 	} while (n != 0 && ledger != NULL);
 }
 
-/* Takes the charge away again, up the chain. The ledger itself stays. */
-static inline void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
+static inline void account_sub(struct ledger *ledger, unsigned resource, uint64_t n)
 {
-	uint64_t each = ledger_thing_bytes[resource];
+	uint64_t bytes = n * ledger_thing_bytes[resource];
 
-	do {
+	assert(ledger->account[resource].used >= n && ledger->account[LEDGER_KMEM].used >= bytes);
+	ledger->account[resource].used -= n;
+	ledger->account[LEDGER_KMEM].used -= bytes;
+}
+
+/* Takes the charge away again, up the chain. The ledger itself stays. None of these has slack. */
+static void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
+{
+	for (; n != 0; ledger = ledger->parent) {
 		struct ledger_account *account = &ledger->account[resource];
 
-		assert(account->used >= n && ledger->account[LEDGER_KMEM].used >= n * each);
-		account->used -= n;
-		ledger->account[LEDGER_KMEM].used -= n * each;
-		n = account_passes_on(account, n);
-		ledger = ledger->parent;
-	} while (n != 0 && ledger != NULL);
+		account_sub(ledger, resource, n);
+		if (ledger->parent == NULL)
+			return;
+		n = account->covers - account_claims(account);
+		account->covers -= n;
+	}
+}
+
+/* -- slack -- */
+
+static struct ledger *slack_of[LEDGER_RESOURCES];
+
+/* More than most operations have in use for a moment; little beside all memory. */
+static inline uint64_t slack_max(unsigned resource)
+{
+	return resource == LEDGER_VIRTUAL_PAGES ? SLACK_VIRTUAL_PAGES : SLACK_THINGS;
+}
+
+/* Has the parent count no more than the ledger claims and the slack that it may keep. */
+static void slack_cut(struct ledger *ledger, unsigned resource, uint64_t keep)
+{
+	struct ledger_account *account = &ledger->account[resource];
+	uint64_t more = account->covers - account_claims(account);
+
+	if (more <= keep)
+		return;
+	account->covers -= more - keep;
+	charge_undo(ledger->parent, resource, more - keep);
+}
+
+/* Takes all slack of the resource away. */
+static void slack_end(unsigned resource)
+{
+	struct ledger *ledger = slack_of[resource];
+
+	if (ledger == NULL)
+		return;
+	slack_of[resource] = NULL;
+	ledger->account[resource].floor = LEDGER_UNLIMITED;
+	slack_cut(ledger, resource, 0);
+}
+
+void ledger_settle(void)
+{
+	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
+		slack_end(r);
+}
+
+bool ledger_slack_elsewhere(const struct ledger *ledger, unsigned resource)
+{
+	if (slack_of[resource] == NULL || slack_of[resource] == ledger)
+		return false;
+	slack_end(resource);
+	return true;
+}
+
+/* The ledger's refund, counted in its own figures already, reaches the ones above now or later. */
+static void refund_pass_on(struct ledger *ledger, unsigned resource)
+{
+	struct ledger_account *account = &ledger->account[resource];
+	uint64_t most = slack_max(resource);
+
+	if (account->covers == account_claims(account))
+		return;
+	if (slack_of[resource] != ledger) {
+		slack_end(resource);
+		if (ledger->dead) {
+			slack_cut(ledger, resource, 0);
+			return;
+		}
+		slack_of[resource] = ledger;
+	}
+	if (account->covers - account_claims(account) > most)
+		slack_cut(ledger, resource, most / 2);
+	account->floor = account->covers > account->guarantee + most ? account->covers - most : 0;
 }
 
 /* Room in all ledgers, and memory behind what reaches the root. False: *shortage tells what is short. */
@@ -306,7 +405,11 @@ static __attribute__((noinline)) bool charge_prepare(struct ledger *ledger, unsi
 {
 	struct ledger_shortage shortage;
 
-	while (!charge_ready(ledger, resource, n, &shortage)) {
+	for (;;) {
+		/* Also what taking back has left. */
+		ledger_settle();
+		if (charge_ready(ledger, resource, n, &shortage))
+			break;
 		if (!memory_take_back(&shortage)) {
 			ledger_deny_shortage(resource, &shortage, site);
 			return false;
@@ -319,6 +422,7 @@ static bool fail_nth(struct ledger *ledger, unsigned resource, uint64_t n, const
 {
 	if (likely(!mem_fail_enabled) || !mem_fail_nth(site))
 		return false;
+	ledger_settle();
 	ledger_deny(ledger, resource, ledger->account[resource].used, ledger->account[resource].limit, n, site);
 	return true;
 }
@@ -329,7 +433,9 @@ static void guarantee_set(struct ledger *ledger, unsigned resource, uint64_t amo
 
 	ledger->guaranteed_bytes -= account->guarantee * ledger_thing_bytes[resource];
 	ledger->guaranteed_bytes += amount * ledger_thing_bytes[resource];
-	account->guarantee = account->covers = amount;
+	account->guarantee = amount;
+	account->covers = account_claims(account);
+	account->floor = LEDGER_UNLIMITED;
 	ledger_ease(ledger, LEDGER_KMEM);
 }
 
@@ -342,7 +448,8 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 	if (fail_nth(ledger, resource, amount, site))
 		return KERN_RESOURCE_SHORTAGE;
 	for (;;) {
-		claimed = max_u64(account->used, account->guarantee);
+		ledger_settle();
+		claimed = account_claims(account);
 		n = amount > claimed ? amount - claimed : 0;
 		if (n == 0 || (kmem_fits(ledger, n * ledger_thing_bytes[resource], &shortage) &&
 			       charge_ready(ledger->parent, resource, n, &shortage)))
@@ -362,12 +469,12 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 void ledger_guarantee_lower(struct ledger *ledger, unsigned resource, uint64_t amount)
 {
 	struct ledger_account *account = &ledger->account[resource];
-	uint64_t before = max_u64(account->used, account->guarantee);
-	uint64_t after = max_u64(account->used, amount);
+	uint64_t before;
 
+	ledger_settle();
+	before = account->covers;
 	guarantee_set(ledger, resource, amount);
-	if (before != after)
-		charge_undo(ledger->parent, resource, before - after);
+	charge_undo(ledger->parent, resource, before - account->covers);
 	backing_trim(resource);
 }
 
@@ -383,49 +490,46 @@ bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct allo
 	return likely(!ledger_dying(ledger)) || refuse_dead(ledger, resource, 1, site);
 }
 
-/* Charges when nothing is in the way (ledger_ease) and each guarantee covers all of it or nothing. False: nothing has
-   changed. */
+/* Charges when nothing is in the way (ledger_ease). False: nothing has changed. */
 static bool charge_easy(struct ledger *ledger, unsigned resource, uint64_t n)
 {
-	uint64_t bytes = n * ledger_thing_bytes[resource];
-	struct ledger *level = ledger, *last;
-	struct ledger_account *account;
+	uint64_t each = ledger_thing_bytes[resource], up = n;
+	struct ledger *level;
 
-	for (;; level = level->parent) {
-		account = &level->account[resource];
-		if (account->used + n > account->easy ||
-		    level->account[LEDGER_KMEM].used + bytes > level->account[LEDGER_KMEM].easy)
+	if (ledger->account[resource].used + n > ledger->account[resource].covers)
+		ledger_slack_elsewhere(ledger, resource);
+	for (level = ledger; up != 0; level = level->parent) {
+		const struct ledger_account *account = &level->account[resource];
+
+		if (account->used + up > account->easy ||
+		    level->account[LEDGER_KMEM].used + up * each > level->account[LEDGER_KMEM].easy)
 			return false;
-		if (account->used + n <= account->covers)
-			break;
-		if (account->used < account->covers)
-			return false;
-	}
-	last = level;
-	for (level = ledger;; level = level->parent) {
-		level->account[resource].used += n;
-		level->account[LEDGER_KMEM].used += bytes;
-		if (level == last)
-			break;
+		up = account_passes_on(account, up);
 	}
 	ledger->charges += n;
+	for (level = ledger; n != 0; level = level->parent) {
+		struct ledger_account *account = &level->account[resource];
+
+		account->used += n;
+		level->account[LEDGER_KMEM].used += n * each;
+		n = account->used > account->covers ? account->used - account->covers : 0;
+		if (n != 0)
+			account->covers = account->floor = account->used;
+	}
 	return true;
 }
 
 bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site)
 {
-	struct ledger_shortage shortage;
-	uint64_t rooted;
-
 	if (likely(charge_easy(ledger, resource, n)))
 		return true;
 	if (unlikely(ledger->dead))
 		return refuse_dead(ledger, resource, n, site);
-	if (unlikely(!charge_fits(ledger, resource, n, &rooted, &shortage)) ||
-	    unlikely(rooted != 0 && root_ledger.account[resource].used + rooted > ledger_backed[resource])) {
-		if (!charge_prepare(ledger, resource, n, site))
-			return false;
-	}
+	ledger_settle();
+	if (charge_easy(ledger, resource, n))
+		return true;
+	if (!charge_prepare(ledger, resource, n, site))
+		return false;
 	ledger->charges += n;
 	charge_commit(ledger, resource, n);
 	return true;
@@ -436,10 +540,37 @@ bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, cons
 	return !fail_nth(ledger, resource, n, site) && ledger_take(ledger, resource, n, site);
 }
 
+/* -- the fast way, one level up and on (ledger_fast.h) -- */
+
+bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	struct ledger_account *account;
+	struct ledger *level = ledger;
+	uint64_t used;
+
+	do {
+		if (!ledger_easy(level, offset, bytes))
+			return false;
+		account = ledger_account_at(level, offset);
+		level = level->parent;
+	} while (account->used >= account->covers);
+	for (level = ledger;; level = level->parent) {
+		account = ledger_account_at(level, offset);
+		used = ++account->used;
+		level->account[LEDGER_KMEM].used += bytes;
+		if (used <= account->covers)
+			return true;
+		account->covers = account->floor = used;
+	}
+}
+
 void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	struct ledger_shortage shortage;
 
+	if (charge_easy(ledger, resource, n))
+		return;
+	ledger_settle();
 	ledger->charges += n;
 	charge_commit(ledger, resource, n);
 	if (root_ledger.account[resource].used > ledger_backed[resource])
@@ -448,9 +579,14 @@ void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
 
 void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n)
 {
+	const struct ledger_account *account = &ledger->account[resource];
+
 	assert(ledger->charges >= n);
-	charge_undo(ledger, resource, n);
+	account_sub(ledger, resource, n);
 	ledger->charges -= n;
+	if (likely(account->used >= account->floor))
+		return;
+	refund_pass_on(ledger, resource);
 	if (unlikely(ledger->dead))
 		ledger_emptied(ledger);
 }

@@ -18,20 +18,21 @@ struct port;
 struct task;
 
 struct ledger_account {
-	uint64_t used;		/* things of this ledger and its children; children count at least their guarantee */
-	uint64_t peak;
-	uint64_t watch;		/* used at which there is more to do: peak + 1, or the mark when that comes first */
+	uint64_t used;		/* things of this ledger, and what its children's accounts cover; exact after ledger_settle */
 	uint64_t easy;		/* used may reach this without a look at limit, watch and memory: kept by ledger_ease */
+	uint64_t covers;	/* what the parent counts for this: used up to it is no concern of the parent; the root's: all */
+	uint64_t floor;		/* used may fall to this without telling the parent (ledger.c: slack) */
 	uint64_t limit;		/* LEDGER_UNLIMITED: none */
 	uint64_t guarantee;
-	uint64_t covers;	/* used up to this is no concern of the parent: the guarantee; the root's, which has none: all */
-	uint64_t denials;
+	uint64_t peak;
+	uint64_t watch;		/* used at which there is more to do: peak + 1, or the mark when that comes first */
 };
 
 struct ledger {
 	struct ledger *parent;				/* NULL: the root */
 	struct ledger_account account[LEDGER_RESOURCES];
 	uint64_t guaranteed_bytes;			/* kernel bytes of all its guarantees */
+	uint64_t denials[LEDGER_RESOURCES];
 	uint64_t charges;				/* things charged to this very ledger, children (as ledgers) included */
 	TAILQ_HEAD(ledger_children, ledger) children;	/* those alive first, dead shells behind them */
 	uint32_t child_count;				/* those alive */
@@ -68,6 +69,10 @@ bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, cons
 void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n);
 /* Moves a charge, unrefused: a ledger over its limit is only denied new things. */
 void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n);
+
+/* Makes all figures exact: what a refund has left with the ledgers above goes back (ledger.c: slack). Before anyone reads
+   used or peak. O(depth) for each resource. */
+void ledger_settle(void);
 
 /* The same without the fail-nth hook: for those who have called it themselves. */
 bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const struct alloc_site *site);

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include "kern/assert.h"
 #include "mem/ledger.h"
-#include "mem/ledger_tree.h"
 #include "mem/upcalls.h"
 
 /* The account at this offset in struct ledger, which zones keep: no multiplication. */
@@ -19,60 +18,57 @@ static inline struct ledger_account *ledger_account_at(struct ledger *ledger, si
 	return (struct ledger_account *)((char *)ledger + offset);
 }
 
-/* Gives one thing of `bytes` kernel bytes back to the ledgers below `end`, which were charged with it. */
-static inline void ledger_uncharge_below(struct ledger *ledger, const struct ledger *end, size_t offset, uint64_t bytes)
+/* Below `easy` no limit, peak, mark or missing memory is met (ledger.c: ledger_ease). */
+static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t bytes)
 {
-	for (; ledger != end; ledger = ledger->parent) {
-		ledger_account_at(ledger, offset)->used--;
-		ledger->account[LEDGER_KMEM].used -= bytes;
-	}
+	const struct ledger_account *account = ledger_account_at(ledger, offset);
+
+	return account->used < account->easy &&
+	       ledger->account[LEDGER_KMEM].used + bytes <= ledger->account[LEDGER_KMEM].easy;
 }
 
-/*
- * Charges one thing of `bytes` kernel bytes up the chain, level by level, as long as nothing is in the way: below `easy` no
- * limit, peak, mark or missing memory is met (ledger.c: ledger_ease). False: something is; nothing has changed.
- */
-static inline bool ledger_charge_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+/* The same for the ledgers above, in ledger.c. False: something is in the way, nothing has changed. */
+bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
+
+/* Settles another ledger's slack, so that it is in no figure that a charge to this one looks at. True: there was some,
+   and figures have changed. */
+bool ledger_slack_elsewhere(const struct ledger *ledger, unsigned resource);
+
+/* True: one thing more is of no concern to the ledger's parent, which counts it already, or there is none. */
+static inline bool ledger_alone(const struct ledger_account *account)
 {
-	struct ledger *level = ledger;
-	uint64_t used, all, covers;
+	return account->used < account->covers;
+}
 
-	do {
-		struct ledger_account *account = ledger_account_at(level, offset);
+/* True: the parent need not be told of one thing less. */
+static inline bool ledger_alone_less(const struct ledger_account *account)
+{
+	return account->used > account->floor;
+}
 
-		used = account->used;
-		all = level->account[LEDGER_KMEM].used + bytes;
-		if (__builtin_expect(used >= account->easy || all > level->account[LEDGER_KMEM].easy, 0)) {
-			ledger_uncharge_below(ledger, level, offset, bytes);
-			return false;
-		}
-		account->used = used + 1;
-		level->account[LEDGER_KMEM].used = all;
-		covers = account->covers;
-		level = level->parent;
-	} while (used >= covers);	/* a guarantee covers it, or this was the root */
+/* Charges one thing of `bytes` kernel bytes that is easy for this ledger, and counts it here only. */
+static inline void ledger_count_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	ledger_account_at(ledger, offset)->used++;
+	ledger->account[LEDGER_KMEM].used += bytes;
 	ledger->charges++;
-	return true;
 }
 
-/* The reverse. May free a dead ledger: do not use the pointer afterwards. */
-static inline void ledger_refund_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+/* The parent has counted what is used now, and will be told of one less. */
+static inline void ledger_told(struct ledger_account *account)
 {
-	struct ledger *level = ledger;
-	struct ledger_account *account;
-	uint64_t used;
+	account->covers = account->floor = account->used;
+}
 
-	assert(ledger->charges > 0);
-	do {
-		account = ledger_account_at(level, offset);
-		assert(account->used > 0 && level->account[LEDGER_KMEM].used >= bytes);
-		used = account->used--;
-		level->account[LEDGER_KMEM].used -= bytes;
-		level = level->parent;
-	} while (used > account->covers);
+/* The reverse. */
+static inline void ledger_uncount_one(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	struct ledger_account *account = ledger_account_at(ledger, offset);
+
+	assert(ledger->charges > 0 && account->used > 0 && ledger->account[LEDGER_KMEM].used >= bytes);
+	account->used--;
+	ledger->account[LEDGER_KMEM].used -= bytes;
 	ledger->charges--;
-	if (__builtin_expect(ledger->dead, 0))
-		ledger_emptied(ledger);
 }
 
 #endif

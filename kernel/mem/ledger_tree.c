@@ -56,6 +56,7 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
 		ledger->account[r].limit = LEDGER_UNLIMITED;
 		ledger->account[r].watch = 1;
+		ledger->account[r].floor = LEDGER_UNLIMITED;
 	}
 	ledger->parent = parent;
 	ledger->depth = parent->depth + 1;
@@ -76,6 +77,7 @@ void ledger_kill(struct ledger *ledger)
 {
 	assert(ledger != &root_ledger && !ledger->dead);
 	ledger_hold(ledger);
+	ledger_settle();
 	ledger->dead = true;
 	ledger->mark.at = 0;
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
@@ -120,6 +122,7 @@ void ledger_mark(struct ledger *ledger, unsigned resource, uint64_t at)
 {
 	struct ledger_account *account = &ledger->account[resource];
 
+	ledger_settle();
 	ledger->mark.at = at;
 	ledger->mark.resource = resource;
 	if (at == 0)

@@ -301,10 +301,14 @@ static bool is_quiet(const struct quiet *quiet, uint64_t used)
 
 static __attribute__((noinline)) void pressure_look(void)
 {
-	uint64_t ram_used = ram_used_pages(), map_used = zone_map_used_pages();
-	unsigned level = level_of(ram_used, ram_limit_pages(false));
-	unsigned map = level_of(map_used, zone_map_limit), before = pressure_level;
+	uint64_t ram_used, map_used;
+	unsigned level, map, before = pressure_level;
 
+	ledger_settle();
+	ram_used = ram_used_pages();
+	map_used = zone_map_used_pages();
+	level = level_of(ram_used, ram_limit_pages(false));
+	map = level_of(map_used, zone_map_limit);
 	if (ram_used > peak_ram)
 		peak_ram = ram_used;
 	if (map_used > peak_zone_map)

@@ -260,7 +260,12 @@ static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 {
 	uint64_t pages = 0;
 
-	while (pages < most && zone->empties > mark && slab_superfluous(zone)) {
+	while (pages < most && zone->empties > mark) {
+		/* Slack is nobody's. */
+		if (!slab_superfluous(zone))
+			ledger_settle();
+		if (!slab_superfluous(zone))
+			break;
 		slab_release(zone, TAILQ_FIRST(&zone->empty));
 		pages++;
 	}
@@ -520,10 +525,27 @@ static __attribute__((noinline)) void *zone_alloc_slow(struct zone *zone, struct
 	return NULL;
 }
 
+/* Easy for the payer, but its parent counts it too. */
+static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struct ledger *payer,
+							const struct alloc_site *site)
+{
+	if (unlikely(ledger_slack_elsewhere(payer, zone->resource)))
+		return zone_alloc_at(zone, payer, site);
+	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->stride)))
+		return zone_alloc_slow(zone, payer, site);
+	ledger_count_one(payer, zone->account, zone->stride);
+	ledger_told(ledger_account_at(payer, zone->account));
+	return zone_take(zone, payer, site);
+}
+
+/* The calls are all tail calls, so that the usual way saves no registers. */
 void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	if (unlikely(mem_fail_enabled) || unlikely(!ledger_charge_one(payer, zone->account, zone->stride)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
 		return zone_alloc_slow(zone, payer, site);
+	if (!ledger_alone(ledger_account_at(payer, zone->account)))
+		return zone_alloc_above(zone, payer, site);
+	ledger_count_one(payer, zone->account, zone->stride);
 	return zone_take(zone, payer, site);
 }
 
@@ -536,10 +558,22 @@ static inline void zone_put(struct zone *zone, void *element)
 		slab_put(zone, element);
 }
 
+/* The payer's parent is to be told, or the payer is dead: this refund may free it. */
+static __attribute__((noinline)) void zone_free_above(struct zone *zone, void *element, struct ledger *payer)
+{
+	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
+	ledger_refund(payer, zone->resource, 1);
+	zone_put(zone, element);
+}
+
 void zone_free(struct zone *zone, void *element, struct ledger *payer)
 {
 	element_check_live(zone, element);
-	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
-	ledger_refund_one(payer, zone->account, zone->stride);
+	/* Of the dead the parent is always told. */
+	if (unlikely(!ledger_alone_less(ledger_account_at(payer, zone->account)))) {
+		zone_free_above(zone, element, payer);
+		return;
+	}
+	ledger_uncount_one(payer, zone->account, zone->stride);
 	zone_put(zone, element);
 }

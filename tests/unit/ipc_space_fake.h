@@ -212,6 +212,7 @@ static uint64_t fake_charged(const struct ledger *ledger)
 {
 	uint64_t sum = 0;
 
+	ledger_settle();
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 		sum += ledger->account[r].used;
 	return sum;

@@ -79,6 +79,7 @@ static bool model_allows(const struct model *before, const struct model *after, 
 
 static bool model_agrees(void)
 {
+	ledger_settle();
 	for (int i = 0; i < model_count; i++) {
 		for (unsigned k = 0; k < MODEL_RESOURCES; k++) {
 			if (model_used(models, i, resources[k]) != models[i].ledger->account[resources[k]].used)

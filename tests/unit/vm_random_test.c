@@ -172,6 +172,7 @@ static uint64_t denied_calls;
 static uint64_t charged(unsigned resource)
 {
 	reap_all();
+	ledger_settle();
 	return root_ledger.account[resource].used;
 }
 

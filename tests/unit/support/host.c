@@ -140,6 +140,7 @@ char *host_snapshot(void)
 	struct ledger *ledger;
 	struct zone *zone;
 
+	ledger_settle();
 	LIST_FOREACH(ledger, &ledger_list, all) {
 		fprintf(out, "ledger %s %u charges %lu dead %d\n", ledger->name, ledger->id,
 			(unsigned long)ledger->charges, ledger->dead);

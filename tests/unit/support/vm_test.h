@@ -86,6 +86,7 @@ static inline uint64_t test_allocate(struct vm_map *map, uint64_t pages)
 
 static inline uint64_t test_used(struct ledger *ledger, unsigned resource)
 {
+	ledger_settle();
 	return ledger->account[resource].used;
 }
 
