@@ -38,19 +38,23 @@ void ast_reschedule(void)
 	ast_set();
 }
 
-/* A tick or input: wakes those whose time has come. */
+/* A tick or input: wakes those whose time has come. A tick looks at the devices too, for readers behind the first. */
 static void ast_events(void)
 {
 	struct cpu *cpu = cpu_current();
+	bool tick = cpu->tick;
 
 	cpu->ast = false;
-	if (cpu->tick) {
+	if (tick) {
 		cpu->tick = false;
 		sched_tick();
 		timer_expire();
 	}
 	throttle_run();
-	device_ast();
+	if (tick || cpu->input) {
+		cpu->input = false;
+		device_ast();
+	}
 }
 
 void ast_idle(void)
@@ -59,27 +63,34 @@ void ast_idle(void)
 	reschedule = false;
 }
 
+/* own: of what the thread's call has put off. */
+static void work_off(struct thread *thread, bool own)
+{
+	unsigned steps;
+
+	for (steps = own ? AST_REAP_OWN : AST_REAP_OTHERS; steps > 0 && reap_one(); steps--)
+		machine_window();
+	thread->works_off = own && reap_pending();
+	if (thread->works_off)
+		ast_set();
+}
+
 void ast_handle(struct thread *thread)
 {
 	bool own = thread->works_off;
-	unsigned steps;
 
-	/* What happens to be due now, for others, may put something off too. */
 	ast_events();
 	sched_handoff_undo();
-	thread->works_off = own;
-	for (steps = own ? AST_REAP_OWN : AST_REAP_OTHERS; steps > 0 && reap_one(); steps--)
-		machine_window();
+	/* What happened to be due, for others, may have put something off too. */
+	thread->works_off = false;
+	if (reap_pending())
+		work_off(thread, own);
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
 	if (!sched_runnable(thread)) {
 		thread->state = THREAD_STOPPED;
 		sched_switch();
 	}
-	if (!reap_pending())
-		thread->works_off = false;
-	else if (thread->works_off)
-		ast_set();
 	if (reschedule) {
 		reschedule = false;
 		sched_yield();

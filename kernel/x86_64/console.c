@@ -106,6 +106,7 @@ void console_interrupt(unsigned irq)
 		for (unsigned i = 0; i < FIFO_SIZE && (c = serial_getc(&serial_com1)) >= 0; i++)
 			ring_put(c);
 	}
+	cpu_current()->input = true;
 	cpu_current()->ast = true;
 }
 

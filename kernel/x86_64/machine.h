@@ -17,6 +17,7 @@ struct cpu {
 	uint64_t scratch;		/* offset 24: user rsp during system call entry */
 	volatile bool ast;		/* offset 32: look before returning to user: tick, reschedule, reap */
 	volatile bool tick;		/* timer interrupt came */
+	volatile bool input;		/* the console has some that came since */
 	struct thread *fpu_owner;	/* whose FPU state is in the registers, NULL: nobody's */
 	uint32_t id;
 	volatile uint64_t ticks;
@@ -146,7 +147,7 @@ void fpu_forget(struct thread *thread);
 void console_init(const char *which);		/* "com", "vga", "both" (NULL: both) */
 void console_putc(char c);
 void console_write(const char *bytes, uint64_t size);
-/* -1: nothing there. Sets cpu->ast when input arrives so that readers are woken from ast_handle. */
+/* -1: nothing there. Sets cpu->input and cpu->ast when input arrives so that readers are woken from ast_handle. */
 int console_getc(void);
 /* Copies at most max bytes of input without taking them; and takes count of those. */
 uint32_t console_peek(char *to, uint32_t max);
