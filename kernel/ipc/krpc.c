@@ -125,16 +125,22 @@ static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *head
 	return reply_idle_port(thread) != NULL;
 }
 
-/* Fills in the reply's head; body, if any, is in reply_bytes already. */
-static void reply_fill(struct thread *thread, kern_return_t code, uint32_t size, bool complex)
+/* The code in reply_bytes. */
+static void code_fill(kern_return_t code)
 {
 	mig_reply_header_t *reply = (mig_reply_header_t *)reply_bytes;
 
-	assert(size >= sizeof(*reply) && size <= KRPC_REPLY_MAX && size % 8 == 0);
 	reply->RetCodeType = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32,
 						.msgt_inline = 1, .msgt_number = 1 };
 	reply->RetCode = code;
 	reply->RetCodePadding = 0;
+}
+
+/* Fills in the reply's head; body, if any, is in reply_bytes already. */
+static void reply_fill(struct thread *thread, kern_return_t code, uint32_t size, bool complex)
+{
+	assert(size >= sizeof(mig_reply_header_t) && size <= KRPC_REPLY_MAX && size % 8 == 0);
+	code_fill(code);
 	reply_buffer.size = size;
 	reply_buffer.bits = complex ? MACH_MSGH_BITS_COMPLEX : 0;
 	reply_buffer.id = thread->msg.reply_id;
@@ -481,7 +487,8 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
  * need be taken out of the space and put back, no message be made and none be queued: the routine runs on the request as it
  * was read, and the reply is written. Whatever does not fit (an item other than data, another right, a time-out, a reply port
  * with messages, receivers or a set, a buffer whose pages are not there) is left, with nothing changed, to the general path,
- * which knows what to answer.
+ * which knows what to answer. A plain request whose sender wants no answer (a simpleroutine's, a thread's that ends itself)
+ * comes this way too.
  */
 
 /* What a routine that makes something answers: one right to send, and nothing else. */
@@ -515,26 +522,28 @@ static int64_t plain_reply_right(struct thread *thread, struct port *right)
 }
 
 /* False: it goes the general way. */
-static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, int64_t *result)
+static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, struct port *port,
+			int64_t *result)
 {
 	mach_msg_header_t *header = (mach_msg_header_t *)reply_bytes;
 	struct reply_with_right *reply = (struct reply_with_right *)reply_bytes;
 	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : sizeof(mig_reply_header_t);
 	bool complex = code == KERN_SUCCESS && krpc->out_complex;
-	struct port *port, *right = NULL;
+	struct port *right = NULL;
 	uint64_t fault;
 
 	if (thread->state == THREAD_DEAD || code == KRPC_BLOCKED || code == MIG_NO_REPLY || size > thread->msg.receive_size ||
 	    (complex && !reply_has_right(krpc)))
 		return false;
 	/* The routine may have done anything to it. */
-	port = reply_idle_port(thread);
-	if (port == NULL || port->has_payload)
+	if (port->dead || port->receiver != &thread->task->space || port->receiver_name != thread->msg.receive_name ||
+	    port_set_of(port) != NULL || port->has_payload || !TAILQ_EMPTY(&port->messages) || !LIST_EMPTY(&port->receivers))
 		return false;
-	reply_fill(thread, code, size, false);
+	code_fill(code);
 	*header = (mach_msg_header_t){
 		.msgh_bits = (complex ? MACH_MSGH_BITS_COMPLEX : 0) | MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE),
 		.msgh_size = size,
+		.msgh_remote_slot = MACH_PORT_NULL,
 		.msgh_local_slot = port->receiver_name,
 		.msgh_seqno = port->sequence,
 		.msgh_id = (mach_msg_id_t)thread->msg.reply_id,
@@ -562,23 +571,26 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 	uint32_t size = (uint32_t)regs->rdx, rest = size - sizeof(*head);
 	mach_msg_header_t *in = (mach_msg_header_t *)request;
 	struct msg_state *msg = &thread->msg;
-	struct call call = { .routine = routine_find((uint32_t)head->msgh_id), .answered = true };
+	struct call call = { .routine = routine_find((uint32_t)head->msgh_id) };
 	struct krpc krpc;
 	kern_return_t code;
 	uint64_t fault;
 
-	if (call.routine == NULL || call.routine->simple || size < call.routine->request_min || !LIST_EMPTY(&reply->receivers))
+	if (call.routine == NULL || size < call.routine->request_min)
+		return false;
+	call.answered = !call.routine->simple;
+	if (reply != NULL && (!call.answered || !LIST_EMPTY(&reply->receivers)))
 		return false;
 	if (rest != 0 && !user_copy_in(request + sizeof(*head), regs->rdi + sizeof(*head), rest, &fault))
 		return false;
 	*in = *head;
 	in->msgh_size = size;
-	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, MACH_MSG_TYPE_PORT_SEND_ONCE);
+	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, reply != NULL ? MACH_MSG_TYPE_PORT_SEND_ONCE : 0);
 	msg_arguments(thread);
 	msg->reply_port = NULL;
 	msg->kmsg = NULL;
 	msg->reply_id = (uint32_t)head->msgh_id + REPLY_ID_OFFSET;
-	msg->reply_direct = true;
+	msg->reply_direct = reply != NULL;
 	thread->task->messages_sent++;
 	krpc.target = port;
 	krpc.in = in;
@@ -588,12 +600,17 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 	krpc.out_complex = false;
 	krpc.reply_port = reply;
 	krpc.thread = thread;
-	/* The object may die in the call, its port is needed until the end. */
+	/* The object may die in the call, or the reply port: they are needed until the end. */
 	port_ref(port);
+	if (reply != NULL)
+		port_ref(reply);
 	code = call.routine->stub(&krpc);
 	port_unref(port);
-	if (!plain_reply(thread, code, &krpc, result))
+	if (reply == NULL || !plain_reply(thread, code, &krpc, reply, result))
 		*result = call_finish(thread, &call, code, &krpc);
-	created_settle(thread);
+	if (reply != NULL)
+		port_unref(reply);
+	if (msg->created != NULL)
+		created_settle(thread);
 	return true;
 }

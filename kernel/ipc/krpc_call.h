@@ -17,7 +17,8 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 
 /*
  * For msg_fast.c: the same for a plain request of at most KMSG_SMALL bytes, with its head read, whose caller receives the reply in the
- * same call at the port `reply`, which is in no set and where nothing is to be received. *result as above; false: it must go the
+ * same call at the port `reply`, which is in no set and where nothing is to be received; NULL: it names no reply port and does not
+ * receive. *result as above; false: it must go the
  * general way, and nothing has happened.
  */
 bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result);

@@ -26,7 +26,7 @@
  * not writable, or lie across two pages; ports with messages or blocked senders before us; depressed threads. When everything
  * is right, nothing is left that could fail.
  *
- * A call of a kernel object begins like the client's, and is told apart here (krpc.c, krpc_plain).
+ * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc.c, krpc_plain).
  */
 #include "ipc/msg_fast.h"
 #include "ipc/kmsg.h"
@@ -46,6 +46,7 @@
 #include "x86_64/usercopy.h"
 
 #define CALL (MACH_SEND_MSG | MACH_RCV_MSG)
+#define MESSAGE_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0)
 #define REQUEST_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE)
 #define REQUEST_BITS_RECEIVED MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND_ONCE, MACH_MSG_TYPE_PORT_SEND)
 #define REPLY_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
@@ -191,15 +192,26 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 	pass(thread, port, object);
 }
 
+/* A message without an answer: to a kernel object only, which need not be waited for. */
+static bool message(struct thread *thread, mach_msg_header_t *head, int64_t *result)
+{
+	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
+
+	return there != NULL && there->port->kobject_type != KOBJECT_NONE && head->msgh_local_port == MACH_PORT_NAME_NULL &&
+	       krpc_plain(thread, there->port, NULL, head, result);
+}
+
 bool msg_fast(struct thread *thread, int64_t *result)
 {
 	const struct regs *regs = &thread->regs;
 	union { mach_msg_header_t head; uint64_t word[HEAD / 8]; } in;
 
 	_Static_assert(sizeof(in) == 32, "four words");
-	if ((uint32_t)regs->rsi != CALL || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
+	if (((uint32_t)regs->rsi != CALL && (uint32_t)regs->rsi != MACH_SEND_MSG) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
 	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
 		return false;
+	if ((uint32_t)regs->rsi == MACH_SEND_MSG)
+		return in.head.msgh_bits == MESSAGE_BITS && message(thread, &in.head, result);
 	if (in.head.msgh_bits == REQUEST_BITS)
 		return request(thread, &in.head, result);
 	return in.head.msgh_bits == REPLY_BITS && reply(thread, &in.head);

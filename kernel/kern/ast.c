@@ -38,6 +38,11 @@ void ast_reschedule(void)
 	ast_set();
 }
 
+void ast_rescheduled(void)
+{
+	reschedule = false;
+}
+
 /* A tick or input: wakes those whose time has come. A tick looks at the devices too, for readers behind the first. */
 static void ast_events(void)
 {
@@ -60,7 +65,6 @@ static void ast_events(void)
 void ast_idle(void)
 {
 	ast_events();
-	reschedule = false;
 }
 
 /* own: of what the thread's call has put off. */
@@ -91,8 +95,6 @@ void ast_handle(struct thread *thread)
 		thread->state = THREAD_STOPPED;
 		sched_switch();
 	}
-	if (reschedule) {
-		reschedule = false;
+	if (reschedule)
 		sched_yield();
-	}
 }

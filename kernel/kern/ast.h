@@ -7,6 +7,8 @@
 void ast_set(void);
 /* The same, and switch threads there. */
 void ast_reschedule(void);
+/* That has been done: the thread that runs next was chosen after it was asked for. */
+void ast_rescheduled(void);
 /* Ticks and input, while no thread runs. */
 void ast_idle(void);
 /* sched.c: a tick passed; and: the hand-off did not take place. */

@@ -275,24 +275,32 @@ static void account_thread(struct thread *thread)
 	switched = now;
 }
 
+/* The share has had more: its place in the tree may be further behind. */
+static void share_charge(struct sched_share *share, uint64_t ran_ns)
+{
+	struct sched_share *next = share->ready > 0 ? RB_NEXT(share_tree, &ready_shares, share) : NULL;
+	uint64_t virtual_ns = share->virtual_ns + ran_ns * SCHED_WEIGHT_DEFAULT / share->weight;
+	bool moves = next != NULL && next->virtual_ns <= virtual_ns;
+
+	if (moves)
+		RB_REMOVE(share_tree, &ready_shares, share);
+	share->virtual_ns = virtual_ns;
+	if (moves)
+		RB_INSERT(share_tree, &ready_shares, share);
+}
+
 /* The same, and that since the last change of shares to its share. */
 static void account(struct thread *thread)
 {
 	struct sched_share *share = thread->share;
 	uint64_t ran;
-	bool listed;
 
 	account_thread(thread);
 	ran = clock_ticks_ns(switched - share_switched);
 	share_switched = switched;
 	if (share == NULL)
 		return;
-	listed = share->ready > 0;
-	if (listed)
-		RB_REMOVE(share_tree, &ready_shares, share);
-	share->virtual_ns += ran * SCHED_WEIGHT_DEFAULT / share->weight;
-	if (listed)
-		RB_INSERT(share_tree, &ready_shares, share);
+	share_charge(share, ran);
 	if (share->virtual_ns > clock_virtual_ns) {
 		struct sched_share *first = RB_MIN(share_tree, &ready_shares);
 
@@ -384,10 +392,28 @@ static void thread_continue(void *argument)
 	user_return();
 }
 
+/* from: the current thread, whose time is accounted for, NULL: none. */
+static _Noreturn void switch_from(struct thread *from)
+{
+	struct thread *to = choose();
+
+	if (to == NULL) {
+		if (from != NULL)
+			machine_switch(from, NULL, &kernel_pmap);
+		from = NULL;
+		to = idle();
+		switched = share_switched = clock_ticks();
+	}
+	ast_rescheduled();
+	to->state = THREAD_RUNNING;
+	if (to != from)
+		machine_switch(from, to, &to->task->map.pmap);
+	stack_reset_call(thread_continue, to);
+}
+
 void sched_switch(void)
 {
-	struct cpu *cpu = cpu_current();
-	struct thread *from = cpu->thread, *to;
+	struct thread *from = thread_current();
 
 	if (from != NULL) {
 		account(from);
@@ -398,18 +424,7 @@ void sched_switch(void)
 			from = NULL;
 		}
 	}
-	to = choose();
-	if (to == NULL) {
-		if (from != NULL)
-			machine_switch(from, NULL, &kernel_pmap);
-		from = NULL;
-		to = idle();
-		switched = share_switched = clock_ticks();
-	}
-	to->state = THREAD_RUNNING;
-	if (to != from)
-		machine_switch(from, to, &to->task->map.pmap);
-	stack_reset_call(thread_continue, to);
+	switch_from(from);
 }
 
 void sched_pass(struct thread *from, struct thread *to)
@@ -428,5 +443,6 @@ void sched_yield(void)
 	account(current);
 	current->share = current->home;
 	sched_ready(current);
-	sched_switch();
+	throttle_sleeps(current);
+	switch_from(current);
 }

@@ -205,11 +205,15 @@ kern_return_t thread_resume_one(struct thread *thread)
  */
 void thread_depress(struct thread *thread, uint32_t time_ms)
 {
-	thread_depress_end(thread);
+	bool already = thread->depressed;
+
+	if (already)
+		timer_stop(thread);
 	thread->depressed = true;
 	thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)time_ms * 1000000 + 1;
 	timer_start(thread);
-	sched_set_priority(thread, SCHED_PRIORITY_LOWEST);
+	if (!already)
+		sched_set_priority(thread, SCHED_PRIORITY_LOWEST);
 }
 
 void thread_depress_end(struct thread *thread)

@@ -192,7 +192,9 @@ def struct(name, message, side, reply_head=False):
                 size = 8 if side.kernel or t.kind == "ool" else 4
             lines.append(f"\t{declare(wire_c_type(side, t), item.name)};")
             if pad8(size) != size:
-                lines.append(f"\tuint8_t {item.name}Pad[{pad8(size) - size}];")
+                rest = pad8(size) - size
+                lines.append(f"\tuint32_t {item.name}Pad;" if rest == 4 else
+                             f"\tuint8_t {item.name}Pad[{rest}];")
             asserts.append(f"\t_Static_assert(sizeof(((({name} *) 0)->{item.name})) == {size},"
                            f" \"size of {item.name}\");")
         else:
@@ -280,6 +282,8 @@ class Access:
         rest = pad8(size) - size
         if not rest:
             return []
+        if item.offset is not None and near_field and rest == 4:
+            return [f"\t{self.p}->{item.name}Pad = 0;"]
         if item.offset is not None and near_field:
             return [f"\t__builtin_memset({self.p}->{item.name}Pad, 0, {rest});"]
         return [f"\t__builtin_memset({self.bytes(item)} + {size}, 0, {rest});"]

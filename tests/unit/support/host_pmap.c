@@ -208,7 +208,8 @@ static bool user_copy(uint64_t user, uint8_t *kernel, uint64_t size, bool write,
 {
 	while (size != 0) {
 		uint64_t n = PAGE_SIZE - (user & (PAGE_SIZE - 1));
-		uint8_t *page = host_user_page((struct pmap *)host_pmap_current, user, write);
+		struct pmap *pmap = (struct pmap *)host_pmap_current;
+		uint8_t *page = pmap != NULL ? host_user_page(pmap, user, write) : NULL;
 
 		if (page == NULL) {
 			*fault = user;
