@@ -106,7 +106,9 @@ struct name *name_make(struct space *space)
 
 	if (entry == NULL)
 		return NULL;
-	*entry = (struct name){ .space = space, .type = NAME_RESERVED };
+	entry->port = entry->dead_request = NULL;
+	entry->space = space;
+	entry->type = NAME_RESERVED;
 	name = name_choose(space, entry);
 	if (name == 0) {
 		zone_free(&name_zone, entry, space->payer);
@@ -282,6 +284,17 @@ void name_died(struct name *entry)
 	notify_dead_name(once, entry->name);
 }
 
+void name_free_moved(struct name *entry)
+{
+	mach_port_name_t name = entry->name;
+	struct port *once = entry->dead_request;
+
+	name_unhang(entry);
+	name_remove(entry);
+	if (once != NULL)
+		notify_port_deleted(once, name);
+}
+
 void name_free(struct name *entry)
 {
 	mach_port_name_t name = entry->name;
@@ -299,8 +312,7 @@ void name_used_up(struct name *entry)
 {
 	if (name_once_out(entry))
 		return;
-	port_ref(entry->port);
-	name_free(entry);
+	name_free_moved(entry);
 }
 
 void name_lose_send(struct name *entry, uint32_t urefs)
@@ -315,24 +327,13 @@ void name_lose_send(struct name *entry, uint32_t urefs)
 		name_free(entry);
 }
 
-/* The entry held the receive right only; its port's reference is now the caller's. */
-static void name_free_receive(struct name *entry)
-{
-	mach_port_name_t name = entry->name;
-	struct port *once = entry->dead_request;
-
-	name_remove(entry);
-	if (once != NULL)
-		notify_port_deleted(once, name);
-}
-
 void name_lose_receive(struct name *entry)
 {
 	struct port *port = entry->port;
 
 	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free_receive(entry);
+		name_free_moved(entry);
 		port_destroy(port);
 		return;
 	}

@@ -20,6 +20,8 @@ void name_hang(struct name *entry);
 void name_unhang(struct name *entry);
 /* The entry of the space that holds or will hold send or receive rights for port; NULL: none. O(log n). */
 static inline struct name *name_of_port(struct space *space, struct port *port);
+/* The same of an entry whose port's reference is the caller's from now on. */
+void name_free_moved(struct name *entry);
 /* The entry of a send-once right that was moved away, its port's reference now the caller's: freed or spare. */
 void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */

@@ -39,21 +39,54 @@ void port_system_init(void)
 	zone_init(&port_zone, "port", sizeof(struct port), LEDGER_PORTS, port_payer);
 }
 
+/* The links are written when they are used. */
+static void port_init(struct port *port)
+{
+	TAILQ_INIT(&port->messages);
+	LIST_INIT(&port->prepaid);
+	TAILQ_INIT(&port->senders);
+	port->send_rights = port->send_once_rights = port->make_send_count = port->sequence = 0;
+	port->set = NULL;
+	port->names = NULL;
+	LIST_INIT(&port->onces);
+	port->no_senders = port->port_destroyed = NULL;
+	port->payload = 0;
+}
+
+static void set_init(struct port *set)
+{
+	TAILQ_INIT(&set->ready);
+	LIST_INIT(&set->members);
+	TAILQ_INIT(&set->blocked);
+	set->throttle = (struct throttle){ 0 };
+	set->stall = NULL;
+	set->taken = 0;
+	throttle_init(set);
+}
+
 struct port *port_make(enum kobject type, struct ledger *payer)
 {
 	struct port *port = zone_alloc(&port_zone, payer);
 
 	if (port == NULL)
 		return NULL;
-	*port = (struct port){ .refs = 1, .kobject_type = type, .payer = payer, .qlimit = MACH_PORT_QLIMIT_DEFAULT };
-	if (type == KOBJECT_PORT_SET) {
-		throttle_init(port);
-		TAILQ_INIT(&port->ready);
-		TAILQ_INIT(&port->blocked);
-	} else {
-		TAILQ_INIT(&port->messages);
-		TAILQ_INIT(&port->senders);
-	}
+	port->refs = 1;
+	port->kobject_type = type;
+	port->dead = port->has_payload = port->is_ready = port->is_blocked = false;
+	port->keeps_reply = port->spare_prepaid = port->owes_later = false;
+	port->in_transit_depth = port->ready_queue = 0;
+	port->kobject = NULL;
+	port->receiver = NULL;
+	port->receiver_name = MACH_PORT_NAME_NULL;
+	port->qlimit = MACH_PORT_QLIMIT_DEFAULT;
+	port->queued = 0;
+	port->payer = payer;
+	port->message_count = port->reply_bound = 0;
+	LIST_INIT(&port->receivers);
+	if (type == KOBJECT_PORT_SET)
+		set_init(port);
+	else
+		port_init(port);
 	return port;
 }
 

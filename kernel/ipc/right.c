@@ -217,14 +217,19 @@ static void insert_send(struct name *entry, struct port *port)
 	port_unref(port);
 }
 
-static void insert_receive(struct name *entry, struct port *port)
+static void receive_held(struct name *entry, struct port *port)
 {
-	name_unhang(entry);
-	entry->type |= MACH_PORT_TYPE_RECEIVE;
 	port->receiver = entry->space;
 	port->receiver_name = entry->name;
 	port->destination = NULL;
 	port->make_send_count = 0;
+}
+
+static void insert_receive(struct name *entry, struct port *port)
+{
+	name_unhang(entry);
+	entry->type |= MACH_PORT_TYPE_RECEIVE;
+	receive_held(entry, port);
 	port_unref(port);
 }
 
@@ -273,13 +278,46 @@ void space_insert_cancel(struct space *space, struct port *port, uint32_t dispos
 		name_free(entry);
 }
 
+/* The new entry takes the right over, its count and its reference. */
+static void insert_new(struct name *entry, struct port *port, uint32_t disposition)
+{
+	entry->port = port;
+	entry->space->last = entry->name;
+	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
+		entry->type = MACH_PORT_TYPE_RECEIVE;
+		receive_held(entry, port);
+		return;
+	}
+	entry->type = (disposition == MACH_MSG_TYPE_PORT_SEND ? MACH_PORT_TYPE_SEND : MACH_PORT_TYPE_SEND_ONCE) | 1;
+	name_hang(entry);
+}
+
+/* As reserving and committing, without a step between. */
 kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
 {
-	kern_return_t kr = space_insert_reserve(space, port, disposition, name);
+	bool once = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE;
+	struct name *entry;
+	kern_return_t kr;
 
-	if (kr == KERN_SUCCESS)
-		space_insert_commit(space, port, disposition, *name);
-	return kr;
+	if (!port_valid(port) || port->dead || space->dead || (!once && name_of_port(space, port) != NULL)) {
+		kr = space_insert_reserve(space, port, disposition, name);
+		if (kr == KERN_SUCCESS)
+			space_insert_commit(space, port, disposition, *name);
+		return kr;
+	}
+	entry = once ? name_make_once(space) : name_make(space);
+	if (entry == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	/* Allocating may have worked off the reaper's list, and the port's death with it. */
+	if (port->dead) {
+		name_free(entry);
+		*name = MACH_PORT_NAME_DEAD;
+		right_release(port, disposition);
+		return KERN_SUCCESS;
+	}
+	insert_new(entry, port, disposition);
+	*name = entry->name;
+	return KERN_SUCCESS;
 }
 
 kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
@@ -364,24 +402,25 @@ static void take_send(struct name *entry)
 {
 	struct port *port = entry->port;
 
-	port_ref(port);
-	if (--entry->urefs != 0) {
-		port->send_rights++;
+	if (entry->urefs == 1 && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0) {
+		name_free_moved(entry);
 		return;
 	}
-	entry->type &= ~MACH_PORT_TYPE_SEND;
-	if ((entry->type & MACH_PORT_TYPE_RECEIVE) == 0)
-		name_free(entry);
+	port_ref(port);
+	if (--entry->urefs != 0)
+		port->send_rights++;
+	else
+		entry->type &= ~MACH_PORT_TYPE_SEND;
 }
 
 static void take_receive(struct name *entry)
 {
 	struct port *port = entry->port;
 
-	port_ref(port);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free(entry);
+		name_free_moved(entry);
 	} else {
+		port_ref(port);
 		entry->type &= ~MACH_PORT_TYPE_RECEIVE;
 		name_hang(entry);
 	}

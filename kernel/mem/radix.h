@@ -74,11 +74,22 @@ static inline bool radix_height_holds(uint32_t height, uint64_t key)
 static inline struct radix_node *radix_leaf_of(const struct radix *tree, uint64_t key)
 {
 	struct radix_node *node = tree->root;
+	unsigned shift;
+	uint64_t index;
 
-	if (node == NULL || !radix_height_holds(tree->height, key))
+	if (node == NULL)
 		return NULL;
-	while (node != NULL && node->level > 0)
-		node = node->slot[radix_slot_of(key, node->level)];
+	shift = node->level * RADIX_BITS;
+	index = key >> shift;
+	if (index >= RADIX_SLOTS)
+		return NULL;
+	while (shift != 0) {
+		node = node->slot[index];
+		if (node == NULL)
+			return NULL;
+		shift -= RADIX_BITS;
+		index = (key >> shift) & (RADIX_SLOTS - 1);
+	}
 	return node;
 }
 
