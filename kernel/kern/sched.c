@@ -310,6 +310,21 @@ static void account(struct thread *thread)
 	}
 }
 
+/* Is no thread ready but those of this share, of which there are? */
+static bool ready_alone(const struct sched_share *share)
+{
+	return share != NULL && RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
+}
+
+/* At a switch to another thread. When only the same share has any, its time goes on; each tick charges it. */
+static void account_switch(struct thread *thread)
+{
+	if (ready_alone(thread->share))
+		account_thread(thread);
+	else
+		account(thread);
+}
+
 uint64_t sched_cpu_ns(const struct thread *thread)
 {
 	uint64_t ticks = thread->cpu_ticks;
@@ -416,7 +431,7 @@ void sched_switch(void)
 	struct thread *from = thread_current();
 
 	if (from != NULL) {
-		account(from);
+		account_switch(from);
 		throttle_sleeps(from);
 		if (from->state == THREAD_DEAD) {
 			machine_switch(from, NULL, &kernel_pmap);
@@ -440,7 +455,14 @@ void sched_yield(void)
 {
 	struct thread *current = thread_current();
 
-	account(current);
+	/* Nobody to yield to: it goes on. */
+	if (RB_EMPTY(&ready_shares) && sched_handoff_thread == NULL && current->share == current->home &&
+	    sched_runnable(current)) {
+		quantum_ticks = 0;
+		ast_rescheduled();
+		stack_reset_call(thread_continue, current);
+	}
+	account_switch(current);
 	current->share = current->home;
 	sched_ready(current);
 	throttle_sleeps(current);

@@ -38,44 +38,39 @@ static void regs_get(const struct regs *regs, struct i386_thread_state *state)
 /* Segments stay the user's own; a state with others cannot come into being. */
 static kern_return_t regs_set(struct thread *thread, const struct i386_thread_state *state)
 {
-	struct regs regs = thread->regs;
+	struct regs *regs = &thread->regs;
 
-	regs.r8 = state->r8;
-	regs.r9 = state->r9;
-	regs.r10 = state->r10;
-	regs.r11 = state->r11;
-	regs.r12 = state->r12;
-	regs.r13 = state->r13;
-	regs.r14 = state->r14;
-	regs.r15 = state->r15;
-	regs.rdi = state->rdi;
-	regs.rsi = state->rsi;
-	regs.rbp = state->rbp;
-	regs.rbx = state->rbx;
-	regs.rdx = state->rdx;
-	regs.rcx = state->rcx;
-	regs.rax = state->rax;
-	regs.rip = state->rip;
-	regs.rsp = state->ursp;
-	/* Only the flags that a user may set himself (SDM volume 1, 3.4.3): status, TF, DF, AC, ID. */
-	regs.rflags = (state->rfl & 0x240dd5) | 0x202;
-	regs.vector = 0;		/* rcx and r11 count: leave by iret */
-	if (!machine_regs_valid(&regs))
+	if (!machine_address_valid(state->rip))
 		return KERN_INVALID_ARGUMENT;
-	thread->regs = regs;
+	regs->r8 = state->r8;
+	regs->r9 = state->r9;
+	regs->r10 = state->r10;
+	regs->r11 = state->r11;
+	regs->r12 = state->r12;
+	regs->r13 = state->r13;
+	regs->r14 = state->r14;
+	regs->r15 = state->r15;
+	regs->rdi = state->rdi;
+	regs->rsi = state->rsi;
+	regs->rbp = state->rbp;
+	regs->rbx = state->rbx;
+	regs->rdx = state->rdx;
+	regs->rcx = state->rcx;
+	regs->rax = state->rax;
+	regs->rip = state->rip;
+	regs->rsp = state->ursp;
+	/* Only the flags that a user may set himself (SDM volume 1, 3.4.3): status, TF, DF, AC, ID. */
+	regs->rflags = state->rfl & 0x240dd5;
+	machine_regs_changed(regs);
 	return KERN_SUCCESS;
 }
 
 static kern_return_t bases_set(struct thread *thread, const struct i386_fsgs_base_state *state)
 {
-	struct regs regs = thread->regs;
-
-	regs.fs_base = state->fs_base;
-	regs.gs_base = state->gs_base;
-	if (!machine_regs_valid(&regs))
+	if (!machine_address_valid(state->fs_base) || !machine_address_valid(state->gs_base))
 		return KERN_INVALID_ARGUMENT;
-	thread->regs.fs_base = regs.fs_base;
-	thread->regs.gs_base = regs.gs_base;
+	thread->regs.fs_base = state->fs_base;
+	thread->regs.gs_base = state->gs_base;
 	if (thread == thread_current())
 		machine_switch(thread, thread, &thread->task->map.pmap);
 	return KERN_SUCCESS;

@@ -105,7 +105,7 @@ syscall_entry:
 	jne 2f
 	cmpq $0, sched_handoff_thread(%rip)
 	jne 2f
-	/* Whoever changes a thread's registers changes the vector too (machine_regs_valid). */
+	/* Whoever changes a thread's registers changes the vector too (machine_regs_changed). */
 	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rcx)
 	jne 2f
 	/* It returned, so rbx, rbp and r12 to r15 still are the user's. */

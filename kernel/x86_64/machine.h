@@ -98,11 +98,16 @@ _Noreturn void machine_triple_fault(void);		/* debug control only */
 /* Sets up a fresh thread's registers: all zero, user segments, rflags with IF; rip and rsp as
    given. */
 void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp);
-/* Checks and sanitises registers that a user asked for (canonical rip and bases; rflags and
-   segments are made right; vector becomes 0, so that the return restores every register). False:
-   refused, unchanged. Whatever changes registers other than rax of a thread in a system call
-   must pass here, or set regs.vector to 0. */
-bool machine_regs_valid(struct regs *regs);
+/* May a user ask for this rip, fs_base or gs_base? rsp may be anything: a bad one faults at its first use. A bad rip would
+   fault inside the return. */
+static inline bool machine_address_valid(uint64_t address)
+{
+	return address < USER_ADDRESS_MAX;
+}
+/* Sanitises registers that a user asked for, with a valid rip: rflags and segments are made right; vector becomes 0, so that
+   the return restores every register. Whatever changes registers other than rax of a thread in a system call must pass
+   here, or set regs.vector to 0. */
+void machine_regs_changed(struct regs *regs);
 /* After a change of the current thread's own fs_base or gs_base. */
 void machine_load_bases(const struct regs *regs);
 

@@ -18,12 +18,8 @@ void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp)
 	};
 }
 
-bool machine_regs_valid(struct regs *regs)
+void machine_regs_changed(struct regs *regs)
 {
-	/* rsp may be anything: a bad one faults at its first use. A bad rip would fault inside
-	   the return. */
-	if (regs->rip >= USER_ADDRESS_MAX || regs->fs_base >= USER_ADDRESS_MAX || regs->gs_base >= USER_ADDRESS_MAX)
-		return false;
 	regs->cs = USER_CS;
 	regs->ss = USER_DS;
 	regs->rflags = (regs->rflags & RFLAGS_USER) | RFLAGS_ONE | RFLAGS_IF;
@@ -31,7 +27,6 @@ bool machine_regs_valid(struct regs *regs)
 	   r11 too. */
 	regs->vector = 0;
 	regs->error = 0;
-	return true;
 }
 
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)

@@ -290,6 +290,10 @@ class Access:
 
     def _pad_variable(self, item):
         used = self._bytes_used(item)
+        if item.type.wire_bytes % 8 == 0:
+            return []
+        if item.type.wire_bytes % 4 == 0:
+            return [f"\tif ({used} % 8 != 0)", f"\t\t*(uint32_t *) ({self.bytes(item)} + {used}) = 0;"]
         return [f"\t__builtin_memset({self.bytes(item)} + {used}, 0,"
                 f" WIG_PAD8({used}) - {used});"]
 
