@@ -30,7 +30,7 @@ static inline void copy_up(uint8_t *t, const uint8_t *f, size_t size)
 		*t++ = *f++;
 }
 
-void *memcpy(void *restrict to, const void *restrict from, size_t size)
+void *(memcpy)(void *restrict to, const void *restrict from, size_t size)
 {
 	copy_up(to, from, size);
 	return to;
@@ -57,7 +57,7 @@ void *memmove(void *to, const void *from, size_t size)
 	return to;
 }
 
-void *memset(void *to, int byte, size_t size)
+void *(memset)(void *to, int byte, size_t size)
 {
 	uint8_t *t = to;
 	uint64_t word = 0x0101010101010101ull * (uint8_t)byte;
@@ -80,7 +80,7 @@ void *memset(void *to, int byte, size_t size)
 	return to;
 }
 
-int memcmp(const void *a, const void *b, size_t size)
+int (memcmp)(const void *a, const void *b, size_t size)
 {
 	const uint8_t *x = a, *y = b;
 

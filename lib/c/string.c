@@ -6,7 +6,7 @@
 
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 
-void *memcpy(void *restrict to, const void *restrict from, size_t size)
+void *(memcpy)(void *restrict to, const void *restrict from, size_t size)
 {
 	void *start = to;
 	size_t words = size / 8, rest = size % 8;
@@ -28,7 +28,7 @@ void *memmove(void *to, const void *from, size_t size)
 	return to;
 }
 
-void *memset(void *to, int byte, size_t size)
+void *(memset)(void *to, int byte, size_t size)
 {
 	void *start = to;
 	size_t words = size / 8, rest = size % 8;
@@ -39,7 +39,7 @@ void *memset(void *to, int byte, size_t size)
 	return start;
 }
 
-int memcmp(const void *a, const void *b, size_t size)
+int (memcmp)(const void *a, const void *b, size_t size)
 {
 	const unsigned char *x = a, *y = b;
 

@@ -11,6 +11,11 @@ void *memset(void *to, int byte, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
 void *memchr(const void *in, int byte, size_t size);
 
+/* A compiler that is told of no library does not know these by name: short ones of a size it knows need no call. */
+#define memcpy(to, from, size) __builtin_memcpy(to, from, size)
+#define memset(to, byte, size) __builtin_memset(to, byte, size)
+#define memcmp(a, b, size) __builtin_memcmp(a, b, size)
+
 size_t strlen(const char *text);
 size_t strnlen(const char *text, size_t max);
 int strcmp(const char *a, const char *b);
