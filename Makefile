@@ -191,6 +191,8 @@ KERNEL_MACHINE := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
 KERNEL_LTO := $(if $(filter 1,$(RELEASE)),-flto=auto)
 KERNEL_FLAGS = $(COMMON_FLAGS) $(KERNEL_LTO) -Wframe-larger-than=1024 $(KERNEL_MACHINE) \
 	-DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
+# What the compiler calls by itself: as a part of the whole it would be changed, and not known by its name any more.
+$(OBJ)/kernel/kern/string.c.o: KERNEL_LTO :=
 KERNEL_DIRS := x86_64 mem vm ipc kern
 # policy=mach takes the kernel's protection away, for make duel. A release does without.
 POLICY ?= $(if $(filter 1,$(RELEASE)),0,1)

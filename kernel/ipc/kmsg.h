@@ -51,6 +51,18 @@ struct kmsg {
 };
 #define KMSG_HEAD_BYTES offsetof(struct kmsg, small)
 
+/* Writes a whole header, as a receiver sees it: member by member, which is shorter than an initializer. */
+static inline void head_write(mach_msg_header_t *head, uint32_t bits, uint32_t size, uint64_t remote, uint64_t local,
+			      uint32_t sequence, uint32_t id)
+{
+	head->msgh_bits = bits;
+	head->msgh_size = size;
+	head->msgh_remote_slot = remote;
+	head->msgh_local_slot = local;
+	head->msgh_seqno = sequence;
+	head->msgh_id = (mach_msg_id_t)id;
+}
+
 void kmsg_system_init(void);
 /* For size bytes in all; NULL: denied or larger than KMSG_SIZE_MAX. bits, rights: none yet; kind KMSG_NORMAL. */
 struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer);

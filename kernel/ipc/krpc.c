@@ -540,14 +540,8 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 	    port_set_of(port) != NULL || port->has_payload || !TAILQ_EMPTY(&port->messages) || !LIST_EMPTY(&port->receivers))
 		return false;
 	code_fill(code);
-	*header = (mach_msg_header_t){
-		.msgh_bits = (complex ? MACH_MSGH_BITS_COMPLEX : 0) | MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE),
-		.msgh_size = size,
-		.msgh_remote_slot = MACH_PORT_NULL,
-		.msgh_local_slot = port->receiver_name,
-		.msgh_seqno = port->sequence,
-		.msgh_id = (mach_msg_id_t)thread->msg.reply_id,
-	};
+	head_write(header, (complex ? MACH_MSGH_BITS_COMPLEX : 0) | MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE), size,
+		   MACH_PORT_NAME_NULL, port->receiver_name, port->sequence, thread->msg.reply_id);
 	if (complex) {
 		right = reply->right;
 		reply->name = MACH_PORT_NULL;
@@ -583,9 +577,8 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 		return false;
 	if (rest != 0 && !user_copy_in(request + sizeof(*head), regs->rdi + sizeof(*head), rest, &fault))
 		return false;
-	*in = *head;
-	in->msgh_size = size;
-	in->msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, reply != NULL ? MACH_MSG_TYPE_PORT_SEND_ONCE : 0);
+	head_write(in, MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, reply != NULL ? MACH_MSG_TYPE_PORT_SEND_ONCE : 0), size,
+		   head->msgh_remote_slot, head->msgh_local_slot, head->msgh_seqno, (uint32_t)head->msgh_id);
 	msg_arguments(thread);
 	msg->reply_port = NULL;
 	msg->kmsg = NULL;

@@ -53,14 +53,14 @@
 #define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 #define HEAD sizeof(mach_msg_header_t)
 
-/* The entry of a name that is nothing but a living right of this type; NULL: it is not. */
-static struct name *entry_of(struct thread *thread, mach_port_name_t name, uint32_t type)
+/* The entry of a name with a living right of this type; NULL: it has none. */
+static inline struct name *entry_of(struct space *space, mach_port_name_t name, uint32_t type)
 {
-	struct name *entry = radix_lookup(&thread->task->space.names, name);
+	struct name *entry = space_find(space, name);
 
-	if (entry == NULL || (entry->type & type) == 0 || (entry->type & NAME_RESERVED) != 0 || entry->port->dead)
-		return NULL;
-	return entry;
+	/* Reservations end with the call that made them. */
+	assert(entry == NULL || (entry->type & NAME_RESERVED) == 0);
+	return entry != NULL && (entry->type & type) != 0 && !entry->port->dead ? entry : NULL;
 }
 
 /* Where the thread that waits first at object takes a message of size bytes, contiguous in the kernel's memory; NULL: it does
@@ -123,8 +123,8 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;
-	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
-	struct name *here = entry_of(thread, head->msgh_local_port, MACH_PORT_TYPE_RECEIVE);
+	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
+	struct name *here = entry_of(&thread->task->space, head->msgh_local_port, MACH_PORT_TYPE_RECEIVE);
 	struct port *port, *reply, *object;
 	struct name *once;
 	char *buffer;
@@ -152,10 +152,8 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	reply->reply_bound = (uint32_t)regs->r10;
-	*(mach_msg_header_t *)buffer = (mach_msg_header_t){
-		.msgh_bits = REQUEST_BITS_RECEIVED, .msgh_size = size, .msgh_remote_slot = once->name,
-		.msgh_local_slot = port->receiver_name, .msgh_seqno = port->sequence++, .msgh_id = head->msgh_id,
-	};
+	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED, size, once->name, port->receiver_name,
+		   port->sequence++, (uint32_t)head->msgh_id);
 	pass(thread, object, reply);
 }
 
@@ -163,8 +161,8 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;
-	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND_ONCE);
-	struct name *here = entry_of(thread, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND_ONCE);
+	struct name *here = entry_of(&thread->task->space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
 	struct port *port, *object;
 	char *buffer;
 
@@ -185,17 +183,15 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 	right_consume_send_once(port);
 	port->spare_prepaid = true;
 	port->reply_bound = 0;
-	*(mach_msg_header_t *)buffer = (mach_msg_header_t){
-		.msgh_bits = REPLY_BITS_RECEIVED, .msgh_size = size, .msgh_local_slot = port->receiver_name,
-		.msgh_seqno = port->sequence++, .msgh_id = head->msgh_id,
-	};
+	head_write((mach_msg_header_t *)buffer, REPLY_BITS_RECEIVED, size, MACH_PORT_NAME_NULL, port->receiver_name,
+		   port->sequence++, (uint32_t)head->msgh_id);
 	pass(thread, port, object);
 }
 
 /* A message without an answer: to a kernel object only, which need not be waited for. */
 static bool message(struct thread *thread, mach_msg_header_t *head, int64_t *result)
 {
-	struct name *there = entry_of(thread, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
+	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
 
 	return there != NULL && there->port->kobject_type != KOBJECT_NONE && head->msgh_local_port == MACH_PORT_NAME_NULL &&
 	       krpc_plain(thread, there->port, NULL, head, result);

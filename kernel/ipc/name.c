@@ -63,6 +63,7 @@ void name_once_forget(struct space *space)
 {
 	if (space->once.type != 0)
 		radix_remove(&space->names, space->once.name);
+	space_forget(space, space->once.name);
 	space->once.type = 0;
 }
 
@@ -71,6 +72,7 @@ void name_unlist(struct space *space, mach_port_name_t name)
 	const struct name *once = &space->once;
 
 	radix_remove(&space->names, name);
+	space_forget(space, name);
 	if (once->type == NAME_SPARE && (once->name ^ name) < RADIX_SLOTS && radix_lonely(&space->names, once->name))
 		name_once_forget(space);
 }
@@ -93,6 +95,7 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 {
 	if (space->once.type == NAME_SPARE && space->once.name == name) {
 		radix_replace(&space->names, name, entry);
+		space_forget(space, name);
 		space->once.type = 0;
 		return true;
 	}

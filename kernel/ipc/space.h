@@ -34,8 +34,11 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 /* The bits of type that say what the entry is, without its user references. */
 #define NAME_TYPE_MASK 0xffff0000u
 
+#define SPACE_RECENT 8
+
 struct space {
 	struct radix names;		/* name -> struct name * */
+	struct name *recent[SPACE_RECENT];	/* entries of names looked up last, by name; NULL: none (space_find) */
 	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
@@ -86,10 +89,26 @@ void space_check(struct space *space);
 /* The entry's port is dead and the entry holds no receive right: it becomes a dead name. */
 void name_died(struct name *entry);
 
+/* The entry in the radix tree; NULL: there is none. Programs use few names for most of what they do. */
+static inline struct name *space_find(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = space->recent[name % SPACE_RECENT];
+
+	if (entry != NULL && entry->name == name)
+		return entry;
+	return space->recent[name % SPACE_RECENT] = radix_lookup(&space->names, name);
+}
+
+/* The name is to have another entry, or none. */
+static inline void space_forget(struct space *space, mach_port_name_t name)
+{
+	space->recent[name % SPACE_RECENT] = NULL;
+}
+
 /* Here, as each system call looks a name up. */
 static inline struct name *space_lookup(struct space *space, mach_port_name_t name)
 {
-	struct name *entry = radix_lookup(&space->names, name);
+	struct name *entry = space_find(space, name);
 
 	if (entry == NULL || (entry->type & (NAME_RESERVED | NAME_SPARE)) != 0)
 		return NULL;

@@ -292,15 +292,21 @@ user_copy_begin:
 	jae 1b
 2:	addq $32, %rdx
 	jz 6f
-	subq $8, %rdx
-	jb 4f
-3:	movq (%rsi), %r8
+	testb $16, %dl
+	jz 3f
+	movq (%rsi), %r8
+	movq 8(%rsi), %r9
+	movq %r8, (%rdi)
+	movq %r9, 8(%rdi)
+	addq $16, %rsi
+	addq $16, %rdi
+3:	testb $8, %dl
+	jz 4f
+	movq (%rsi), %r8
 	movq %r8, (%rdi)
 	addq $8, %rsi
 	addq $8, %rdi
-	subq $8, %rdx
-	jae 3b
-4:	addq $8, %rdx
+4:	andl $7, %edx
 	jz 6f
 5:	movzbl (%rsi), %eax
 	movb %al, (%rdi)
