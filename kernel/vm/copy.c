@@ -123,6 +123,7 @@ struct copying {
 	bool destroy;
 	struct chain chain;
 	uint64_t start, end;       /* of the whole pages shared */
+	struct vm_entry *source;   /* the one that holds the first byte, and start unless it ends there */
 	struct vm_entry *middle;   /* first of the copy's entries for them */
 	struct vm_entry *spare[2]; /* for cutting the source at start and end */
 };
@@ -158,9 +159,14 @@ static bool plan_entry(struct copying *c, struct vm_entry *source, uint64_t from
 	return c->destroy || source->needs_copy || plan_mark(c, source, from, to);
 }
 
+static struct vm_entry *first_source(const struct copying *c)
+{
+	return c->source->end > c->start ? c->source : vm_map_next(c->source);
+}
+
 static bool plan_middle(struct copying *c)
 {
-	struct vm_entry *source = vm_map_lookup(c->map, c->start);
+	struct vm_entry *source = first_source(c);
 
 	for (;; source = vm_map_next(source)) {
 		uint64_t from = source->start > c->start ? source->start : c->start;
@@ -194,11 +200,10 @@ static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, 
 
 static void commit_middle(struct copying *c)
 {
-	struct vm_entry *entry = c->middle;
+	struct vm_entry *entry = c->middle, *source = first_source(c);
 
 	for (; entry != NULL && entry->start < c->end && entry->start >= c->start;
-	     entry = entry->next) {
-		struct vm_entry *source = vm_map_lookup(c->map, entry->start);
+	     entry = entry->next, source = vm_map_next(source)) {
 		bool needs_copy = true;
 
 		if (source->object == NULL || entry->object != NULL)
@@ -254,10 +259,11 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 		return KERN_SUCCESS;
 	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
 		return KERN_INVALID_ADDRESS;
-	code = vm_map_range_check(map, start, end, VM_PROT_READ);
+	c.source = vm_map_lookup(map, start);
+	code = vm_entry_range_check(c.source, start, end, VM_PROT_READ);
 	if (code != KERN_SUCCESS)
 		return code;
-	if (destroy && vm_entry_makes_hole(vm_map_lookup(map, start), start, end) &&
+	if (destroy && vm_entry_makes_hole(c.source, start, end) &&
 	    (hole = vm_entry_make(map->payer)) == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	built = copy_build(&c, address, size);

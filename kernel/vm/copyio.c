@@ -54,7 +54,8 @@ static kern_return_t copyin_piece(struct vm_map *map, void *to, uint64_t from, u
 	return KERN_SUCCESS;
 }
 
-kern_return_t copyin(struct vm_map *map, void *to, uint64_t from, uint64_t size)
+/* Page by page, with what faults need. */
+static kern_return_t copyin_slowly(struct vm_map *map, void *to, uint64_t from, uint64_t size)
 {
 	kern_return_t result;
 	uint64_t start, end;
@@ -84,6 +85,16 @@ kern_return_t copyin(struct vm_map *map, void *to, uint64_t from, uint64_t size)
 	return KERN_SUCCESS;
 }
 
+kern_return_t copyin(struct vm_map *map, void *to, uint64_t from, uint64_t size)
+{
+	uint64_t fault;
+
+	/* The common case: all of it is there. */
+	if (pmap_is_current(&map->pmap) && user_copy_in(to, from, size, &fault))
+		return KERN_SUCCESS;
+	return copyin_slowly(map, to, from, size);
+}
+
 kern_return_t copyin_string(struct vm_map *map, char *to, uint64_t from, uint64_t max)
 {
 	while (max != 0) {
@@ -104,15 +115,7 @@ kern_return_t copyin_string(struct vm_map *map, char *to, uint64_t from, uint64_
 	return KERN_INVALID_ARGUMENT;
 }
 
-static bool is_writable(struct vm_map *map, uint64_t address)
-{
-	vm_prot_t protection;
-	uint64_t frame;
-
-	return pmap_lookup(&map->pmap, address, &frame, &protection) && (protection & VM_PROT_WRITE) != 0;
-}
-
-kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
+static kern_return_t prepare_slowly(struct vm_map *map, uint64_t to, uint64_t size)
 {
 	kern_return_t result;
 	uint64_t start, end;
@@ -121,17 +124,22 @@ kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
 		return KERN_INVALID_ADDRESS;
 	if (size == 0)
 		return KERN_SUCCESS;
-	/* The common case: it is there. What a page table lets be written the map does too. */
-	if (end - start == PAGE_SIZE && is_writable(map, start))
-		return KERN_SUCCESS;
 	result = vm_map_range_check(map, start, end, VM_PROT_WRITE);
 	for (; result == KERN_SUCCESS && start < end; start += PAGE_SIZE) {
-		if (!is_writable(map, start))
+		if (!pmap_is_writable(&map->pmap, start))
 			result = vm_fault(map, start, VM_PROT_WRITE);
 		if ((start >> PAGE_SHIFT) % VM_PIECE == 0)
 			machine_window();
 	}
 	return result;
+}
+
+kern_return_t copyout_prepare(struct vm_map *map, uint64_t to, uint64_t size)
+{
+	/* The common case: it is one page, and there. What a page table lets be written the map does too. */
+	if (size <= PAGE_SIZE - (to & PAGE_MASK) && pmap_is_writable(&map->pmap, to))
+		return KERN_SUCCESS;
+	return prepare_slowly(map, to, size);
 }
 
 static void copyout_page(struct vm_map *map, uint64_t to, const void *from, uint64_t n)

@@ -85,25 +85,30 @@ void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint6
 	entry->object = object;
 	entry->offset = offset;
 	/* The first pays, so the new one comes behind it. */
-	if (first != NULL)
+	if (first != NULL) {
 		LIST_INSERT_AFTER(first, entry, object_link);
-	else
-		LIST_INSERT_HEAD(&object->entries, entry, object_link);
-	vm_object_fix_payer(object);
+		return;
+	}
+	LIST_INSERT_HEAD(&object->entries, entry, object_link);
+	if (object->payer != vm_entry_payer(entry))
+		vm_object_fix_payer(object);
 }
 
 void vm_entry_drop_object(struct vm_entry *entry)
 {
 	struct vm_object *object = entry->object;
+	bool paid;
 
 	if (object == NULL)
 		return;
+	paid = LIST_FIRST(&object->entries) == entry;
 	LIST_REMOVE(entry, object_link);
 	entry->object = NULL;
 	entry->offset = 0;
 	entry->needs_copy = false;
 	entry->shared = false;
-	vm_object_fix_payer(object);
+	if (paid && object->refs > 1)
+		vm_object_fix_payer(object);
 	vm_object_release(object);
 }
 

@@ -104,6 +104,9 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 /* Whole range allocated, and with these rights? KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE. */
 kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end,
 				 vm_prot_t access);
+/* The same of a range that is not empty; entry: the one that holds start, NULL: none. */
+kern_return_t vm_entry_range_check(struct vm_entry *entry, uint64_t start, uint64_t end,
+				   vm_prot_t access);
 /* Rounds to pages; KERN_INVALID_ADDRESS: wraps or passes the end of user space. */
 kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_t *end);
 /* Spares for cutting [start, end) out of the entries at its edges: up to two. False: denied, none

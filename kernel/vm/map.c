@@ -109,12 +109,12 @@ static bool find_in_gaps(struct vm_map *map, uint64_t room, uint64_t size, uint6
 
 	for (place->next = vm_tree_gap(map, 0, room); place->next != NULL;
 	     place->next = vm_tree_gap(map, place->next->end, room)) {
-		if (gap_fits(place->next->start - place->next->gap, place->next->start, size, mask,
+		if (gap_fits(vm_tree_start(map, place->next), place->next->start, size, mask,
 			     &place->start))
 			return true;
 		vm_breathe(&rounds);
 	}
-	return gap_fits(vm_tree_end(map), USER_ADDRESS_MAX, size, mask, &place->start);
+	return gap_fits(vm_tree_start(map, NULL), USER_ADDRESS_MAX, size, mask, &place->start);
 }
 
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
@@ -123,8 +123,13 @@ kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask
 	mask &= ~(uint64_t)PAGE_MASK;
 	if (size > USER_ADDRESS_MAX)
 		return KERN_NO_SPACE;
+	if (mask == 0) {
+		place->next = vm_tree_gap(map, 0, size);
+		place->start = vm_tree_start(map, place->next);
+		return USER_ADDRESS_MAX - place->start >= size ? KERN_SUCCESS : KERN_NO_SPACE;
+	}
 	/* Low bits only: a gap with this much more room always fits. */
-	if (mask != 0 && ((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
+	if (((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
 	    size + mask > size && vm_tree_gap(map, 0, size + mask) != NULL)
 		return find_in_gaps(map, size + mask, size, mask, place) ? KERN_SUCCESS
 									 : KERN_NO_SPACE;
@@ -265,6 +270,13 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	entry = vm_map_lookup_next(map, start);
 	if (entry == NULL || entry->start >= end)
 		return KERN_INVALID_ADDRESS;
+	/* Mostly it is what was allocated. */
+	if (entry->start == start && entry->end == end) {
+		vm_entry_unmap(entry, start, end);
+		entry_remove(entry, &vm_kept_none);
+		vm_map_debug_check(map);
+		return KERN_SUCCESS;
+	}
 	if (vm_entry_makes_hole(entry, start, end)) {
 		spare = vm_entry_make(map->payer);
 		if (spare == NULL)

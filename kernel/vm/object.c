@@ -149,23 +149,33 @@ struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct 
 	return NULL;
 }
 
-unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned count, struct page **pages)
+/* The same of one node's slots; NULL: there is no node. */
+static unsigned gather_slots(void *const *slots, unsigned count, struct page **pages)
 {
-	struct radix_node *leaf = NULL;
 	unsigned missing = 0;
 
-	if (object->size_pages == 1) {
-		pages[0] = pages[0] != NULL ? pages[0] : object->only;
-		return count - (pages[0] != NULL);
-	}
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t index = first + i;
-
-		if (i == 0 || radix_slot_of(index, 0) == 0)
-			leaf = radix_leaf_of(&object->pages, index);
-		if (pages[i] == NULL && leaf != NULL)
-			pages[i] = leaf->slot[radix_slot_of(index, 0)];
+		if (pages[i] == NULL && slots != NULL)
+			pages[i] = slots[i];
 		missing += pages[i] == NULL;
+	}
+	return missing;
+}
+
+unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned count, struct page **pages)
+{
+	unsigned missing = 0, done = 0;
+
+	if (object->size_pages == 1)
+		return gather_slots((void *const *)&object->only, count, pages);
+	while (done < count) {
+		unsigned slot = radix_slot_of(first + done, 0), n = RADIX_SLOTS - slot;
+		struct radix_node *leaf = radix_leaf_of(&object->pages, first + done);
+
+		if (n > count - done)
+			n = count - done;
+		missing += gather_slots(leaf != NULL ? &leaf->slot[slot] : NULL, n, pages + done);
+		done += n;
 	}
 	return missing;
 }

@@ -6,19 +6,28 @@
 #include "vm/entry.h"
 #include "vm/map.h"
 
-kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t access)
+kern_return_t vm_entry_range_check(struct vm_entry *entry, uint64_t start, uint64_t end,
+				   vm_prot_t access)
 {
-	struct vm_entry *entry = vm_map_lookup(map, start);
 	uint64_t rounds = 0;
 
-	for (; start < end; start = entry->end, entry = vm_map_next(entry)) {
+	for (;; entry = vm_map_next(entry)) {
 		if (entry == NULL || entry->start > start)
 			return KERN_INVALID_ADDRESS;
 		if (access & ~entry->protection)
 			return KERN_PROTECTION_FAILURE;
+		start = entry->end;
+		if (start >= end)
+			return KERN_SUCCESS;
 		vm_breathe(&rounds);
 	}
-	return KERN_SUCCESS;
+}
+
+kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t access)
+{
+	if (start >= end)
+		return KERN_SUCCESS;
+	return vm_entry_range_check(vm_map_lookup(map, start), start, end, access);
 }
 
 bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,

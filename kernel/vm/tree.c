@@ -51,6 +51,15 @@ static void gaps_up(struct vm_entry *entry)
 	}
 }
 
+/* The same after the gap in front of an entry became larger. */
+static void gap_grown(struct vm_entry *entry)
+{
+	uint64_t gap = entry->gap;
+
+	for (; entry != NULL && entry->gap_max < gap; entry = entry->parent)
+		entry->gap_max = gap;
+}
+
 /* Puts `child` (NULL: nothing) in the place of `old` below old's parent. */
 static void replace_child(struct vm_map *map, struct vm_entry *old, struct vm_entry *child)
 {
@@ -108,17 +117,12 @@ static void insert_balance(struct vm_map *map, struct vm_entry *entry)
 	map->root->red = false;
 }
 
-static uint64_t end_before(const struct vm_map *map, const struct vm_entry *next)
-{
-	return next != NULL ? next->start - next->gap : vm_tree_end(map);
-}
-
 void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
 	struct vm_entry *parent = next != NULL ? next : map->last;
 	bool side = next == NULL;
 
-	entry->gap = entry->start - end_before(map, next);
+	entry->gap = entry->start - vm_tree_start(map, next);
 	if (next != NULL) {
 		assert(entry->end <= next->start && entry->gap <= next->gap);
 		next->gap = next->start - entry->end;
@@ -218,7 +222,8 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 		replace_child(map, entry, moved);
 	}
 	gaps_up(parent);
-	gaps_up(next);
+	if (next != NULL)
+		gap_grown(next);
 	if (black)
 		remove_balance(map, moved, parent);
 }

@@ -20,9 +20,11 @@ struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address);
 /* The first entry that begins at or above `from` and has at least size free bytes in front of it; NULL:
    none, there is only what lies behind the last. O(log n). */
 struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size);
-/* Where the free bytes behind the last entry begin. */
-static inline uint64_t vm_tree_end(const struct vm_map *map)
+/* Where the free bytes in front of an entry begin; NULL: those behind the last. */
+static inline uint64_t vm_tree_start(const struct vm_map *map, const struct vm_entry *entry)
 {
+	if (entry != NULL)
+		return entry->start - entry->gap;
 	return map->last != NULL ? map->last->end : USER_ADDRESS_MIN;
 }
 /* Order, balance, gaps; panics when broken. O(n), the depth is bounded. */

@@ -25,7 +25,7 @@
 #include "x86_64/io.h"
 #include "x86_64/pte.h"
 
-struct pmap kernel_pmap;
+struct pmap kernel_pmap = {.leaf_tag = UINT64_MAX};
 static uint64_t active_root;
 
 #define WORK_MAX 512u			/* slots or missing tables looked at in one go, and at most as many again */
@@ -125,25 +125,6 @@ void pmap_destroy(struct pmap *pmap)
 	pmap->root = 0;
 }
 
-/* The slot of address in its leaf table; NULL: there is no table. */
-static uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
-{
-	if (pmap->leaf_tag != address / pte_span(1)) {
-		uint64_t *table = table_of(pmap->root);
-
-		for (unsigned level = PTE_ROOT_LEVEL; level > 0; level--) {
-			uint64_t entry = table[pte_index(address, level)];
-
-			if (!(entry & PTE_PRESENT))
-				return NULL;
-			table = table_of(entry);
-		}
-		pmap->leaf_tag = address / pte_span(1);
-		pmap->leaf = table;
-	}
-	return &pmap->leaf[pte_index(address, 0)];
-}
-
 /* The levels' entries on the way to address, from the root (entries[3]) down; stops at the first
    missing table. Returns the level of the last entry reached: 0 when the leaf's slot exists. */
 static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *entries[4])
@@ -156,6 +137,31 @@ static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *entries[4])
 		entries[level] = &table_of(*entries[level + 1])[pte_index(address, level)];
 	}
 	return level;
+}
+
+static void leaf_keep(struct pmap *pmap, uint64_t address, uint64_t *slot)
+{
+	pmap->leaf_tag = address / pte_span(1);
+	pmap->leaf = slot - pte_index(address, 0);
+}
+
+/* The slot of address in the table kept; NULL: it is not of that. */
+static inline uint64_t *kept_slot(const struct pmap *pmap, uint64_t address)
+{
+	return pmap->leaf_tag == address / pte_span(1) ? &pmap->leaf[pte_index(address, 0)] : NULL;
+}
+
+/* The slot of address in its leaf table, which is kept then; NULL: there is no table. */
+static uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
+{
+	uint64_t *slot = kept_slot(pmap, address), *entries[4];
+
+	if (slot != NULL)
+		return slot;
+	if (walk(pmap, address, entries) > 0)
+		return NULL;
+	leaf_keep(pmap, address, entries[0]);
+	return entries[0];
 }
 
 /* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
@@ -201,18 +207,22 @@ static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4
 		entries[i] = &table[pte_index(address, i)];
 	}
 	pmap->tables += level;
-	pmap->leaf_tag = address / pte_span(1);
-	pmap->leaf = page_address(made[0]);
 	return true;
 }
 
 /* The slot of address, in tables that may be new; NULL: denied, nothing changed. */
 static uint64_t *make_slot(struct pmap *pmap, uint64_t address)
 {
-	uint64_t *entries[4];
-	unsigned level = walk(pmap, address, entries);
+	uint64_t *slot = kept_slot(pmap, address), *entries[4];
+	unsigned level;
 
-	return make_tables(pmap, address, entries, level) ? entries[0] : NULL;
+	if (slot != NULL)
+		return slot;
+	level = walk(pmap, address, entries);
+	if (level > 0 && !make_tables(pmap, address, entries, level))
+		return NULL;
+	leaf_keep(pmap, address, entries[0]);
+	return entries[0];
 }
 
 bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection)
@@ -220,8 +230,8 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 	uint64_t *slot, old, new = frame << PAGE_SHIFT | leaf_flags(protection);
 
 	assert(address < USER_ADDRESS_MAX && pmap->root != 0 && (protection & VM_PROT_ALL) != 0);
-	slot = leaf_slot(pmap, address);
-	if (slot == NULL && (slot = make_slot(pmap, address)) == NULL)
+	slot = make_slot(pmap, address);
+	if (slot == NULL)
 		return false;
 	old = *slot;
 	if ((old & ~(PTE_ACCESSED | PTE_DIRTY)) == new)
@@ -239,17 +249,17 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 void pmap_fill(struct pmap *pmap, uint64_t address, unsigned count, struct page *const *pages, uint32_t writable,
 	       vm_prot_t protection)
 {
-	uint64_t flags = leaf_flags(protection), *slot = leaf_slot(pmap, address);
+	uint64_t flags = leaf_flags(protection), read_only = flags & ~(uint64_t)PTE_WRITE;
+	uint64_t *slot = leaf_slot(pmap, address);
 	unsigned made = 0;
 
 	assert(count > 0 && (address + (count - 1) * PAGE_SIZE) / pte_span(1) == address / pte_span(1));
 	if (slot == NULL)
 		return;
-	for (unsigned i = 0; i < count; i++, slot++) {
+	for (unsigned i = 0; i < count; i++, slot++, writable >>= 1) {
 		if (pages[i] == NULL || *slot & PTE_PRESENT)
 			continue;
-		*slot = page_frame(pages[i]) << PAGE_SHIFT |
-			(writable >> i & 1 ? flags : flags & ~(uint64_t)PTE_WRITE);
+		*slot = page_frame(pages[i]) << PAGE_SHIFT | (writable & 1 ? flags : read_only);
 		made++;
 	}
 	page_of_address(slot - 1)->count += made;
@@ -373,6 +383,16 @@ void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size)
 		return NULL;
 	slot = leaf_slot(pmap, address);
 	return slot != NULL && (*slot & need) == need ? (char *)table_of(*slot) + offset : NULL;
+}
+
+bool pmap_is_writable(struct pmap *pmap, uint64_t address)
+{
+	uint64_t *slot;
+
+	if (pmap->root == 0 || address >= USER_ADDRESS_MAX)
+		return false;
+	slot = leaf_slot(pmap, address);
+	return slot != NULL && (*slot & PTE_PRESENT) && (*slot & PTE_WRITE);
 }
 
 bool pmap_modified(struct pmap *pmap, uint64_t address)

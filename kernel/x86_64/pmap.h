@@ -42,6 +42,8 @@ uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_
 bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t *protection);
 /* Where the kernel finds size bytes that the map lets a user write at address, all in one page; NULL: there are none. */
 void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size);
+/* True: address is mapped, and may be written. */
+bool pmap_is_writable(struct pmap *pmap, uint64_t address);
 /* True if a hardware dirty/accessed bit is set; not cleared. */
 bool pmap_modified(struct pmap *pmap, uint64_t address);
 /* True when the CPU's address space is this one: user addresses reach it. */

@@ -185,6 +185,15 @@ bool pmap_lookup(struct pmap *pmap, uint64_t address, uint64_t *frame, vm_prot_t
 	return true;
 }
 
+bool pmap_is_writable(struct pmap *pmap, uint64_t address)
+{
+	uint64_t frame;
+	vm_prot_t protection;
+
+	return address < USER_ADDRESS_MAX && pmap_lookup(pmap, address, &frame, &protection) &&
+	       (protection & VM_PROT_WRITE);
+}
+
 bool pmap_modified(struct pmap *pmap, uint64_t address)
 {
 	uint64_t frame;
@@ -206,6 +215,9 @@ void *host_user_page(struct pmap *pmap, uint64_t address, bool write)
 
 static bool user_copy(uint64_t user, uint8_t *kernel, uint64_t size, bool write, uint64_t *fault)
 {
+	*fault = user;
+	if (user >= USER_ADDRESS_MAX || size > USER_ADDRESS_MAX - user)
+		return false;
 	while (size != 0) {
 		uint64_t n = PAGE_SIZE - (user & (PAGE_SIZE - 1));
 		struct pmap *pmap = (struct pmap *)host_pmap_current;
