@@ -71,4 +71,38 @@ static inline void ledger_uncount_one(struct ledger *ledger, size_t offset, uint
 	ledger->charges--;
 }
 
+/* ledger_charge of n things of `each` kernel bytes, a constant: in line when they concern this ledger only. */
+static inline bool ledger_charge_quick_at(struct ledger *ledger, unsigned resource, uint64_t n, uint64_t each,
+					  const struct alloc_site *site)
+{
+	struct ledger_account *account = &ledger->account[resource], *kmem = &ledger->account[LEDGER_KMEM];
+	uint64_t used = account->used + n;
+
+	if (__builtin_expect(mem_fail_enabled || used > account->easy || used > account->covers, 0) ||
+	    (each != 0 && kmem->used + n * each > kmem->easy))
+		return ledger_charge_at(ledger, resource, n, site);
+	account->used = used;
+	if (each != 0)
+		kmem->used += n * each;
+	ledger->charges += n;
+	return true;
+}
+#define ledger_charge_quick(ledger, resource, n, each) ledger_charge_quick_at(ledger, resource, n, each, ALLOC_SITE())
+
+/* The reverse: ledger_refund. */
+static inline void ledger_refund_quick(struct ledger *ledger, unsigned resource, uint64_t n, uint64_t each)
+{
+	struct ledger_account *account = &ledger->account[resource];
+
+	assert(ledger->charges >= n && account->used >= n);
+	if (__builtin_expect(account->used - n < account->floor, 0)) {
+		ledger_refund(ledger, resource, n);
+		return;
+	}
+	account->used -= n;
+	if (each != 0)
+		ledger->account[LEDGER_KMEM].used -= n * each;
+	ledger->charges -= n;
+}
+
 #endif

@@ -32,6 +32,7 @@
 #include "kern/assert.h"
 #include "mem/fresh.h"
 #include "mem/hide.h"
+#include "mem/ledger_fast.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "x86_64/machine.h"
@@ -370,7 +371,7 @@ struct page *kpage_alloc_at(struct ledger *payer, bool zeroed, const struct allo
 {
 	struct page *page;
 
-	if (!ledger_charge_at(payer, LEDGER_KPAGES, 1, site))
+	if (!ledger_charge_quick_at(payer, LEDGER_KPAGES, 1, PAGE_SIZE, site))
 		return NULL;
 	page = free_pop(PAGE_KERNEL, payer, zeroed);
 	if (page == NULL) {
@@ -390,7 +391,7 @@ static void kpage_put(struct page *page, bool zeroed)
 	assert(page->kind == PAGE_KERNEL);
 	counts.kernel--;
 	free_push(page, zeroed);
-	ledger_refund(payer, LEDGER_KPAGES, 1);
+	ledger_refund_quick(payer, LEDGER_KPAGES, 1, PAGE_SIZE);
 	mem_pressure_update();
 }
 
@@ -408,7 +409,7 @@ struct page *frame_alloc_at(struct ledger *payer, bool zeroed, const struct allo
 {
 	struct page *page;
 
-	if (!ledger_charge_at(payer, LEDGER_RESIDENT_PAGES, 1, site))
+	if (!ledger_charge_quick_at(payer, LEDGER_RESIDENT_PAGES, 1, 0, site))
 		return NULL;
 	page = free_pop(PAGE_USER, NULL, zeroed);
 	if (page == NULL) {
@@ -426,7 +427,7 @@ void frame_free(struct page *page, struct ledger *payer)
 	assert(page->kind == PAGE_USER);
 	counts.user--;
 	free_push(page, false);
-	ledger_refund(payer, LEDGER_RESIDENT_PAGES, 1);
+	ledger_refund_quick(payer, LEDGER_RESIDENT_PAGES, 1, 0);
 	mem_pressure_update();
 }
 

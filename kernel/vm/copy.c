@@ -202,10 +202,11 @@ static void commit_middle(struct copying *c)
 {
 	struct vm_entry *entry = c->middle, *source = first_source(c);
 
-	for (; entry != NULL && entry->start < c->end && entry->start >= c->start;
-	     entry = entry->next, source = vm_map_next(source)) {
+	for (; entry != NULL && entry->start < c->end && entry->start >= c->start; entry = entry->next) {
 		bool needs_copy = true;
 
+		if (entry != c->middle)
+			source = vm_map_next(source);
 		if (source->object == NULL || entry->object != NULL)
 			continue;
 		if (c->destroy)

@@ -4,6 +4,7 @@
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "mem/audit.h"
+#include "mem/ledger_fast.h"
 #include "vm/tree.h"
 #include "x86_64/machine.h"
 
@@ -57,7 +58,7 @@ struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint6
 	uint64_t pages = (end - start) >> PAGE_SHIFT;
 	struct vm_entry *entry;
 
-	if (!ledger_charge(payer, LEDGER_VIRTUAL_PAGES, pages))
+	if (!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, pages, 0))
 		return NULL;
 	entry = vm_entry_make(payer);
 	if (entry == NULL) {
@@ -250,7 +251,7 @@ bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
 	    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages))
 		return false;
 	vm_entry_drop_object(entry);
-	ledger_refund(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry));
+	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);
 	vm_entry_free(entry);
 	return true;
 }
