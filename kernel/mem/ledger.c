@@ -340,6 +340,16 @@ static void slack_end(unsigned resource)
 	slack_cut(ledger, resource, 0);
 }
 
+uint64_t ledger_slack(unsigned resource)
+{
+	const struct ledger_account *account;
+
+	if (slack_of[resource] == NULL)
+		return 0;
+	account = &slack_of[resource]->account[resource];
+	return account->covers - account_claims(account);
+}
+
 void ledger_settle(void)
 {
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)

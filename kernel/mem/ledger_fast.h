@@ -34,6 +34,9 @@ bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes);
    and figures have changed. */
 bool ledger_slack_elsewhere(const struct ledger *ledger, unsigned resource);
 
+/* How many things of the resource the ledgers above count that are not there. */
+uint64_t ledger_slack(unsigned resource);
+
 /* True: one thing more is of no concern to the ledger's parent, which counts it already, or there is none. */
 static inline bool ledger_alone(const struct ledger_account *account)
 {

@@ -240,6 +240,17 @@ static inline bool slab_superfluous(const struct zone *zone)
 	return zone_capacity(zone) - zone->per_slab >= root_ledger.account[zone->resource].used;
 }
 
+/* The same, were it not for slack, which is nobody's: that is settled then. */
+static bool slab_kept_by_slack(const struct zone *zone)
+{
+	uint64_t slack = ledger_slack(zone->resource);
+
+	if (slack == 0 || zone_capacity(zone) - zone->per_slab + slack < root_ledger.account[zone->resource].used)
+		return false;
+	ledger_settle();
+	return slab_superfluous(zone);
+}
+
 /* Gives an empty slab's page back. */
 static void slab_release(struct zone *zone, struct slab *slab)
 {
@@ -261,10 +272,7 @@ static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 	uint64_t pages = 0;
 
 	while (pages < most && zone->empties > mark) {
-		/* Slack is nobody's. */
-		if (!slab_superfluous(zone))
-			ledger_settle();
-		if (!slab_superfluous(zone))
+		if (!slab_superfluous(zone) && !slab_kept_by_slack(zone))
 			break;
 		slab_release(zone, TAILQ_FIRST(&zone->empty));
 		pages++;
