@@ -141,6 +141,7 @@ class Machine:
         self._qmp_answers = {}
         self._qmp_count = 0
         self._shut_down_by = ""
+        self._stopped = False           # QEMU has stopped it by itself (or for gdb)
         self._channels = {}
         self._select = None
         self._input = b""
@@ -285,6 +286,7 @@ class Machine:
             message = json.loads(line)
             if message.get("event") == "SHUTDOWN":
                 self._shut_down_by = message["data"].get("reason", "")
+            self._stopped |= message.get("event") == "STOP"
             if "id" in message:
                 self._qmp_answers[message["id"]] = message
 
@@ -387,7 +389,11 @@ class Machine:
         end = self.deadline
         if timeout is not None:
             end = min(end or float("inf"), time.monotonic() + timeout)
-        while self.pump(None if end is None else max(0, end - time.monotonic())):
+        while True:
+            if self._stopped and not self.options.gdb:
+                return self._gave_up()
+            if not self.pump(None if end is None else max(0, end - time.monotonic())):
+                break
             if end is not None and time.monotonic() >= end:
                 return self._watchdog_expired()
         qemu_status = self._reap()
@@ -404,6 +410,13 @@ class Machine:
         reason = f"watchdog after {seconds:.0f} s; {self.likely_cause()}"
         self.kill()
         return self._finish(STATUS_WATCHDOG, False, reason, "")
+
+    def _gave_up(self):
+        """QEMU cannot go on: KVM has met an instruction that it cannot carry out, for example."""
+        status = (self._qmp("query-status", timeout=5) or {}).get("status", "stopped")
+        says = self.qemu_says().split("\n")[0]
+        self.kill()
+        return self._finish(STATUS_UNANNOUNCED, False, f"QEMU has stopped the machine: {status}" + (f" ({says})" if says else ""), "")
 
     def _finish(self, status, announced, reason, word):
         self.result = Result(status, announced, reason, word, self.text,

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 /* What there may be more of beside an operation while it is measured (crowd.c). */
-enum crowd { CROWD_NONE, CROWD_PORTS, CROWD_MESSAGES, CROWD_ENTRIES, CROWD_THREADS, CROWD_TIMERS, CROWD_TASKS, CROWDS };
+enum crowd {
+	CROWD_NONE, CROWD_PORTS, CROWD_MESSAGES, CROWD_ENTRIES, CROWD_THREADS, CROWD_RUNNABLE, CROWD_TIMERS, CROWD_TASKS, CROWDS
+};
 
 struct operation {
 	const char *name;
@@ -26,6 +28,7 @@ struct operation {
 	unsigned per_sample;	/* rounds that run() makes, by which a sample is divided; 0: one */
 	enum crowd kind;	/* of which it is measured with many alive */
 	bool root;		/* only with the privileged host port */
+	bool crowd_only;	/* measured beside a crowd, or by its name */
 };
 
 /* Each file's operations, up to one without a name. */
@@ -43,6 +46,13 @@ void reply_server(void *port);
 /* A receive right with a send right of the same name; given back. */
 mach_port_t bench_port(void);
 void bench_port_free(mach_port_t port);
+
+/* Measures all operations that were asked for (main.c). */
+void bench_measure(const char *prefix);
+/* The privileged host port where it is known already; MACH_PORT_NULL: the console is asked. */
+extern mach_port_t bench_host_priv;
+/* Those operations in ledgers of each depth of a list "1,2,8" (depth.c). False: no such list. */
+bool bench_depths(const char *list);
 
 /* Brings the crowd to `count`; 0 takes it away. False: there is no memory for so many. */
 bool crowd_set(enum crowd kind, uint64_t count);

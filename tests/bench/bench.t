@@ -75,6 +75,48 @@ else:
     # In a debug build the ledger pays for red zones as well.
     tap.ok(0 <= listed.get("thread", -1) <= run.memory["thread"][1],
            "the console's sizes tells what is prepaid with a thread", listed)
+elements = {row[0]: int(row[1]) for line in run.console.rpartition("weir> sizes")[2].splitlines()
+            if len(row := line.split()) == 6 and row[1].isdigit()}
+for what, least, most in (
+        # Beside the elements there are nodes of trees, shared by many; a thread and a task may have a port each.
+        ("map_entry", elements["vm_entry"], elements["vm_entry"]),
+        ("port_with_name", elements["port"] + elements["name"], elements["port"] + elements["name"] + 24),
+        ("message_64", elements["message"], elements["message"] + 24),
+        ("thread", elements["thread"], elements["thread"] + elements["port"] + 24),
+        ("task", elements["task"] + 4096, elements["task"] + 4096 + elements["port"] + 24)):
+    tap.ok(least <= run.memory[what][0] <= most, f"the benchmark and the console's sizes agree about a {what}",
+           run.memory[what][0], f"from {least} to {most}")
+
+# --- beside others, and in ledgers of each depth ---
+
+grown = measure.boot(kind, "bench -n 20 -g 1,10; in root bench -n 20 -r -g 1,10; "
+                     "in root bench -n 20 -d 1,2,8 port_allocate_destroy zalloc_zfree; audit; halt", path=BUILD)
+rows = list(tables.growth(grown))
+tap.equal(sorted({row[1] for row in rows[1:]}), sorted(tables.CROWDS), "operations are measured beside each kind of crowd")
+tap.ok({("switch_there_and_back", "runnable"), ("wake_up", "runnable"), ("wake_up", "threads"),
+        ("timed_rpc_threads", "timers")} <= {row[:2] for row in rows}, "switches, wake-ups and timers among them", rows)
+tap.equal([cell for row in rows[1:] for cell in row[2:4] if cell.rpartition(" ")[2] not in ("pass", "fail")], [],
+          "each cell passes or fails")
+tap.equal([tables.grown(125, 100), tables.grown(126, 100)], ["125 pass", "126 fail"], "a quarter more is the most that passes")
+tap.equal(tables.cells([("a", "1 pass"), ("b", "2 fail", "3 pass", "no memory", "1.26", "no")]), (1, 2),
+          "the cells that pass are counted")
+deep = tables.beside(grown, "depth")
+tap.equal({name: sorted(medians) for name, medians in deep.items()},
+          {"port_allocate_destroy": [1, 2, 8], "zalloc_zfree": [1, 2, 8]}, "so are ledgers of each depth, two included")
+tap.ok(all(max(medians.values()) <= 1.25 * medians[1] for medians in deep.values()),
+       "and eight deep what is taken and given back costs at most a quarter more than in the root", deep)
+
+# --- KVM ---
+
+claim = "without KVM nothing is measured, and it says so"
+if os.access("/dev/kvm", os.R_OK | os.W_OK):
+    tap.skip(claim, "there is KVM here")
+else:
+    tap.equal(tool(ACCEL="kvm"), (64, "bench: ACCEL=kvm: this host has no KVM that may be used (/dev/kvm): nothing was "
+                                      "measured\n"), claim)
+
+# --- against what is committed ---
+
 foreign = [what for what in (measure.compiler_of(BUILD), "QEMU " + measure.qemu_version().split(" ")[0])
            if what not in comment]
 for name, figures in run.operations.items():

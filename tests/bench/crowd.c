@@ -14,7 +14,8 @@
 #define QUEUE		16			/* messages to a port */
 #define PLACE_BYTES	(2 * 4096ul)		/* of an entry, with a hole behind it */
 
-const char *const crowd_names[CROWDS] = { "none", "ports", "messages", "entries", "threads", "timers", "tasks" };
+const char *const crowd_names[CROWDS] = { "none", "ports", "messages", "entries", "threads", "runnable", "timers",
+					   "tasks" };
 
 static uint64_t alive;
 static mach_port_t names[COUNT_MAX];
@@ -129,6 +130,34 @@ static void unmake_thread(uint64_t i)
 		bench_port_free(wait_port);
 }
 
+#define PRIORITY_LOW	50	/* what is measured is at 25 */
+
+/* Threads that would run, were there nothing more urgent. */
+void crowd_spin(void);
+__asm__(".text\ncrowd_spin:\n\tpause\n\tjmp crowd_spin\n");
+
+static kern_return_t make_runnable(uint64_t i)
+{
+	struct i386_thread_state state = {
+		.rip = (uint64_t)(uintptr_t)crowd_spin, .ursp = (uint64_t)(uintptr_t)wait_stack,
+	};
+	kern_return_t code = thread_create(mach_task_self(), &names[i]);
+
+	if (code != KERN_SUCCESS)
+		return code;
+	need(thread_set_state(names[i], i386_THREAD_STATE, (natural_t *)&state, i386_THREAD_STATE_COUNT),
+	     "thread_set_state");
+	need(thread_priority(names[i], PRIORITY_LOW, FALSE), "thread_priority");
+	need(thread_resume(names[i]), "thread_resume");
+	return KERN_SUCCESS;
+}
+
+static void unmake_runnable(uint64_t i)
+{
+	need(thread_terminate(names[i]), "thread_terminate");
+	give_back_right(names[i]);
+}
+
 static kern_return_t make_task(uint64_t i)
 {
 	return task_create(mach_task_self(), FALSE, &names[i]);
@@ -148,6 +177,7 @@ static const struct {
 	[CROWD_MESSAGES] = { make_message, unmake_message },
 	[CROWD_ENTRIES] = { make_entry, unmake_entry },
 	[CROWD_THREADS] = { make_thread, unmake_thread },
+	[CROWD_RUNNABLE] = { make_runnable, unmake_runnable },
 	[CROWD_TIMERS] = { make_timer, unmake_thread },
 	[CROWD_TASKS] = { make_task, unmake_task },
 };

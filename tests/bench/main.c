@@ -176,9 +176,10 @@ static void calibrate(void)
 
 _Noreturn static void usage(void)
 {
-	fprintf(stderr, "usage: bench [-n SAMPLES] [-r] [-g N,N... | -m] [-p WORD] [NAME...]\n"
+	fprintf(stderr, "usage: bench [-n SAMPLES] [-r] [-g N,N... | -d N,N... | -m] [-p WORD] [NAME...]\n"
 			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
 			"  -r: those that need the host port, `in root`\n"
+			"  -d: in ledgers so deep, `in root`\n"
 			"  -g: each beside so many of its kind; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
 		SAMPLES_MAX);
 	exit(EXIT_USAGE);
@@ -219,24 +220,39 @@ static void grow(enum crowd kind, const char *counts, bool root)
 	crowd_set(kind, 0);
 }
 
-static bool named(const char *name, int argc, char **argv)
+/* The names that were given; what to measure without names: those that need the host port or those that do not. */
+static char **wanted;
+static bool wanted_root;
+
+static bool is_wanted(const struct operation *op)
 {
-	for (int i = optind; i < argc; i++) {
-		if (strcmp(argv[i], name) == 0)
-			return true;
+	for (char **name = wanted; *name != NULL; name++) {
+		if (strcmp(*name, op->name) == 0)
+			return !op->crowd_only;
 	}
-	return optind == argc;
+	return *wanted == NULL && op->root == wanted_root && !op->crowd_only;
+}
+
+void bench_measure(const char *prefix)
+{
+	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+		if (is_wanted(op))
+			measure(op, prefix);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	bool root = false, sizes = false;
-	const char *counts = NULL, *prefix = "";
+	const char *counts = NULL, *depths = NULL, *prefix = "";
+	bool sizes = false;
 	uint64_t value;
 	int option;
 
-	while ((option = getopt(argc, argv, "g:mn:p:r")) != -1) {
+	while ((option = getopt(argc, argv, "d:g:mn:p:r")) != -1) {
 		switch (option) {
+		case 'd':
+			depths = optarg;
+			break;
 		case 'g':
 			counts = optarg;
 			break;
@@ -252,24 +268,24 @@ int main(int argc, char **argv)
 			wanted_samples = (unsigned)value;
 			break;
 		case 'r':
-			root = true;
+			wanted_root = true;
 			break;
 		default:
 			usage();
 		}
 	}
+	wanted = argv + optind;
 	calibrate();
 	if (sizes)
 		bench_sizes();
 	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++) {
-		if (has_operations(kind, root))
-			grow(kind, counts, root);
+		if (has_operations(kind, wanted_root))
+			grow(kind, counts, wanted_root);
 	}
-	for (const struct operation *op = next_operation(NULL); op != NULL && counts == NULL && !sizes;
-	     op = next_operation(op)) {
-		if (op->root == root && named(op->name, argc, argv))
-			measure(op, prefix);
-	}
+	if (depths != NULL && !bench_depths(depths))
+		usage();
+	if (counts == NULL && depths == NULL && !sizes)
+		bench_measure(prefix);
 	printf("bench: done\n");
 	return 0;
 }

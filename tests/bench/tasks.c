@@ -92,6 +92,57 @@ static void switch_there_and_back(void)
 	thread_switch(other->port, SWITCH_OPTION_NONE, 0);
 }
 
+/* --- a thread that waits becomes able to run --- */
+
+static struct thread *sleeper;
+static mach_port_t bed;
+
+static void sleep_there(void *argument)
+{
+	struct {
+		mach_msg_header_t head;
+		uint64_t room[8];
+	} message;
+
+	(void)argument;
+	do
+		mach_msg_trap(&message.head, MACH_RCV_MSG, 0, sizeof message, bed, 0, MACH_PORT_NULL);
+	while (!ending);
+}
+
+/* Wakes the sleeper, which has not the CPU yet. */
+static void wake_up(void)
+{
+	mach_msg_header_t message = {
+		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0), .msgh_size = sizeof message,
+		.msgh_remote_slot = bed,
+	};
+
+	need(mach_msg_trap(&message, MACH_SEND_MSG, sizeof message, 0, MACH_PORT_NULL, 0, MACH_PORT_NULL), "a send");
+}
+
+/* It goes back to its wait. */
+static void sleep_again(void)
+{
+	thread_switch(sleeper->port, SWITCH_OPTION_NONE, 0);
+}
+
+static void wake_setup(void)
+{
+	ending = false;
+	bed = bench_port();
+	need(thread_spawn(sleep_there, NULL, 0, &sleeper), "a thread");
+	sleep_again();
+}
+
+static void wake_teardown(void)
+{
+	ending = true;
+	wake_up();
+	thread_join(sleeper);
+	bench_port_free(bed);
+}
+
 const struct operation task_operations[] = {
 	{ .name = "thread_create_terminate", .run = thread_create_terminate, .again = made_again,
 	  .kind = CROWD_THREADS },
@@ -99,6 +150,12 @@ const struct operation task_operations[] = {
 	  .kind = CROWD_THREADS },
 	{ .name = "switch_there_and_back", .setup = switch_setup, .teardown = switch_teardown, .run = switch_there_and_back,
 	  .kind = CROWD_THREADS },
+	{ .name = "switch_there_and_back", .setup = switch_setup, .teardown = switch_teardown, .run = switch_there_and_back,
+	  .kind = CROWD_RUNNABLE, .crowd_only = true },
+	{ .name = "wake_up", .setup = wake_setup, .teardown = wake_teardown, .run = wake_up, .again = sleep_again,
+	  .kind = CROWD_THREADS, .crowd_only = true },
+	{ .name = "wake_up", .setup = wake_setup, .teardown = wake_teardown, .run = wake_up, .again = sleep_again,
+	  .kind = CROWD_RUNNABLE, .crowd_only = true },
 	{ .name = "task_create_terminate", .run = task_create_terminate, .again = made_again, .kind = CROWD_TASKS },
 	{ 0 },
 };

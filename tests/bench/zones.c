@@ -10,9 +10,14 @@
 
 static mach_port_t host_priv;
 
+mach_port_t bench_host_priv;
+
 static void setup(void)
 {
-	need(program_host_priv(&host_priv), "the host port; `in root`");
+	if (bench_host_priv != MACH_PORT_NULL)
+		need(mach_port_mod_refs(mach_task_self(), host_priv = bench_host_priv, MACH_PORT_RIGHT_SEND, 1), "a reference");
+	else
+		need(program_host_priv(&host_priv), "the host port; `in root`");
 }
 
 static void teardown(void)

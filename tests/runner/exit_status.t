@@ -55,4 +55,11 @@ with weirvm.Machine(build=BUILD, run="help", limit=60) as machine:
     os.kill(machine.pid, 9)
     killed = machine.wait()
 tap.equal(killed.status, 3, "a QEMU that is killed gives 3", result=killed)
+claim = "a machine that QEMU stops by itself is given up at once"
+if tap.wanted(claim):
+    with weirvm.Machine(build=BUILD, limit=60) as machine:
+        machine.prompt()
+        machine.monitor("stop")
+        result = machine.wait(30)
+    tap.equal((result.status, result.reason), (3, "QEMU has stopped the machine: paused"), claim)
 tap.done()

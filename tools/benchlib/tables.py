@@ -87,23 +87,39 @@ def beside(run, kind):
     return found
 
 
-CROWDS = ("ports", "messages", "entries", "threads", "timers", "tasks")
+CROWDS = ("ports", "messages", "entries", "threads", "runnable", "timers", "tasks")
+
+
+def grown(median, base):
+    """A cell: the median, and whether it is within what it may grow to."""
+    return f"{number(median)} {'pass' if median <= base * GROWTH_ALLOWED else 'fail'}"
 
 
 def growth(run):
+    """Beside crowds; all is compared with what it takes beside ten."""
     counts = measure.COUNTS
     yield ("operation", "beside", *map(number, counts), "ratio", "met")
     for kind in CROWDS:
         for operation, medians in beside(run, kind).items():
-            worst = max(medians.values()) / medians[counts[1]]
-            yield (operation, kind, *(number(medians[c]) if c in medians else "no memory" for c in counts),
+            base = medians[counts[1]]
+            worst = max(medians.values()) / base
+            yield (operation, kind, *(grown(medians[c], base) if c in medians else "no memory" for c in counts),
                    f"{worst:.2f}", verdict(worst <= GROWTH_ALLOWED))
 
 
 def depths(run):
-    yield ("operation", *(f"depth {depth}" for depth in measure.DEPTHS), "ratio")
+    """In ledgers of each depth; all is compared with the root's."""
+    yield ("operation", *(f"depth {depth}" for depth in measure.DEPTHS), "ratio", "met")
     for operation, medians in beside(run, "depth").items():
-        yield (operation, *map(number, medians.values()), f"{max(medians.values()) / medians[1]:.2f}")
+        worst = max(medians.values()) / medians[1]
+        yield (operation, *(grown(median, medians[1]) for median in medians.values()), f"{worst:.2f}",
+               verdict(worst <= GROWTH_ALLOWED))
+
+
+def cells(rows):
+    """(cells that pass, cells that pass or fail) of a table of growth."""
+    words = [cell.rpartition(" ")[2] for row in rows[1:] for cell in row]
+    return words.count("pass"), words.count("pass") + words.count("fail")
 
 
 def missed(rows):
