@@ -19,6 +19,8 @@
  *  - the receiver's continuation: its receive is finished here, in its stead;
  *  - the run queues: the sender waits, the receiver runs.
  *
+ * A message may carry one send right (msg_right.c).
+ *
  * First everything is looked at, and nothing is changed, except that bytes of a body may already have been written into the
  * buffer of a receive that goes on waiting. Whatever is not exactly as above returns false, and the general path finds
  * everything as it was: other options, rights, sizes or items; names that are not what they should be (it knows the codes);
@@ -32,6 +34,7 @@
 #include "ipc/kmsg.h"
 #include "ipc/krpc_call.h"
 #include "ipc/mach_msg.h"
+#include "ipc/msg_right.h"
 #include "ipc/name.h"
 #include "ipc/portset.h"
 #include "ipc/space.h"
@@ -91,6 +94,11 @@ static bool is_plain(const struct thread *thread)
 	return !thread->depressed && !thread->serves_counted;
 }
 
+static uint32_t complex_bit(const mach_msg_header_t *head)
+{
+	return head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
+}
+
 static bool body_copy(char *to, uint64_t from, uint32_t size)
 {
 	uint64_t fault;
@@ -136,7 +144,7 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	if (reply->set != NULL || !is_idle(reply))
 		return false;
 	if (port->kobject_type != KOBJECT_NONE)
-		return krpc_plain(thread, port, reply, head, result);
+		return complex_bit(head) == 0 && krpc_plain(thread, port, reply, head, result);
 	if (!reply->spare_prepaid || port->has_payload || !is_plain(thread))
 		return false;
 	object = port->set != NULL ? port->set : port;
@@ -148,11 +156,15 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	once = name_once_in(&LIST_FIRST(&object->receivers)->task->space, reply);
 	if (once == NULL)
 		return false;
+	if (complex_bit(head) != 0 && !msg_right_pass(&thread->task->space, once->space, buffer, size)) {
+		(void)name_once_out(once);
+		return false;
+	}
 	port_ref(reply);
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	reply->reply_bound = (uint32_t)regs->r10;
-	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED, size, once->name, port->receiver_name,
+	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED | complex_bit(head), size, once->name, port->receiver_name,
 		   port->sequence++, (uint32_t)head->msgh_id);
 	pass(thread, object, reply);
 }
@@ -180,10 +192,15 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 		return false;
 	if (!name_once_out(there))
 		return false;
+	if (complex_bit(head) != 0 &&
+	    !msg_right_pass(&thread->task->space, &LIST_FIRST(&port->receivers)->task->space, buffer, size)) {
+		(void)name_once_in(&thread->task->space, port);
+		return false;
+	}
 	right_consume_send_once(port);
 	port->spare_prepaid = true;
 	port->reply_bound = 0;
-	head_write((mach_msg_header_t *)buffer, REPLY_BITS_RECEIVED, size, MACH_PORT_NAME_NULL, port->receiver_name,
+	head_write((mach_msg_header_t *)buffer, REPLY_BITS_RECEIVED | complex_bit(head), size, MACH_PORT_NAME_NULL, port->receiver_name,
 		   port->sequence++, (uint32_t)head->msgh_id);
 	pass(thread, port, object);
 }
@@ -208,7 +225,7 @@ bool msg_fast(struct thread *thread, int64_t *result)
 		return false;
 	if ((uint32_t)regs->rsi == MACH_SEND_MSG)
 		return in.head.msgh_bits == MESSAGE_BITS && message(thread, &in.head, result);
-	if (in.head.msgh_bits == REQUEST_BITS)
+	if ((in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REQUEST_BITS)
 		return request(thread, &in.head, result);
-	return in.head.msgh_bits == REPLY_BITS && reply(thread, &in.head);
+	return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REPLY_BITS && reply(thread, &in.head);
 }

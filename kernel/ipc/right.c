@@ -482,3 +482,34 @@ kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t ty
 		name_lose_dead(entry, 1);
 	return KERN_SUCCESS;
 }
+
+/* -- from one space into another -- */
+
+static bool is_send_type(uint32_t type)
+{
+	return type == MACH_MSG_TYPE_MOVE_SEND || type == MACH_MSG_TYPE_COPY_SEND || type == MACH_MSG_TYPE_MAKE_SEND;
+}
+
+bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received)
+{
+	struct name *entry, *held, *made = NULL;
+	struct port *port;
+
+	if (from == to || to->dead || !is_send_type(type) || take_entry(from, name, type, &entry) != KERN_SUCCESS)
+		return false;
+	/* A request would be told of: that is a message, and may wake somebody. */
+	if (entry == NULL || (entry->type & MACH_PORT_TYPE_DEAD_NAME) != 0 || entry->dead_request != NULL)
+		return false;
+	held = name_of_port(to, entry->port);
+	if (held == NULL && (made = name_make(to)) == NULL)
+		return false;
+	/* Nobody reserves names here, and what is dead was not looked at: the port still lives. */
+	assert(!entry->port->dead && (held == NULL || (held->type & NAME_RESERVED) == 0));
+	(void)take_living(from, entry, type, &port);
+	if (held != NULL)
+		insert_send(held, port);
+	else
+		insert_new(made, port, MACH_MSG_TYPE_PORT_SEND);
+	*received = held != NULL ? held->name : made->name;
+	return true;
+}

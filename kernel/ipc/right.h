@@ -17,6 +17,9 @@ uint32_t right_type_wanted(uint32_t type);
 bool right_transit_begin(struct port *port, struct port *destination);
 /* The receive right leaves its space: out of its set, waiting receivers are told, counts that do not travel are reset. */
 void right_detach_receive(struct port *port);
+/* A send right goes from one space to another, taken as type says (MOVE_SEND, COPY_SEND, MAKE_SEND): *received is its name there.
+   False: nothing has changed; it cannot be done, is denied, or is not that simple. Charged to the space `to`. */
+bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received);
 /* One send or send-once right fewer; the reference is the caller's affair. The last send right may cause a no-senders
    notification; nothing else is sent. */
 void right_uncount_send(struct port *port);

@@ -48,7 +48,7 @@ static bool must_reap;
 /* While a space is dismantled the reaper does not run: queues die after all names. */
 static bool dismantling;
 static int unflushed[2 * NAMES_MAX], unflushed_count;
-static unsigned denials;
+static unsigned denials, passes;
 static unsigned notified[MACH_NOTIFY_LAST + 1];
 
 static uint32_t sends_of(int m)
@@ -661,6 +661,36 @@ static void op_insert_two(int s)
 	space_insert_cancel(&spaces[s], right.port, right.disposition, second);
 }
 
+/* A send right goes from one space into another at once. */
+static void op_pass(int s)
+{
+	int t = (int)random_below(SPACES);
+	uint32_t name = random_name(s), type = (uint32_t)(MACH_MSG_TYPE_MOVE_RECEIVE + random_below(6)), received = 0;
+	struct model_name *model = model_find(s, name), *held;
+	struct pool_right right;
+	bool send = type == MACH_MSG_TYPE_MOVE_SEND || type == MACH_MSG_TYPE_COPY_SEND || type == MACH_MSG_TYPE_MAKE_SEND;
+	bool can, passed;
+
+	if (pool_count >= POOL - 2 || names_count(t) >= NAMES_MAX - 4)
+		return;
+	can = s != t && send && model != NULL && (model->type & MACH_PORT_TYPE_DEAD_NAME) == 0 && model->request == NONE &&
+	      model_take_code(model, name, type) == KERN_SUCCESS;
+	arm();
+	passed = right_pass_send(&spaces[s], name, type, &spaces[t], &received);
+	if (denied(passed ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE, "pass"))
+		return;
+	claim(passed == can, "pass %u type %u: %d", name, type, passed);
+	if (!passed || !can)
+		return;
+	passes++;
+	held = model_find_port(t, model->port);
+	claim(held != NULL ? received == held->name : model_find(t, received) == NULL, "passed to the name %u", received);
+	pool[pool_count].port = ports[model->port].port;
+	model_take(model, type, MACH_MSG_TYPE_PORT_SEND);
+	right = pool[--pool_count];
+	model_insert(t, &right, received);
+}
+
 static kern_return_t model_insert_at_code(int s, const struct pool_right *right, uint32_t name)
 {
 	struct model_name *held = right->disposition != MACH_MSG_TYPE_PORT_SEND_ONCE ? model_find_port(s, right->model) : NULL;
@@ -967,7 +997,7 @@ static void step(void)
 {
 	int s = (int)random_below(SPACES);
 
-	switch (random_below(40)) {
+	switch (random_below(42)) {
 	case 0 ... 5: op_allocate(s); break;
 	case 6: op_destroy(s); break;
 	case 7 ... 8: op_deallocate(s); break;
@@ -983,6 +1013,7 @@ static void step(void)
 	case 36: op_kernel(); break;
 	case 37: op_names(s); break;
 	case 38: op_insert_two(s); break;
+	case 40 ... 41: op_pass(s); break;
 	default: reap_one(); break;
 	}
 	if (must_reap || random_below(4) == 0)
@@ -1037,6 +1068,7 @@ int main(void)
 	   notified[MACH_NOTIFY_PORT_DESTROYED] > 20, "all notifications came: %u deleted, %u dead, %u no senders, "
 	   "%u send-once, %u destroyed", notified[MACH_NOTIFY_PORT_DELETED], notified[MACH_NOTIFY_DEAD_NAME],
 	   notified[MACH_NOTIFY_NO_SENDERS], notified[MACH_NOTIFY_SEND_ONCE], notified[MACH_NOTIFY_PORT_DESTROYED]);
+	ok(passes > 100, "%u send rights went from space to space", passes);
 	ok(denials > 300, "%u calls were denied and changed nothing", denials);
 	ok(host_audit(), "the audit agrees");
 	finish();
