@@ -303,6 +303,75 @@ static void test_terminated_while_waiting(void)
 	catch_port_destroy(port);
 }
 
+static unsigned messages_at(mach_port_t port)
+{
+	mach_port_status_t status;
+
+	need(mach_port_get_receive_status(mach_task_self(), port, &status), "mach_port_get_receive_status");
+	return status.mps_msgcount;
+}
+
+/* The thread goes on behind the fault. */
+static void help(struct caught *caught)
+{
+	struct i386_thread_state state;
+
+	registers_get(caught->thread, &state);
+	state.rip = (uint64_t)(uintptr_t)fault_after;
+	registers_set(caught->thread, &state);
+	catch_answer(caught, KERN_SUCCESS);
+}
+
+/* Nothing is prepaid for it, and more wait than the queue's limit allows. */
+static void test_many_at_once(void)
+{
+	mach_port_t port = catch_port();
+	struct child_options options = { .before = before_task_port };
+	struct child children[8];
+	struct caught caught;
+	unsigned known = 0;
+
+	for (unsigned i = 0; i < countof(children); i++)
+		need(child_start(&children[i], child_faults, &port, &options), "a child");
+	for (unsigned i = 0; i < countof(children); i++)
+		thread_await_waiting(children[i].thread, 5000);
+	is(messages_at(port), countof(children), "as many exceptions wait at one port");
+	for (unsigned n = 0; n < countof(children) && catch_next(port, 5000, &caught); n++) {
+		for (unsigned i = 0; i < countof(children); i++)
+			known += children[i].thread == caught.thread && children[i].task == caught.task;
+		help(&caught);
+	}
+	is(known, countof(children), "each tells of its own thread and task");
+	for (unsigned i = 0; i < countof(children); i++) {
+		ok(child_wait(&children[i], 5000), "child %u goes on and ends", i);
+		child_finish(&children[i]);
+	}
+	catch_port_destroy(port);
+}
+
+/* The message is called back, and another one may come. */
+static void test_aborted_while_queued(void)
+{
+	mach_port_t port = catch_port();
+	struct child_options options = { .before = before_task_port };
+	struct caught caught;
+	struct child child;
+
+	need(child_start(&child, child_faults, &port, &options), "a child");
+	thread_await_waiting(child.thread, 5000);
+	is(messages_at(port), 1, "an exception waits at the port");
+	need(thread_suspend(child.thread), "thread_suspend");
+	is_code(thread_abort(child.thread), KERN_SUCCESS, "its thread can be aborted");
+	is(messages_at(port), 0, "the message is called back");
+	need(thread_resume(child.thread), "thread_resume");
+	ok(catch_next(port, 5000, &caught), "the instruction is done again, and has its exception again");
+	is((uint64_t)caught.exception, (uint64_t)fault->exception, "which is the same");
+	help(&caught);
+	ok(child_wait(&child, 5000), "it goes on when it was helped");
+	child_finish(&child);
+	catch_port_destroy(port);
+}
+
 int main(int argc, char **argv)
 {
 	struct fault faults[] = {
@@ -345,6 +414,8 @@ int main(int argc, char **argv)
 	test_handler_dies(false);
 	test_handler_dies(true);
 	test_terminated_while_waiting();
+	test_many_at_once();
+	test_aborted_while_queued();
 	test_denied_page();
 	give_back_memory(readonly_page, vm_page_size);
 	shared_free(shared, vm_page_size);

@@ -552,6 +552,52 @@ static void test_switch(void)
 	end_thread(thread);
 }
 
+/* --- thread_create by hand: the right in its reply --- */
+
+#define REPLY_BYTES	64
+#define RIGHT_AT	56	/* in the reply */
+
+/* The request at `at`, where its reply goes too; without a reply port none is asked for. */
+static mach_msg_return_t create_by_hand(void *at, mach_port_t reply)
+{
+	mach_msg_header_t *head = at;
+
+	*head = (mach_msg_header_t){
+		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, reply != 0 ? MACH_MSG_TYPE_MAKE_SEND_ONCE : 0),
+		.msgh_size = sizeof *head, .msgh_remote_slot = mach_task_self(), .msgh_local_slot = reply,
+		.msgh_id = MSGID_thread_create,
+	};
+	return mach_msg_trap(head, reply != 0 ? MACH_SEND_MSG | MACH_RCV_MSG : MACH_SEND_MSG, sizeof *head,
+			     reply != 0 ? REPLY_BYTES : 0, reply, 0, 0);
+}
+
+static void test_right_in_reply(void)
+{
+	mach_port_t reply = mig_get_reply_port();
+	vm_address_t pages;
+	struct snapshot before;
+	thread_t thread;
+	char *at;
+
+	need(vm_allocate(mach_task_self(), &pages, 2 * vm_page_size, TRUE), "two pages");
+	/* The place of the right is on the second page. */
+	at = (char *)pages + vm_page_size - RIGHT_AT;
+	*at = 0;
+	is_code(create_by_hand(at, reply), MACH_MSG_SUCCESS, "the right comes into a page that was not there");
+	memcpy(&thread, at + RIGHT_AT, sizeof thread);
+	is_code(thread_terminate(thread), KERN_SUCCESS, "and is the thread's");
+	give_back_right(thread);
+	is_code(create_by_hand(at, reply), MACH_MSG_SUCCESS, "it comes into one that is there");
+	memcpy(&thread, at + RIGHT_AT, sizeof thread);
+	is_code(thread_terminate(thread), KERN_SUCCESS, "and is the thread's");
+	give_back_right(thread);
+	snapshot_take(&before, test_ledger());
+	is_code(create_by_hand(at - RIGHT_AT, MACH_PORT_NULL), MACH_MSG_SUCCESS, "thread_create may be sent without a reply port");
+	snapshot_settles(&before, 1u << LEDGER_THREADS | 1u << LEDGER_PORTS | SNAPSHOT_NAMES_HERE,
+			 "a thread to which nobody gets a right is not there then");
+	give_back_memory(pages, 2 * vm_page_size);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 120);
@@ -570,5 +616,6 @@ int main(int argc, char **argv)
 	test_special_ports();
 	test_priorities();
 	test_switch();
+	test_right_in_reply();
 	return done_testing();
 }
