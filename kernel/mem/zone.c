@@ -234,10 +234,10 @@ static bool slab_add(struct zone *zone)
 	return true;
 }
 
-/* Whether the other slabs hold all that the root counts. */
-static inline bool slab_superfluous(const struct zone *zone)
+/* Whether the other slabs, but for so many, hold all that the root counts. */
+static inline bool slab_superfluous(const struct zone *zone, uint64_t spare)
 {
-	return zone_capacity(zone) - zone->per_slab >= root_ledger.account[zone->resource].used;
+	return zone_capacity(zone) >= root_ledger.account[zone->resource].used + zone->per_slab * (1 + spare);
 }
 
 /* The same, were it not for slack, which is nobody's: that is settled then. */
@@ -248,7 +248,7 @@ static bool slab_kept_by_slack(const struct zone *zone)
 	if (slack == 0 || zone_capacity(zone) - zone->per_slab + slack < root_ledger.account[zone->resource].used)
 		return false;
 	ledger_settle();
-	return slab_superfluous(zone);
+	return slab_superfluous(zone, 0);
 }
 
 /* Gives an empty slab's page back. */
@@ -269,10 +269,11 @@ static void slab_release(struct zone *zone, struct slab *slab)
 /* Releases empty slabs above the mark, at most so many; returns how many. */
 static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 {
-	uint64_t pages = 0;
+	/* One more than the root counts, if any may stay: or one thing more or less would make a slab and release it each time. */
+	uint64_t pages = 0, spare = mark != 0;
 
 	while (pages < most && zone->empties > mark) {
-		if (!slab_superfluous(zone) && !slab_kept_by_slack(zone))
+		if (!slab_superfluous(zone, spare) && (spare != 0 || !slab_kept_by_slack(zone)))
 			break;
 		slab_release(zone, TAILQ_FIRST(&zone->empty));
 		pages++;
