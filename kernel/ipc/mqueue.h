@@ -15,6 +15,8 @@ struct thread;
  * a kernel object: the message is discarded.
  */
 void mqueue_deliver(struct kmsg *kmsg);
+/* The same for a message by a send right to a living port where nobody waits to receive, in no throttled set: it is queued. */
+void mqueue_queue(struct kmsg *kmsg);
 /* Discards a bounded number of queued messages; true: none is left. */
 bool mqueue_flush(struct port *port);
 /*

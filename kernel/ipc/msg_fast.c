@@ -28,7 +28,8 @@
  * not writable, or lie across two pages; ports with messages or blocked senders before us; depressed threads. When everything
  * is right, nothing is left that could fail.
  *
- * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc.c, krpc_plain).
+ * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc.c, krpc_plain); so are
+ * messages that only go into a queue or come out of one (msg_plain.c).
  */
 #include "ipc/msg_fast.h"
 #include "ipc/kmsg.h"
@@ -205,25 +206,40 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 	pass(thread, port, object);
 }
 
-/* A message without an answer: to a kernel object only, which need not be waited for. */
+/* A message without an answer. */
 static bool message(struct thread *thread, mach_msg_header_t *head, int64_t *result)
 {
 	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
 
-	return there != NULL && there->port->kobject_type != KOBJECT_NONE && head->msgh_local_port == MACH_PORT_NAME_NULL &&
-	       krpc_plain(thread, there->port, NULL, head, result);
+	if (there == NULL || head->msgh_local_port != MACH_PORT_NAME_NULL)
+		return false;
+	return there->port->kobject_type != KOBJECT_NONE ? krpc_plain(thread, there->port, NULL, head, result) :
+							   msg_plain_send(thread, there->port, result);
+}
+
+static bool receive(struct thread *thread, int64_t *result)
+{
+	struct name *here = entry_of(&thread->task->space, (uint32_t)thread->regs.r8,
+				     MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+
+	*result = MACH_MSG_SUCCESS;
+	return here != NULL && (here->port->kobject_type == KOBJECT_PORT_SET || here->port->set == NULL) &&
+	       msg_plain_receive(thread, here->port);
 }
 
 bool msg_fast(struct thread *thread, int64_t *result)
 {
 	const struct regs *regs = &thread->regs;
+	uint32_t option = (uint32_t)regs->rsi;
 	union { mach_msg_header_t head; uint64_t word[HEAD / 8]; } in;
 
 	_Static_assert(sizeof(in) == 32, "four words");
-	if (((uint32_t)regs->rsi != CALL && (uint32_t)regs->rsi != MACH_SEND_MSG) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
+	if (option == MACH_RCV_MSG)
+		return receive(thread, result);
+	if ((option != CALL && option != MACH_SEND_MSG) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
 	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
 		return false;
-	if ((uint32_t)regs->rsi == MACH_SEND_MSG)
+	if (option == MACH_SEND_MSG)
 		return in.head.msgh_bits == MESSAGE_BITS && message(thread, &in.head, result);
 	if ((in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REQUEST_BITS)
 		return request(thread, &in.head, result);

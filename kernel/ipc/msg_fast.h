@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct port;
 struct thread;
 
 /*
@@ -13,5 +14,16 @@ struct thread;
  * return when the message went to another thread, which has the CPU now.
  */
 bool msg_fast(struct thread *thread, int64_t *result);
+
+/* -- plain messages: theory in msg_plain.c -- */
+
+/*
+ * The current thread's message, arguments in its registers, at most KMSG_SMALL bytes without a reply right and not complex, to
+ * a living port by a copy of a send right. Queued: true, or *result says why not (denied). False: it must go the general way,
+ * and nothing has changed. Charged to the sender's ledger. Does not block.
+ */
+bool msg_plain_send(struct thread *thread, struct port *port, int64_t *result);
+/* Receives the next message of the port, which is in no set, or set, that the current thread names; false: as above. */
+bool msg_plain_receive(struct thread *thread, struct port *object);
 
 #endif
