@@ -47,6 +47,9 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 /* A right of a message is received: inserted, or destroyed when the task cannot hold it; consumed either way. *name as in the
    message's slot. Returns the bits of MACH_RCV_BODY_ERROR, 0: it is there. */
 mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint32_t disposition, mach_port_name_t *name);
+/* The same with the body of a complex message only, whose bytes are all there. After an error it holds nothing. */
+mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task);
+
 /*
  * Moves a dequeued message in kernel form into task: rights into its space, regions into its map, all into the buffer,
  * which copyout_prepare has made ready for kmsg->size bytes (unless !writable: then rights and regions are received and
@@ -56,6 +59,8 @@ mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint3
  */
 mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t buffer, bool writable, uint32_t option,
 			       uint32_t notify);
+/* The same with the body of a complex message only, in the kernel's memory still. Returns 0 or bits of MACH_RCV_BODY_ERROR. */
+mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task);
 /* The message is destroyed, the receiver gets the header only, without reply port; the buffer is ready for 32 bytes. */
 void kmsg_copyout_header(struct kmsg *kmsg, struct task *task, uint64_t buffer);
 /* Gives the contents back to the sender, ready to be sent again. Consumes kmsg. Returns 0 or bits to be added to the code. */

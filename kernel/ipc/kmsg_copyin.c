@@ -29,6 +29,7 @@ struct copyin {
 	unsigned skip;
 	uint32_t rights;		/* in the body, so far */
 	uint32_t stop, stop_index;	/* reserved so far: items before stop, stop_index rights of the one there */
+	bool moves;			/* the body has rights */
 	unsigned deallocates;
 	struct { uint64_t address, bytes; uint32_t slot; } deallocate[KMSG_DEALLOCATE_MAX];
 	int moved;			/* index of the region to be moved, not copied; -1: none */
@@ -280,6 +281,7 @@ static mach_msg_return_t body_reserve(struct copyin *in)
 		if (error != MACH_MSG_SUCCESS)
 			return error;
 		in->stop_index = 0;
+		in->moves |= item.kind == KMSG_ITEM_PORTS || item.kind == KMSG_ITEM_PORT_ARRAY;
 		if (item.kind == KMSG_ITEM_PORTS)
 			error = ports_reserve(in, &item);
 		else if (item.kind == KMSG_ITEM_REGION)
@@ -330,6 +332,25 @@ static void body_unreserve(struct copyin *in)
 	}
 }
 
+static void body_begin(struct copyin *in)
+{
+	in->rights = in->deallocates = 0;
+	in->moves = false;
+	in->moved = -1;
+}
+
+/* All of the body that can be denied or refused. An error: nothing has changed. */
+static mach_msg_return_t body_prepare(struct copyin *in)
+{
+	mach_msg_return_t error = body_reserve(in);
+
+	if (error == MACH_MSG_SUCCESS)
+		error = region_move(in);
+	if (error != MACH_MSG_SUCCESS)
+		body_unreserve(in);
+	return error;
+}
+
 /* The moves. False: a right was not there twice. */
 static bool body_commit(struct copyin *in)
 {
@@ -339,7 +360,7 @@ static bool body_commit(struct copyin *in)
 	bool good = true;
 	unsigned d;
 
-	while (next < in->kmsg->size) {
+	while (in->moves && next < in->kmsg->size) {
 		kmsg_item_next(in->kmsg, &next, &item);
 		type = item.type->msgt_name;
 		if (item.kind == KMSG_ITEM_PORTS) {
@@ -492,8 +513,7 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 	in.remote_name = header->msgh_remote_port;
 	in.local_name = header->msgh_local_port;
 	in.skip = skip;
-	in.rights = in.deallocates = 0;
-	in.moved = -1;
+	body_begin(&in);
 	kmsg->id = (uint32_t)header->msgh_id;
 	if ((error = header_check(&in)) != MACH_MSG_SUCCESS || (error = header_reserve(&in)) != MACH_MSG_SUCCESS)
 		return error;
@@ -502,11 +522,8 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 		header_commit(&in);
 		return MACH_MSG_SUCCESS;
 	}
-	error = body_reserve(&in);
-	if (error == MACH_MSG_SUCCESS)
-		error = region_move(&in);
+	error = body_prepare(&in);
 	if (error != MACH_MSG_SUCCESS) {
-		body_unreserve(&in);
 		header_unreserve(&in);
 		kmsg->bits = 0;
 		return error;
@@ -517,4 +534,18 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 	/* The memory of kmsg is the caller's: only what is in it goes. */
 	kmsg_empty(kmsg);
 	return MACH_SEND_INVALID_RIGHT;
+}
+
+mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
+{
+	struct copyin in = { .kmsg = kmsg, .task = task };
+	mach_msg_return_t error;
+
+	body_begin(&in);
+	error = body_prepare(&in);
+	if (error == MACH_MSG_SUCCESS && !body_commit(&in)) {
+		kmsg_empty(kmsg);
+		error = MACH_SEND_INVALID_RIGHT;
+	}
+	return error;
 }

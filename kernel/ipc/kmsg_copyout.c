@@ -148,6 +148,14 @@ static void body_receive(struct copyout *out)
 	}
 }
 
+mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task)
+{
+	struct copyout out = { .kmsg = kmsg, .task = task };
+
+	body_receive(&out);
+	return out.bits;
+}
+
 /* How the receiver knows the port that the message came to. */
 static void header_local(mach_msg_header_t *header, struct port *port, struct task *task)
 {

@@ -213,8 +213,10 @@ static bool message(struct thread *thread, mach_msg_header_t *head, int64_t *res
 
 	if (there == NULL || head->msgh_local_port != MACH_PORT_NAME_NULL)
 		return false;
+	if (there->port->kobject_type != KOBJECT_NONE && head->msgh_bits != MESSAGE_BITS)
+		return false;
 	return there->port->kobject_type != KOBJECT_NONE ? krpc_plain(thread, there->port, NULL, head, result) :
-							   msg_plain_send(thread, there->port, result);
+							   msg_plain_send(thread, there->port, head, result);
 }
 
 static bool receive(struct thread *thread, int64_t *result)
@@ -222,9 +224,8 @@ static bool receive(struct thread *thread, int64_t *result)
 	struct name *here = entry_of(&thread->task->space, (uint32_t)thread->regs.r8,
 				     MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
 
-	*result = MACH_MSG_SUCCESS;
 	return here != NULL && (here->port->kobject_type == KOBJECT_PORT_SET || here->port->set == NULL) &&
-	       msg_plain_receive(thread, here->port);
+	       msg_plain_receive(thread, here->port, result);
 }
 
 bool msg_fast(struct thread *thread, int64_t *result)
@@ -240,7 +241,7 @@ bool msg_fast(struct thread *thread, int64_t *result)
 	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
 		return false;
 	if (option == MACH_SEND_MSG)
-		return in.head.msgh_bits == MESSAGE_BITS && message(thread, &in.head, result);
+		return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == MESSAGE_BITS && message(thread, &in.head, result);
 	if ((in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REQUEST_BITS)
 		return request(thread, &in.head, result);
 	return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REPLY_BITS && reply(thread, &in.head);

@@ -4,6 +4,7 @@
 #define IPC_MSG_FAST_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <mach/message.h>
 
 struct port;
 struct thread;
@@ -18,12 +19,12 @@ bool msg_fast(struct thread *thread, int64_t *result);
 /* -- plain messages: theory in msg_plain.c -- */
 
 /*
- * The current thread's message, arguments in its registers, at most KMSG_SMALL bytes without a reply right and not complex, to
- * a living port by a copy of a send right. Queued: true, or *result says why not (denied). False: it must go the general way,
- * and nothing has changed. Charged to the sender's ledger. Does not block.
+ * The current thread's message, arguments in its registers and head read, at most KMSG_SMALL bytes without a reply right, to a
+ * living port by a copy of a send right. True: it is sent, or *result says why not. False: it must go the general way, and
+ * nothing has changed. Charged to the sender's ledger. Does not block.
  */
-bool msg_plain_send(struct thread *thread, struct port *port, int64_t *result);
+bool msg_plain_send(struct thread *thread, struct port *port, const mach_msg_header_t *head, int64_t *result);
 /* Receives the next message of the port, which is in no set, or set, that the current thread names; false: as above. */
-bool msg_plain_receive(struct thread *thread, struct port *object);
+bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result);
 
 #endif

@@ -2,13 +2,15 @@
 /*
  * Plain messages: put into a queue, or taken out of one, by a call that does nothing else.
  *
- * A message is plain when it is small and carries nothing but data, to a port by a copy of a send right, with no reply right or
- * (received) a send-once right. Then the right to the destination need not be taken out of the sender's space and put back,
- * nothing of the body has to be looked at, and the bytes are copied once each way, straight between the user's buffer and the
- * message. All else is as in the general path (msg_send.c, mach_msg.c), which whatever is not plain, or not ready, is left to
- * with nothing changed: full queues, receivers that wait, throttled sets, buffers that are not there.
+ * A message is plain when it is small, and goes to a port by a copy of a send right, with no reply right or (received) a
+ * send-once right. Then the right to the destination need not be taken out of the sender's space and put back, and the bytes
+ * are copied once each way, straight between the user's buffer and the message; its body is as in any other message
+ * (kmsg_copy.h). All else is as in the general path (msg_send.c, mach_msg.c), which whatever is not plain, or not ready, is left
+ * to with nothing changed: full queues, throttled sets that have no room, buffers that are not there.
  */
 #include "ipc/kmsg.h"
+#include "ipc/kmsg_copy.h"
+#include "ipc/mach_msg.h"
 #include "ipc/mqueue.h"
 #include "ipc/msg_fast.h"
 #include "ipc/name.h"
@@ -22,48 +24,61 @@
 
 #define HEAD sizeof(mach_msg_header_t)
 
-/* May a message be queued at port now, and stay there? */
-static bool is_open(const struct port *port)
+/* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
+static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, const mach_msg_header_t *head)
+{
+	uint64_t fault;
+
+	if (!user_copy_in(kmsg->small + HEAD, thread->regs.rdi + HEAD, kmsg->size - HEAD, &fault))
+		return MACH_SEND_INVALID_DATA;
+	kmsg->id = (uint32_t)head->msgh_id;
+	kmsg->bits = head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
+	return kmsg->bits == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
+}
+
+/* Into the queue, or to who waits. */
+static void plain_deliver(struct port *port, struct kmsg *kmsg)
 {
 	const struct port *object = port->set != NULL ? port->set : port;
 
-	return port->queued < port->qlimit && !object->dead && LIST_EMPTY(&object->receivers) && !throttle_on(object);
+	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
+		kmsg_discard(kmsg);
+	else if (port->dead || object->dead || !LIST_EMPTY(&object->receivers) || throttle_on(object))
+		mqueue_deliver(kmsg);
+	else
+		mqueue_queue(kmsg);
 }
 
-bool msg_plain_send(struct thread *thread, struct port *port, int64_t *result)
+bool msg_plain_send(struct thread *thread, struct port *port, const mach_msg_header_t *head, int64_t *result)
 {
-	const struct regs *regs = &thread->regs;
 	struct kmsg *kmsg;
-	uint64_t fault;
 
-	if (!is_open(port))
+	if (mqueue_full(port))
 		return false;
-	/* Allocating may work off the reaper's list, and the port's death with it. */
+	/* Allocating may work off the reaper's list, and the port's death with it. The right is copied before anything is moved. */
 	port_ref(port);
-	kmsg = kmsg_alloc((uint32_t)regs->rdx, thread->task->ledger);
-	*result = MACH_SEND_NO_BUFFER;
-	if (kmsg == NULL || port->dead || !is_open(port) || !user_copy_in(kmsg->small, regs->rdi, kmsg->size, &fault)) {
-		port_unref(port);
-		kmsg_free(kmsg);
-		return kmsg == NULL;
-	}
-	/* The reference is the message's, as the right is. */
 	port->send_rights++;
+	kmsg = kmsg_alloc((uint32_t)thread->regs.rdx, thread->task->ledger);
+	*result = kmsg != NULL ? plain_copyin(thread, kmsg, head) : MACH_SEND_NO_BUFFER;
+	if (*result != MACH_MSG_SUCCESS) {
+		kmsg_free(kmsg);
+		right_release_send(port);
+		/* A page that was not there is for the general path to fetch. */
+		return *result != MACH_SEND_INVALID_DATA;
+	}
 	kmsg->remote = port;
-	kmsg->bits = MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, 0);
-	kmsg->id = (uint32_t)((const mach_msg_header_t *)kmsg->small)->msgh_id;
+	kmsg->bits |= MACH_MSG_TYPE_PORT_SEND;
 	thread->task->messages_sent++;
-	mqueue_queue(kmsg);
-	*result = MACH_MSG_SUCCESS;
+	plain_deliver(port, kmsg);
 	return true;
 }
 
 /* Is the message plain, and is there a place for its reply right? */
 static bool is_plain(const struct kmsg *kmsg, const struct space *space)
 {
-	const struct port *port = kmsg->remote, *reply = kmsg->local;
+	const struct port *reply = kmsg->local;
 
-	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0 || kmsg->pages != 0 || kmsg->kind != KMSG_NORMAL || port->has_payload ||
+	if (kmsg->pages != 0 || kmsg->kind != KMSG_NORMAL || kmsg->remote->has_payload ||
 	    MACH_MSGH_BITS_REMOTE(kmsg->bits) != MACH_MSG_TYPE_PORT_SEND)
 		return false;
 	return reply == PORT_NULL ||
@@ -71,11 +86,12 @@ static bool is_plain(const struct kmsg *kmsg, const struct space *space)
 		MACH_MSGH_BITS_LOCAL(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE);
 }
 
-bool msg_plain_receive(struct thread *thread, struct port *object)
+bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result)
 {
 	const struct regs *regs = &thread->regs;
-	struct space *space = &thread->task->space;
+	struct task *task = thread->task;
 	mach_port_name_t reply = MACH_PORT_NAME_NULL;
+	mach_msg_return_t bits = 0;
 	struct kmsg *kmsg;
 	struct port *port;
 	char *buffer;
@@ -83,21 +99,27 @@ bool msg_plain_receive(struct thread *thread, struct port *object)
 	if (throttle_on(object) || thread->serves != NULL)
 		return false;
 	kmsg = mqueue_peek(object);
-	if (kmsg == NULL || kmsg->size > (uint32_t)regs->r10 || !is_plain(kmsg, space))
+	if (kmsg == NULL || kmsg->size > (uint32_t)regs->r10 || !is_plain(kmsg, &task->space))
 		return false;
-	buffer = pmap_writable(&thread->task->map.pmap, regs->rdi, kmsg->size);
+	buffer = pmap_writable(&task->map.pmap, regs->rdi, kmsg->size);
 	if (buffer == NULL)
 		return false;
 	mqueue_take(object);
 	port = kmsg->remote;
 	port->reply_bound = 0;
 	if (kmsg->local != PORT_NULL)
-		reply = name_once_in(space, kmsg->local)->name;
+		reply = name_once_in(&task->space, kmsg->local)->name;
+	/* The page stays: nothing that this brings into the map takes another's place. */
+	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0)
+		bits = kmsg_body_receive(kmsg, task);
 	memcpy(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
-	head_write((mach_msg_header_t *)buffer, MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSG_TYPE_PORT_SEND),
+	head_write((mach_msg_header_t *)buffer,
+		   (kmsg->bits & MACH_MSGH_BITS_COMPLEX) |
+		   MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSG_TYPE_PORT_SEND),
 		   kmsg->size, reply, port->receiver_name, port->sequence++, kmsg->id);
-	thread->task->messages_received++;
+	task->messages_received++;
 	kmsg_free(kmsg);
 	right_release_send(port);
+	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
