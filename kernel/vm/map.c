@@ -9,7 +9,7 @@
    The tree (tree.c) finds the first gap that is large enough in O(log n); the gap behind the last
    entry is looked at last. With an alignment mask, a gap with room for any alignment is looked for
    first, O(log n); only if there is none, or the mask forbids other than low bits, the gaps large
-   enough are tried in order. map->hint is the entry found last, where the next look is likely to be.
+   enough are tried in order. map->hint are the two entries used last, where the next look is likely to be.
 
    Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and
    its pages freed. At each window the map is consistent, and no other thread runs. An entry knows
@@ -23,6 +23,21 @@
 
 const struct vm_kept vm_kept_none;
 
+static void hint_set(struct vm_map *map, struct vm_entry *entry)
+{
+	map->hint[1] = map->hint[0];
+	map->hint[0] = entry;
+}
+
+/* The entry goes. */
+static void hint_clear(struct vm_map *map, const struct vm_entry *entry)
+{
+	if (map->hint[0] == entry)
+		map->hint[0] = map->hint[1];
+	if (map->hint[0] == map->hint[1] || map->hint[1] == entry)
+		map->hint[1] = NULL;
+}
+
 void vm_map_link(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
 	assert(!entry->in_map && entry->payer == map->payer);
@@ -30,7 +45,7 @@ void vm_map_link(struct vm_map *map, struct vm_entry *entry, struct vm_entry *ne
 	entry->in_map = true;
 	vm_tree_insert(map, entry, next);
 	map->entry_count++;
-	map->hint = entry;
+	hint_set(map, entry);
 }
 
 void vm_map_unlink(struct vm_entry *entry)
@@ -39,8 +54,7 @@ void vm_map_unlink(struct vm_entry *entry)
 
 	vm_tree_remove(map, entry);
 	map->entry_count--;
-	if (map->hint == entry)
-		map->hint = NULL;
+	hint_clear(map, entry);
 	entry->payer = map->payer;
 	entry->in_map = false;
 }
@@ -52,9 +66,16 @@ static bool holds(const struct vm_entry *entry, uint64_t address)
 
 struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address)
 {
-	if (!holds(map->hint, address))
-		map->hint = vm_tree_above(map, address);
-	return map->hint;
+	struct vm_entry *entry;
+
+	if (holds(map->hint[0], address))
+		return map->hint[0];
+	if (holds(map->hint[1], address))
+		return map->hint[1];
+	entry = vm_tree_above(map, address);
+	if (holds(entry, address))
+		hint_set(map, entry);
+	return entry;
 }
 
 struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address)
@@ -444,5 +465,7 @@ void vm_map_check(struct vm_map *map)
 		if (entry->wired)
 			wired += vm_entry_pages(entry);
 	}
+	assert(map->hint[0] == NULL || (map->hint[0]->in_map && map->hint[0]->map == map));
+	assert(map->hint[1] == NULL || (map->hint[1]->in_map && map->hint[1]->map == map));
 	assert(count == map->entry_count && size == map->size_bytes && wired == map->wired_pages);
 }

@@ -55,7 +55,7 @@ struct vm_entry {
 
 struct vm_map {
 	struct vm_entry *root, *last; /* of the tree of entries (tree.c), the one with the highest address */
-	struct vm_entry *hint;        /* looked up last; NULL: it has gone */
+	struct vm_entry *hint[2];     /* used last, and before that; NULL: none, or it has gone */
 	struct pmap pmap;
 	struct ledger *payer; /* the task's ledger */
 	uint64_t size_bytes;  /* mapped address space */
