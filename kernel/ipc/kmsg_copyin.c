@@ -325,7 +325,7 @@ static void body_unreserve(struct copyin *in)
 			for (i = 0; i < count; i++)
 				right_unreserve(item.type->msgt_name, *kmsg_slot(in->kmsg, item.offset + i * 8));
 		else if (item.kind == KMSG_ITEM_REGION)
-			vm_copy_discard(*(struct vm_copy **)kmsg_at(in->kmsg, item.offset));
+			vm_copy_undo(&in->task->map, *(struct vm_copy **)kmsg_at(in->kmsg, item.offset));
 		else if (item.kind == KMSG_ITEM_PORT_ARRAY && *kmsg_slot(in->kmsg, item.offset) != NULL)
 			array_unreserve(*(struct port_array **)kmsg_at(in->kmsg, item.offset),
 					item.type->msgt_name, item.type->msgt_number);

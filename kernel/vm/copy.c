@@ -24,6 +24,7 @@
 #include "x86_64/machine.h"
 
 #define ENTRIES_PIECE 8 /* entries dismantled at a time */
+#define UNMARK_MAX    64 /* users of an object that are looked at to mend a source */
 
 /* Where bytes are copied from: one of the three; none: zeros. */
 struct source {
@@ -441,6 +442,50 @@ void vm_copy_discard(struct vm_copy *copy)
 
 	if (left != NULL)
 		reap_defer(&left->reap, copy_reap_step);
+}
+
+/* If the object that the entry at this address is to copy from has no users but pieces of the entry's own
+   range, which do not overlap, nobody needs the copy: they are one again. */
+static void source_unmark(struct vm_map *map, uint64_t address)
+{
+	struct vm_entry *entry = vm_map_lookup(map, address), *piece;
+	uint64_t low = UINT64_MAX, high = 0;
+	uint32_t pieces = 0;
+
+	if (entry == NULL || !entry->needs_copy || entry->object->kernel_held ||
+	    entry->object->refs > UNMARK_MAX)
+		return;
+	LIST_FOREACH (piece, &entry->object->entries, object_link) {
+		if (!piece->in_map || piece->map != map || piece->range != entry->range)
+			return;
+		low = piece->start < low ? piece->start : low;
+		high = piece->end > high ? piece->end : high;
+		pieces++;
+	}
+	if (pieces != entry->object->refs)
+		return;
+	LIST_FOREACH (piece, &entry->object->entries, object_link)
+		piece->needs_copy = false;
+	vm_map_join(map, low + 1, high);
+}
+
+void vm_copy_undo(struct vm_map *map, struct vm_copy *copy)
+{
+	struct vm_entry *entry = (struct vm_entry *)copy, *next;
+	uint64_t rounds = 0;
+
+	for (; entry != NULL; entry = next) {
+		/* Entries that share pages still have their source's addresses. */
+		uint64_t start = entry->start;
+		bool shares = entry->needs_copy;
+
+		next = entry->next;
+		vm_entry_destroy(entry);
+		if (shares)
+			source_unmark(map, start);
+		vm_breathe(&rounds);
+	}
+	vm_map_debug_check(map);
 }
 
 kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy)

@@ -57,6 +57,9 @@ kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint
 kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address);
 /* Destroys it: pieces by reaping. Never fails. NULL is fine. */
 void vm_copy_discard(struct vm_copy *copy);
+/* The same of a copy just made by vm_copy_in, without destroy, of which nothing comes after all: what it cut
+   out of map's entries and marked for copy on write goes together again, where nobody else shares it. */
+void vm_copy_undo(struct vm_map *map, struct vm_copy *copy);
 /* Overwrites [address, size) of map with the copy's data (vm_write, vm_copy). Consumes on success.
  */
 kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy);

@@ -72,6 +72,33 @@ static void large_is_shared(void)
 	end(a, b, "large");
 }
 
+static void what_is_undone(void)
+{
+	uint64_t base, other, resident;
+	struct vm_map *a = filled(64, &base);
+	struct vm_copy *copy, *second;
+
+	vm_copy_in(a, base + 10 * PAGE_SIZE, 20 * PAGE_SIZE, false, sender, &copy);
+	vm_copy_in(a, base + 40 * PAGE_SIZE + 5, 9 * PAGE_SIZE, false, sender, &second);
+	is_u64(a->entry_count, 5, "two copies cut their source");
+	vm_copy_undo(a, copy);
+	is_u64(a->entry_count, 5, "the source of one that is undone stays while the other is there");
+	vm_copy_undo(a, second);
+	is_u64(a->entry_count, 1, "and is whole again without it");
+	is_u64(test_used(sender, LEDGER_ENTRIES), 1, "as its ledger says");
+	resident = test_used(sender, LEDGER_RESIDENT_PAGES);
+	test_poke(a, base + 15 * PAGE_SIZE, 3);
+	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), resident, "a write to it copies nothing");
+	vm_copy_in(a, base, 64 * PAGE_SIZE, false, sender, &copy);
+	other = receive(a, copy);
+	vm_copy_in(a, base + 10 * PAGE_SIZE, 20 * PAGE_SIZE, false, sender, &copy);
+	vm_copy_undo(a, copy);
+	test_poke(a, base + 11 * PAGE_SIZE, 4);
+	is_u64(test_peek(a, other + 11 * PAGE_SIZE), 111, "what another has a copy of stays frozen");
+	ok(host_audit(), "the audit agrees");
+	end(a, NULL, "undone");
+}
+
 static void move_hands_over(void)
 {
 	uint64_t base, at, frame, calls;
@@ -297,6 +324,7 @@ int main(void)
 	sender = test_ledger("sender");
 	receiver = test_ledger("receiver");
 	large_is_shared();
+	what_is_undone();
 	move_hands_over();
 	no_foreign_bytes();
 	shared_over_frozen();
