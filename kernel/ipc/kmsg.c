@@ -225,6 +225,14 @@ bool port_keep_reply(struct port *port)
 	return port->keeps_reply;
 }
 
+bool port_keep_prepaid(struct port *port)
+{
+	if (!port->keeps_reply || port->spare_prepaid || LIST_EMPTY(&port->prepaid))
+		return false;
+	port->spare_prepaid = true;
+	return true;
+}
+
 struct kmsg *port_take_prepaid(struct port *port)
 {
 	struct kmsg *kmsg = LIST_FIRST(&port->prepaid);

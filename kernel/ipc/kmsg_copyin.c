@@ -95,7 +95,7 @@ static void once_unmake(struct port *port)
 
 	if (!port_valid(port))
 		return;
-	if (port->kobject_type == KOBJECT_NONE) {
+	if (port->kobject_type == KOBJECT_NONE && !port_keep_prepaid(port)) {
 		prepaid = LIST_FIRST(&port->prepaid);
 		if (prepaid != NULL) {
 			LIST_REMOVE(prepaid, prepaid_link);

@@ -238,12 +238,12 @@ static int64_t reply_by_right(struct thread *thread, bool may_wait)
 		reply_buffer.remote = port;
 		reply_buffer.bits |= msg->reply_disposition;
 		if (msg->reply_disposition == MACH_MSG_TYPE_PORT_SEND_ONCE) {
-			struct kmsg *prepaid = port_take_prepaid(port);
+			struct kmsg *prepaid = reply_buffer.size <= KMSG_SMALL ? port_take_prepaid(port) : NULL;
 
-			if (prepaid != NULL && reply_buffer.size <= KMSG_SMALL)
+			if (prepaid != NULL)
 				kmsg = prepaid;
-			else
-				kmsg_free(prepaid);
+			else if (!port_keep_prepaid(port))
+				kmsg_free(port_take_prepaid(port));
 		}
 		if (kmsg == NULL || (kmsg->pages == 0 && reply_buffer.size > KMSG_SMALL)) {
 			kmsg_free(kmsg);
@@ -552,6 +552,7 @@ static bool plain_reply(struct thread *thread, kern_return_t code, const struct 
 		return false;
 	}
 	port->sequence++;
+	port->reply_bound = 0;
 	thread->msg.reply_direct = false;
 	thread->task->messages_received++;
 	*result = complex ? plain_reply_right(thread, right) : MACH_MSG_SUCCESS;

@@ -25,8 +25,8 @@
  * buffer of a receive that goes on waiting. Whatever is not exactly as above returns false, and the general path finds
  * everything as it was: other options, rights, sizes or items; names that are not what they should be (it knows the codes);
  * throttled sets; receivers that wait for less, for a notification, in a stopped or dead task; buffers that are not there or
- * not writable, or lie across two pages; ports with messages or blocked senders before us; depressed threads. When everything
- * is right, nothing is left that could fail.
+ * not writable, lie across two pages or overlap; ports with messages or blocked senders before us; depressed threads. When
+ * everything is right, nothing is left that could fail.
  *
  * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc.c, krpc_plain); so are
  * messages that only go into a queue or come out of one (msg_plain.c).
@@ -100,11 +100,27 @@ static uint32_t complex_bit(const mach_msg_header_t *head)
 	return head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
 }
 
-static bool body_copy(char *to, uint64_t from, uint32_t size)
+/* Would the message be written over itself before it is read? Only if it begins shortly before the receiver's buffer, in memory
+   that both threads have. True also if that cannot be told. */
+static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint32_t size)
+{
+	const char *first, *last;
+
+	if (((uint64_t)to - from - 1) % PAGE_SIZE >= size - 1)
+		return false;
+	first = pmap_writable(&thread->task->map.pmap, from, 1);
+	last = pmap_writable(&thread->task->map.pmap, from + size - 1, 1);
+	return first == NULL || last == NULL || ((uint64_t)first ^ (uint64_t)to) < PAGE_SIZE ||
+	       ((uint64_t)last ^ (uint64_t)to) < PAGE_SIZE;
+}
+
+/* The body goes into the receiver's buffer. */
+static bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size)
 {
 	uint64_t fault;
 
-	return size == HEAD || user_copy_in(to + HEAD, from + HEAD, size - HEAD, &fault);
+	return size == HEAD ||
+	       (!overlaps(thread, to, from, size) && user_copy_in(to + HEAD, from + HEAD, size - HEAD, &fault));
 }
 
 /* The message is in the buffer of the first receiver of `from`; the thread waits at `at` in its place. */
@@ -152,7 +168,7 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	if (object->dead || throttle_on(object))
 		return false;
 	buffer = receiver_buffer(object, size);
-	if (buffer == NULL || !body_copy(buffer, regs->rdi, size))
+	if (buffer == NULL || !body_copy(thread, buffer, regs->rdi, size))
 		return false;
 	once = name_once_in(&LIST_FIRST(&object->receivers)->task->space, reply);
 	if (once == NULL)
@@ -165,6 +181,7 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	reply->reply_bound = (uint32_t)regs->r10;
+	port->reply_bound = 0;
 	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED | complex_bit(head), size, once->name, port->receiver_name,
 		   port->sequence++, (uint32_t)head->msgh_id);
 	pass(thread, object, reply);
@@ -189,7 +206,7 @@ static bool reply(struct thread *thread, const mach_msg_header_t *head)
 	if (!is_idle(object) || (object->kobject_type == KOBJECT_NONE && object->set != NULL) || !is_plain(thread))
 		return false;
 	buffer = receiver_buffer(port, size);
-	if (buffer == NULL || !body_copy(buffer, regs->rdi, size))
+	if (buffer == NULL || !body_copy(thread, buffer, regs->rdi, size))
 		return false;
 	if (!name_once_out(there))
 		return false;
