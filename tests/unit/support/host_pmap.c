@@ -7,6 +7,7 @@
 #include "mem/page.h"
 #include "x86_64/machine.h"
 #include "x86_64/pmap.h"
+#include "x86_64/usercopy.h"
 
 #define PRESENT  8ull
 #define WORK_MAX 512
@@ -14,6 +15,7 @@
 struct pmap kernel_pmap;
 const struct pmap *host_pmap_current;
 uint64_t host_windows;
+bool host_fast_off;
 
 void machine_window(void)
 {
@@ -213,6 +215,13 @@ void *host_user_page(struct pmap *pmap, uint64_t address, bool write)
 	return phys_to_virt(frame << 12);
 }
 
+/* Forwards, as the machine's copy, which matters where users' buffers overlap. */
+static void copy_forwards(uint8_t *to, const uint8_t *from, uint64_t size)
+{
+	while (size-- != 0)
+		*to++ = *from++;
+}
+
 static bool user_copy(uint64_t user, uint8_t *kernel, uint64_t size, bool write, uint64_t *fault)
 {
 	*fault = user;
@@ -231,9 +240,9 @@ static bool user_copy(uint64_t user, uint8_t *kernel, uint64_t size, bool write,
 		if (n > size)
 			n = size;
 		if (write)
-			memcpy(page, kernel, n);
+			copy_forwards(page, kernel, n);
 		else
-			memcpy(kernel, page, n);
+			copy_forwards(kernel, page, n);
 		user += n;
 		kernel += n;
 		size -= n;

@@ -73,7 +73,8 @@ void sched_pass(struct thread *from, struct thread *to)
 
 bool sched_runnable(const struct thread *thread)
 {
-	return thread->state != THREAD_DEAD && thread->suspend_count == 0 && !thread->task->dead;
+	return thread->state != THREAD_DEAD && thread->suspend_count == 0 && thread->task->suspend_count == 0 &&
+	       !thread->task->dead;
 }
 
 void thread_wake(struct thread *thread, int result)
