@@ -438,6 +438,23 @@ static void audit_detects(void)
 	live_remove_all();
 }
 
+/* A zone's empty slabs that hold what is promised are none to spare: else a slab would come and go with one thing. */
+static void hysteresis(void)
+{
+	struct zone *zone = &zones[2];
+	uint64_t promised = 4 * (uint64_t)zone->per_slab;
+
+	zone_reclaim();
+	is_u64(ledger_guarantee(ledgers[1], LEDGER_PORTS, promised), KERN_SUCCESS, "four slabs full are promised");
+	ok(live_add(2, &root_ledger) && zone->slabs == 5, "one thing more needs a fifth");
+	ledger_guarantee(ledgers[1], LEDGER_PORTS, promised - 1);
+	is_u64(zone->slabs, 5, "which is kept when one thing less is needed");
+	ledger_guarantee(ledgers[1], LEDGER_PORTS, promised - 1 - zone->per_slab);
+	is_u64(zone->slabs, 4, "and goes when a slab less is");
+	ledger_guarantee(ledgers[1], LEDGER_PORTS, 0);
+	live_remove_all();
+}
+
 int main(void)
 {
 	static const uint64_t maps_mib[] = {1, 2, 4, 8, 16, 32, 64};
@@ -450,6 +467,7 @@ int main(void)
 	audit_detects();
 	maxima();
 	live_remove_all();
+	hysteresis();
 	eager();
 	fail_every();
 	pressure();
