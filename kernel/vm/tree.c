@@ -221,9 +221,10 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 		parent = entry->parent;
 		replace_child(map, entry, moved);
 	}
-	gaps_up(parent);
+	/* The larger gap first: where it counts, the one that is gone is not looked for any more. */
 	if (next != NULL)
 		gap_grown(next);
+	gaps_up(parent);
 	if (black)
 		remove_balance(map, moved, parent);
 }
