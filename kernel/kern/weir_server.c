@@ -74,7 +74,7 @@ static kern_return_t zone_rounds(uint64_t rounds)
 
 	if (rounds > ZONE_ROUNDS_MAX)
 		return KERN_INVALID_ARGUMENT;
-	for (uint64_t i = 0; i < rounds; i++) {
+	while (rounds-- > 0) {
 		void *element = zone_alloc(zone, ledger);
 
 		if (element == NULL)

@@ -49,7 +49,8 @@
  * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
  *
  * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
- * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h).
+ * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h); `quick`
+ * says in the same way that the parent is not concerned either.
  *
  * Slack. Most refunds are followed by a charge of the same kind to the same ledger, and there may be
  * eight levels. So what a ledger passes on is written down, `covers`, and a refund may leave the
@@ -100,7 +101,7 @@ uint64_t ledger_backed[LEDGER_RESOURCES] = {
 
 struct ledger root_ledger = {
 	.account = {[0 ... LEDGER_RESOURCES - 1] = {
-		.limit = LEDGER_UNLIMITED, .watch = 1, .covers = LEDGER_UNLIMITED,
+		.limit = LEDGER_UNLIMITED, .covers = LEDGER_UNLIMITED,
 	}},
 	.children = TAILQ_HEAD_INITIALIZER(root_ledger.children),
 	.id = 1, .depth = 1, .weight = 1, .name = "root",
@@ -222,37 +223,44 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 	return true;
 }
 
+/* Where used has more to do than to be counted: above its peak, or at the mark when that comes first. */
+static uint64_t account_watch(const struct ledger *ledger, unsigned resource)
+{
+	const struct ledger_account *account = &ledger->account[resource];
+	bool marked = ledger->mark.at > account->used && ledger->mark.resource == resource;
+
+	return marked && ledger->mark.at <= account->peak ? ledger->mark.at : account->peak + 1;
+}
+
 void ledger_ease(struct ledger *ledger, unsigned resource)
 {
 	struct ledger_account *account = &ledger->account[resource];
 
-	uint64_t limit = account->limit;
+	uint64_t limit = account->limit, watch = account_watch(ledger, resource);
 
 	/* Bytes that may be promised are looked at closely. */
 	if (resource == LEDGER_KMEM && limit != LEDGER_UNLIMITED)
 		limit = limit > ledger->guaranteed_bytes ? limit - ledger->guaranteed_bytes : 0;
-	account->easy = limit < account->watch ? limit : account->watch - 1;
+	account->easy = limit < watch ? limit : watch - 1;
 	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
 		account->easy = ledger_backed[resource];
 	if (ledger->dead)
 		account->easy = 0;
+	account_quick(account);
 }
 
-/* used has reached watch: a new peak, or the mark. */
-static __attribute__((noinline)) void account_watch(struct ledger *ledger, unsigned resource)
+/* used has reached account_watch: a new peak, or the mark. */
+static __attribute__((noinline)) void account_watched(struct ledger *ledger, unsigned resource)
 {
 	struct ledger_account *account = &ledger->account[resource];
-	bool marked = ledger->mark.at != 0 && ledger->mark.resource == resource;
+	bool reached = ledger->mark.at != 0 && ledger->mark.resource == resource && account->used >= ledger->mark.at;
 
 	account->peak = max_u64(account->peak, account->used);
-	account->watch = account->peak + 1;
-	if (marked && account->used < ledger->mark.at && ledger->mark.at < account->watch)
-		account->watch = ledger->mark.at;
+	if (reached)
+		ledger->mark.at = 0;
 	ledger_ease(ledger, resource);
-	if (!marked || account->used < ledger->mark.at)
-		return;
-	ledger->mark.at = 0;
-	mem_mark_reached(ledger);
+	if (reached)
+		mem_mark_reached(ledger);
 }
 
 static inline void account_add(struct ledger *ledger, unsigned resource, uint64_t n)
@@ -260,8 +268,9 @@ static inline void account_add(struct ledger *ledger, unsigned resource, uint64_
 	struct ledger_account *account = &ledger->account[resource];
 
 	account->used += n;
-	if (unlikely(account->used >= account->watch))
-		account_watch(ledger, resource);
+	/* At most what was easy: neither can be. */
+	if (unlikely(account->used > account->easy))
+		account_watched(ledger, resource);
 }
 
 /* Second pass: cannot fail. All slack is settled, so that a peak is one. */
@@ -274,7 +283,7 @@ static inline void charge_commit(struct ledger *ledger, unsigned resource, uint6
 		uint64_t up = account_passes_on(account, n);
 
 		if (up != 0)
-			account->covers = account->floor = account->covers + up;
+			account_cover(account, account->covers + up);
 		account_add(ledger, resource, n);
 		if (each != 0)
 			account_add(ledger, LEDGER_KMEM, n * each);
@@ -303,6 +312,7 @@ static void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
 			return;
 		n = account->covers - account_claims(account);
 		account->covers -= n;
+		account_quick(account);
 	}
 }
 
@@ -325,6 +335,7 @@ static void slack_cut(struct ledger *ledger, unsigned resource, uint64_t keep)
 	if (more <= keep)
 		return;
 	account->covers -= more - keep;
+	account_quick(account);
 	charge_undo(ledger->parent, resource, more - keep);
 }
 
@@ -446,6 +457,7 @@ static void guarantee_set(struct ledger *ledger, unsigned resource, uint64_t amo
 	account->guarantee = amount;
 	account->covers = account_claims(account);
 	account->floor = LEDGER_UNLIMITED;
+	account_quick(account);
 	ledger_ease(ledger, LEDGER_KMEM);
 }
 
@@ -516,7 +528,6 @@ static bool charge_easy(struct ledger *ledger, unsigned resource, uint64_t n)
 			return false;
 		up = account_passes_on(account, up);
 	}
-	ledger->charges += n;
 	for (level = ledger; n != 0; level = level->parent) {
 		struct ledger_account *account = &level->account[resource];
 
@@ -524,7 +535,7 @@ static bool charge_easy(struct ledger *ledger, unsigned resource, uint64_t n)
 		level->account[LEDGER_KMEM].used += n * each;
 		n = account->used > account->covers ? account->used - account->covers : 0;
 		if (n != 0)
-			account->covers = account->floor = account->used;
+			account_cover(account, account->used);
 	}
 	return true;
 }
@@ -540,7 +551,6 @@ bool ledger_take(struct ledger *ledger, unsigned resource, uint64_t n, const str
 		return true;
 	if (!charge_prepare(ledger, resource, n, site))
 		return false;
-	ledger->charges += n;
 	charge_commit(ledger, resource, n);
 	return true;
 }
@@ -570,7 +580,7 @@ bool ledger_charge_above(struct ledger *ledger, size_t offset, uint64_t bytes)
 		level->account[LEDGER_KMEM].used += bytes;
 		if (used <= account->covers)
 			return true;
-		account->covers = account->floor = used;
+		account_cover(account, used);
 	}
 }
 
@@ -581,7 +591,6 @@ void ledger_force(struct ledger *ledger, unsigned resource, uint64_t n)
 	if (charge_easy(ledger, resource, n))
 		return;
 	ledger_settle();
-	ledger->charges += n;
 	charge_commit(ledger, resource, n);
 	if (root_ledger.account[resource].used > ledger_backed[resource])
 		(void)backing_ensure(resource, root_ledger.account[resource].used, true, &shortage);
@@ -591,9 +600,7 @@ void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	const struct ledger_account *account = &ledger->account[resource];
 
-	assert(ledger->charges >= n);
 	account_sub(ledger, resource, n);
-	ledger->charges -= n;
 	if (likely(account->used >= account->floor))
 		return;
 	refund_pass_on(ledger, resource);
@@ -630,8 +637,13 @@ void ledger_emptied(struct ledger *ledger)
 {
 	struct ledger *parent = ledger->parent;
 
-	if (ledger->charges != 0 || ledger->holds != 0)
+	if (ledger->holds != 0)
 		return;
+	/* Shells of children are things of it. */
+	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
+		if (ledger->account[r].used != 0)
+			return;
+	}
 	assert(TAILQ_EMPTY(&ledger->children) && parent != NULL);
 	TAILQ_REMOVE(&parent->children, ledger, sibling);
 	LIST_REMOVE(ledger, all);

@@ -19,13 +19,13 @@ struct task;
 
 struct ledger_account {
 	uint64_t used;		/* things of this ledger, and what its children's accounts cover; exact after ledger_settle */
-	uint64_t easy;		/* used may reach this without a look at limit, watch and memory: kept by ledger_ease */
+	uint64_t quick;		/* used may reach this without a look at anything: the lesser of easy and covers */
+	uint64_t easy;		/* without a look at limit, peak, mark and memory: kept by ledger_ease */
 	uint64_t covers;	/* what the parent counts for this: used up to it is no concern of the parent; the root's: all */
 	uint64_t floor;		/* used may fall to this without telling the parent (ledger.c: slack) */
 	uint64_t limit;		/* LEDGER_UNLIMITED: none */
 	uint64_t guarantee;
 	uint64_t peak;
-	uint64_t watch;		/* used at which there is more to do: peak + 1, or the mark when that comes first */
 };
 
 struct ledger {
@@ -33,7 +33,6 @@ struct ledger {
 	struct ledger_account account[LEDGER_RESOURCES];
 	uint64_t guaranteed_bytes;			/* kernel bytes of all its guarantees */
 	uint64_t denials[LEDGER_RESOURCES];
-	uint64_t charges;				/* things charged to this very ledger, children (as ledgers) included */
 	TAILQ_HEAD(ledger_children, ledger) children;	/* those alive first, dead shells behind them */
 	uint32_t child_count;				/* those alive */
 	TAILQ_ENTRY(ledger) sibling;
@@ -117,7 +116,7 @@ uint64_t ledger_machine_denials(unsigned resource);
 
 /* How many things of the resource the root may count without asking backing_ensure. */
 extern uint64_t ledger_backed[LEDGER_RESOURCES];
-/* Looks at limit, watch, death and backing of the account anew: after one of them changed. */
+/* Looks at limit, peak, mark, death and backing of the account anew: after one of them changed. */
 void ledger_ease(struct ledger *ledger, unsigned resource);
 /* What is missing, as a denial will say it. */
 struct ledger_shortage {

@@ -37,10 +37,26 @@ bool ledger_slack_elsewhere(const struct ledger *ledger, unsigned resource);
 /* How many things of the resource the ledgers above count that are not there. */
 uint64_t ledger_slack(unsigned resource);
 
-/* True: one thing more is of no concern to the ledger's parent, which counts it already, or there is none. */
-static inline bool ledger_alone(const struct ledger_account *account)
+/* easy or covers has changed. */
+static inline void account_quick(struct ledger_account *account)
 {
-	return account->used < account->covers;
+	account->quick = account->easy < account->covers ? account->easy : account->covers;
+}
+
+/* The parent counts so much now, and is told of one less. */
+static inline void account_cover(struct ledger_account *account, uint64_t covers)
+{
+	account->covers = account->floor = covers;
+	account_quick(account);
+}
+
+/* True: one thing more of `bytes` kernel bytes meets nothing, and the ledger's parent counts it already, or there is none. */
+static inline bool ledger_quick(struct ledger *ledger, size_t offset, uint64_t bytes)
+{
+	const struct ledger_account *account = ledger_account_at(ledger, offset);
+
+	return account->used < account->quick &&
+	       ledger->account[LEDGER_KMEM].used + bytes <= ledger->account[LEDGER_KMEM].easy;
 }
 
 /* True: the parent need not be told of one thing less. */
@@ -54,13 +70,6 @@ static inline void ledger_count_one(struct ledger *ledger, size_t offset, uint64
 {
 	ledger_account_at(ledger, offset)->used++;
 	ledger->account[LEDGER_KMEM].used += bytes;
-	ledger->charges++;
-}
-
-/* The parent has counted what is used now, and will be told of one less. */
-static inline void ledger_told(struct ledger_account *account)
-{
-	account->covers = account->floor = account->used;
 }
 
 /* The reverse. */
@@ -68,10 +77,9 @@ static inline void ledger_uncount_one(struct ledger *ledger, size_t offset, uint
 {
 	struct ledger_account *account = ledger_account_at(ledger, offset);
 
-	assert(ledger->charges > 0 && account->used > 0 && ledger->account[LEDGER_KMEM].used >= bytes);
+	assert(account->used > 0 && ledger->account[LEDGER_KMEM].used >= bytes);
 	account->used--;
 	ledger->account[LEDGER_KMEM].used -= bytes;
-	ledger->charges--;
 }
 
 /* ledger_charge of n things of `each` kernel bytes, a constant: in line when they concern this ledger only. */
@@ -81,13 +89,12 @@ static inline bool ledger_charge_quick_at(struct ledger *ledger, unsigned resour
 	struct ledger_account *account = &ledger->account[resource], *kmem = &ledger->account[LEDGER_KMEM];
 	uint64_t used = account->used + n;
 
-	if (__builtin_expect(mem_fail_enabled || used > account->easy || used > account->covers, 0) ||
+	if (__builtin_expect(mem_fail_enabled || used > account->quick, 0) ||
 	    (each != 0 && kmem->used + n * each > kmem->easy))
 		return ledger_charge_at(ledger, resource, n, site);
 	account->used = used;
 	if (each != 0)
 		kmem->used += n * each;
-	ledger->charges += n;
 	return true;
 }
 #define ledger_charge_quick(ledger, resource, n, each) ledger_charge_quick_at(ledger, resource, n, each, ALLOC_SITE())
@@ -97,7 +104,7 @@ static inline void ledger_refund_quick(struct ledger *ledger, unsigned resource,
 {
 	struct ledger_account *account = &ledger->account[resource];
 
-	assert(ledger->charges >= n && account->used >= n);
+	assert(account->used >= n);
 	if (__builtin_expect(account->used - n < account->floor, 0)) {
 		ledger_refund(ledger, resource, n);
 		return;
@@ -105,7 +112,6 @@ static inline void ledger_refund_quick(struct ledger *ledger, unsigned resource,
 	account->used -= n;
 	if (each != 0)
 		ledger->account[LEDGER_KMEM].used -= n * each;
-	ledger->charges -= n;
 }
 
 #endif

@@ -55,7 +55,6 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 	memset(ledger, 0, sizeof(*ledger));
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
 		ledger->account[r].limit = LEDGER_UNLIMITED;
-		ledger->account[r].watch = 1;
 		ledger->account[r].floor = LEDGER_UNLIMITED;
 	}
 	ledger->parent = parent;
@@ -130,8 +129,7 @@ void ledger_mark(struct ledger *ledger, unsigned resource, uint64_t at)
 	if (at <= account->used) {
 		ledger->mark.at = 0;
 		mem_mark_reached(ledger);
-	} else if (at < account->watch) {
-		account->watch = at;
-		ledger_ease(ledger, resource);
+		return;
 	}
+	ledger_ease(ledger, resource);
 }

@@ -6,7 +6,7 @@
  * A slab is one page: a header, then elements. Free elements are linked through their first word,
  * so an element's slab is found by masking its address and nothing else is kept. Partial slabs
  * are used first, so that others become empty; empty ones are kept up to a mark (one, and a
- * sixteenth of all), beyond it the page goes back at once. No zone keeps its pages for ever.
+ * sixteenth of all, beside the current slab; at least one beside what is guaranteed), beyond it the page goes back at once. No zone keeps its pages for ever.
  *
  * Each zone has one resource, and each resource at most one zone: the root's used figure for the
  * resource says how many elements exist or are promised, and the zone holds at least as many
@@ -46,6 +46,8 @@
 struct zone_list zone_list;
 bool zone_reclaim_eager;
 static struct zone *zone_of_resource[LEDGER_RESOURCES];
+/* The current slab of a zone that has no partial one. */
+static struct slab slab_none;
 
 /* -- registering -- */
 
@@ -111,6 +113,7 @@ void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, ui
 	TAILQ_INIT(&zone->partial);
 	TAILQ_INIT(&zone->full);
 	TAILQ_INIT(&zone->empty);
+	zone->current = &slab_none;
 	LIST_INSERT_HEAD(&zone_list, zone, all);
 	zone_of_resource[resource] = zone;
 	ledger_thing_bytes[resource] = zone->stride;
@@ -234,21 +237,21 @@ static bool slab_add(struct zone *zone)
 	return true;
 }
 
-/* Whether the other slabs, but for so many, hold all that the root counts. */
-static inline bool slab_superfluous(const struct zone *zone, uint64_t spare)
+/* Whether the other slabs, and `keep` fewer, hold all that the root counts but for so much slack. */
+static inline bool slab_superfluous(const struct zone *zone, uint64_t keep, uint64_t slack)
 {
-	return zone_capacity(zone) >= root_ledger.account[zone->resource].used + zone->per_slab * (1 + spare);
+	return zone_capacity(zone) + slack >= root_ledger.account[zone->resource].used + (keep + 1) * zone->per_slab;
 }
 
-/* The same, were it not for slack, which is nobody's: that is settled then. */
-static bool slab_kept_by_slack(const struct zone *zone)
+/* The same, when slack, which is nobody's, is settled. */
+static bool slab_kept_by_slack(const struct zone *zone, uint64_t keep)
 {
 	uint64_t slack = ledger_slack(zone->resource);
 
-	if (slack == 0 || zone_capacity(zone) - zone->per_slab + slack < root_ledger.account[zone->resource].used)
+	if (slack == 0 || !slab_superfluous(zone, keep, slack))
 		return false;
 	ledger_settle();
-	return slab_superfluous(zone, 0);
+	return slab_superfluous(zone, keep, 0);
 }
 
 /* Gives an empty slab's page back. */
@@ -270,10 +273,10 @@ static void slab_release(struct zone *zone, struct slab *slab)
 static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 {
 	/* One more than the root counts, if any may stay: or one thing more or less would make a slab and release it each time. */
-	uint64_t pages = 0, spare = mark != 0;
+	uint64_t pages = 0, keep = mark != 0;
 
 	while (pages < most && zone->empties > mark) {
-		if (!slab_superfluous(zone, spare) && (spare != 0 || !slab_kept_by_slack(zone)))
+		if (!slab_superfluous(zone, keep, 0) && !slab_kept_by_slack(zone, keep))
 			break;
 		slab_release(zone, TAILQ_FIRST(&zone->empty));
 		pages++;
@@ -295,16 +298,62 @@ static inline uint64_t empty_mark(const struct zone *zone)
 	return 1 + zone->slabs / EMPTY_SHARE;
 }
 
+/* The first partial slab is the current one. It stays where it is when its last element is taken, and when its last one
+   comes back, so that who takes and gives back at such a place moves no slabs; all others are where they belong. */
+static inline void current_set(struct zone *zone)
+{
+	zone->current = TAILQ_EMPTY(&zone->partial) ? &slab_none : TAILQ_FIRST(&zone->partial);
+}
+
+/* Puts it where it belongs when it is full. */
+static void current_retire(struct zone *zone)
+{
+	struct slab *slab = zone->current;
+
+	if (slab == &slab_none || slab->free != NULL)
+		return;
+	TAILQ_REMOVE(&zone->partial, slab, link);
+	TAILQ_INSERT_HEAD(&zone->full, slab, link);
+	current_set(zone);
+}
+
+/* It goes to the list of empty ones. */
+static void slab_emptied(struct zone *zone, struct slab *slab)
+{
+	TAILQ_INSERT_HEAD(&zone->empty, slab, link);
+	zone->empties++;
+}
+
+/* The same when it is empty: it may be given back. */
+static void current_give_up(struct zone *zone)
+{
+	struct slab *slab = zone->current;
+
+	if (slab == &slab_none || slab->used != 0)
+		return;
+	TAILQ_REMOVE(&zone->partial, slab, link);
+	slab_emptied(zone, slab);
+	current_set(zone);
+}
+
 /* A slab that was full or is empty now changes lists. */
 static __attribute__((noinline)) void slab_moved(struct zone *zone, struct slab *slab)
 {
-	TAILQ_REMOVE(slab->used + 1 == zone->per_slab ? &zone->full : &zone->partial, slab, link);
+	bool full = slab->used + 1 == zone->per_slab && slab != zone->current;
+
+	if (slab == zone->current && (slab->used != 0 || empty_mark(zone) != 0))
+		return;
+	TAILQ_REMOVE(full ? &zone->full : &zone->partial, slab, link);
 	if (slab->used != 0) {
+		current_retire(zone);
+		current_give_up(zone);
 		TAILQ_INSERT_HEAD(&zone->partial, slab, link);
+		zone->current = slab;
+		zone_trim(zone, empty_mark(zone));
 		return;
 	}
-	TAILQ_INSERT_HEAD(&zone->empty, slab, link);
-	zone->empties++;
+	slab_emptied(zone, slab);
+	current_set(zone);
 	zone_trim(zone, empty_mark(zone));
 }
 
@@ -312,13 +361,16 @@ static __attribute__((noinline)) void slab_moved(struct zone *zone, struct slab 
 static inline void slab_put(struct zone *zone, void *element)
 {
 	struct slab *slab = slab_of(element);
-	uint32_t used = slab->used - 1;
+	void *next = slab->free;
 
-	*(void **)element = slab->free;
+	*(void **)element = next;
 	slab->free = element;
-	slab->used = used;
-	if (unlikely(used + 1 == zone->per_slab) || unlikely(used == 0))
+	if (unlikely(next == NULL)) {
+		slab->used--;
 		slab_moved(zone, slab);
+	} else if (unlikely(--slab->used == 0)) {
+		slab_moved(zone, slab);
+	}
 }
 
 /* The oldest element of the quarantine, out of it; NULL: it is empty. */
@@ -367,6 +419,7 @@ uint64_t zone_reclaim_some(uint64_t most)
 
 		/* Draining may trim by itself, so there may be a few pages more. */
 		quarantine_drain(zone);
+		current_give_up(zone);
 		if (pages < most)
 			zone_trim_some(zone, 0, most - pages);
 		pages += before - zone->slabs;
@@ -448,32 +501,25 @@ void backing_trim(unsigned resource)
 
 /* -- allocating and freeing -- */
 
-/* No partial slab: an empty one becomes partial. NULL only when charges were moved unrefused (ledger.c). */
+/* A slab with a free element becomes the current one: a partial or an empty one. NULL only when charges were moved
+   unrefused (ledger.c). */
 static __attribute__((noinline)) struct slab *slab_begin(struct zone *zone)
 {
-	struct slab *slab = TAILQ_FIRST(&zone->empty);
+	struct slab *slab;
 
-	if (slab == NULL && quarantine_drain(zone)) {
-		slab = TAILQ_FIRST(&zone->partial);
-		if (slab != NULL)
-			return slab;
-		slab = TAILQ_FIRST(&zone->empty);
-	}
-	if (slab == NULL && slab_add(zone))
-		slab = TAILQ_FIRST(&zone->empty);
-	if (slab == NULL)
+	current_retire(zone);
+	if (zone->current == &slab_none && zone->empties == 0)
+		quarantine_drain(zone);
+	if (zone->current != &slab_none)
+		return zone->current;
+	if (zone->empties == 0 && !slab_add(zone))
 		return NULL;
+	slab = TAILQ_FIRST(&zone->empty);
 	TAILQ_REMOVE(&zone->empty, slab, link);
 	zone->empties--;
 	TAILQ_INSERT_HEAD(&zone->partial, slab, link);
+	zone->current = slab;
 	return slab;
-}
-
-static __attribute__((noinline)) void *slab_filled(struct zone *zone, struct slab *slab, void *element)
-{
-	TAILQ_REMOVE(&zone->partial, slab, link);
-	TAILQ_INSERT_HEAD(&zone->full, slab, link);
-	return element;
 }
 
 /* More elements live than ever before. */
@@ -483,7 +529,7 @@ static inline void zone_peaked(struct zone *zone)
 	zone->peak++;
 }
 
-/* Takes the first free element of a partial slab. */
+/* Takes the first free element of the current slab. */
 static inline void *slab_get(struct zone *zone, struct slab *slab, const struct alloc_site *site)
 {
 	void *element = slab->free;
@@ -494,12 +540,11 @@ static inline void *slab_get(struct zone *zone, struct slab *slab, const struct 
 	if (unlikely(zone->below_peak < 0))
 		zone_peaked(zone);
 	element_give(zone, element, site);
-	if (unlikely(++slab->used == zone->per_slab))
-		return slab_filled(zone, slab, element);
+	slab->used++;
 	return element;
 }
 
-/* Charged, but there is no partial slab. */
+/* Charged, but the current slab has no free element. */
 static __attribute__((noinline)) void *zone_alloc_charged(struct zone *zone, struct ledger *payer,
 							  const struct alloc_site *site)
 {
@@ -517,9 +562,9 @@ static __attribute__((noinline)) void *zone_alloc_charged(struct zone *zone, str
 
 static inline void *zone_take(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	struct slab *slab = TAILQ_FIRST(&zone->partial);
+	struct slab *slab = zone->current;
 
-	if (unlikely(slab == NULL))
+	if (unlikely(slab->free == NULL))
 		return zone_alloc_charged(zone, payer, site);
 	return slab_get(zone, slab, site);
 }
@@ -534,25 +579,25 @@ static __attribute__((noinline)) void *zone_alloc_slow(struct zone *zone, struct
 	return NULL;
 }
 
-/* Easy for the payer, but its parent counts it too. */
+/* Not quick: perhaps only because the payer's parent counts it too. */
 static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struct ledger *payer,
 							const struct alloc_site *site)
 {
-	if (unlikely(ledger_slack_elsewhere(payer, zone->resource)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
+		return zone_alloc_slow(zone, payer, site);
+	if (ledger_slack_elsewhere(payer, zone->resource))
 		return zone_alloc_at(zone, payer, site);
 	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->stride)))
 		return zone_alloc_slow(zone, payer, site);
 	ledger_count_one(payer, zone->account, zone->stride);
-	ledger_told(ledger_account_at(payer, zone->account));
+	account_cover(ledger_account_at(payer, zone->account), ledger_account_at(payer, zone->account)->used);
 	return zone_take(zone, payer, site);
 }
 
 /* The calls are all tail calls, so that the usual way saves no registers. */
 void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
-		return zone_alloc_slow(zone, payer, site);
-	if (!ledger_alone(ledger_account_at(payer, zone->account)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_quick(payer, zone->account, zone->stride)))
 		return zone_alloc_above(zone, payer, site);
 	ledger_count_one(payer, zone->account, zone->stride);
 	return zone_take(zone, payer, site);

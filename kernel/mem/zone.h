@@ -33,6 +33,7 @@ struct zone {
 	int64_t below_peak;		/* how many fewer there are now (zone_count) */
 	uint64_t slabs, empties;	/* slabs held; those without a live element */
 	uint64_t allocs, failures;	/* frees: allocs - zone_count */
+	struct slab *current;		/* the first partial one, where elements are taken; never NULL */
 	TAILQ_HEAD(slab_list, slab) partial, full, empty;
 	void *quarantine[ZONE_QUARANTINE];	/* freed last: not given out again soon; a ring */
 	uint32_t quarantine_next, quarantined;

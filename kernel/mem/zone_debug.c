@@ -107,10 +107,16 @@ static void check_list(struct zone *zone, struct slab_list *list, uint32_t least
 void zone_check(struct zone *zone)
 {
 	struct tally tally = {0};
+	const struct slab *slab;
 
 	check_list(zone, &zone->empty, 0, 0, &tally);
 	check(zone, tally.slabs == zone->empties, "empty slabs are miscounted");
-	check_list(zone, &zone->partial, 1, zone->per_slab - 1, &tally);
+	/* The current one may be full or empty without being on that list. */
+	check_list(zone, &zone->partial, 0, zone->per_slab, &tally);
+	TAILQ_FOREACH(slab, &zone->partial, link)
+		check(zone, slab == zone->current || (slab->free != NULL && slab->used != 0), "a slab is not partial");
+	check(zone, TAILQ_EMPTY(&zone->partial) ? zone->current->free == NULL : zone->current == TAILQ_FIRST(&zone->partial),
+	      "the current slab is not the first");
 	check_list(zone, &zone->full, zone->per_slab, zone->per_slab, &tally);
 	check(zone, tally.slabs == zone->slabs, "slabs are miscounted");
 	check(zone, tally.live == zone_count(zone), "elements are miscounted");

@@ -262,6 +262,43 @@ static void test_slabs(void)
 	ok(host_audit(), "the books agree");
 }
 
+/* At the end of a slab, beside slabs that are kept for a guarantee: taking and giving back moves no pages. */
+static void test_boundary(void)
+{
+	struct ledger *payer, *guaranteed;
+	void *element[100], *last;
+	uint64_t slabs, count;
+	int error;
+
+	payer = ledger_new(&root_ledger, "payer", &error);
+	guaranteed = ledger_new(&root_ledger, "guaranteed", &error);
+	ledger_guarantee(guaranteed, LEDGER_ENTRIES, 2 * entries.per_slab);
+	for (count = 0; count < entries.per_slab; count++)
+		element[count] = zone_alloc(&entries, payer);
+	zone_free(&entries, zone_alloc(&entries, payer), payer);
+	slabs = entries.slabs;
+	claim_begin("a slab that is begun stays for the next element");
+	for (unsigned i = 0; i < 100; i++) {
+		last = zone_alloc(&entries, payer);
+		claim(entries.slabs == slabs, "%lu slabs, were %lu", (unsigned long)entries.slabs, (unsigned long)slabs);
+		zone_free(&entries, last, payer);
+		claim(entries.slabs == slabs, "%lu slabs, were %lu", (unsigned long)entries.slabs, (unsigned long)slabs);
+		if (i % 10 == 0)
+			zone_check(&entries);
+	}
+	claim_end();
+	while (count-- > 0)
+		zone_free(&entries, element[count], payer);
+	zone_reclaim();
+	is_u64(entries.slabs, 2, "what a guarantee needs stays");
+	ledger_guarantee(guaranteed, LEDGER_ENTRIES, 0);
+	zone_reclaim();
+	is_u64(entries.slabs, 0, "and goes with it");
+	zone_check(&entries);
+	ledger_kill(payer);
+	ledger_kill(guaranteed);
+}
+
 static void test_mark_and_death(void)
 {
 	struct ledger *parent, *child;
@@ -299,6 +336,7 @@ int main(void)
 	test_random();
 	test_flat();
 	test_slabs();
+	test_boundary();
 	test_mark_and_death();
 	return tap_done();
 }

@@ -424,9 +424,9 @@ static void audit_detects(void)
 	((struct page *)live[2].object)->owner = ledgers[3];
 	ok(!host_audit(), "a page of another payer is found");
 	((struct page *)live[2].object)->owner = ledgers[2];
-	ledgers[2]->charges++;
-	ok(!host_audit(), "a charge too many is found");
-	ledgers[2]->charges--;
+	ledgers[2]->account[LEDGER_TASKS].covers++;
+	ok(!host_audit(), "what a parent counts too much is found");
+	ledgers[2]->account[LEDGER_TASKS].covers--;
 	((struct page *)live[1].object)->kind = PAGE_FREE;
 	ok(!host_audit(), "a page of another kind is found");
 	((struct page *)live[1].object)->kind = PAGE_KERNEL;

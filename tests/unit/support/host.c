@@ -142,8 +142,7 @@ char *host_snapshot(void)
 
 	ledger_settle();
 	LIST_FOREACH(ledger, &ledger_list, all) {
-		fprintf(out, "ledger %s %u charges %lu dead %d\n", ledger->name, ledger->id,
-			(unsigned long)ledger->charges, ledger->dead);
+		fprintf(out, "ledger %s %u dead %d\n", ledger->name, ledger->id, ledger->dead);
 		for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
 			const struct ledger_account *a = &ledger->account[r];
 
