@@ -6,7 +6,8 @@
  * A slab is one page: a header, then elements. Free elements are linked through their first word,
  * so an element's slab is found by masking its address and nothing else is kept. Partial slabs
  * are used first, so that others become empty; empty ones are kept up to a mark (one, and a
- * sixteenth of all, beside the current slab; at least one beside what is guaranteed), beyond it the page goes back at once. No zone keeps its pages for ever.
+ * sixteenth of all, beside the current slab; at least one beside what is guaranteed), beyond it the
+ * page goes back at once. No zone keeps its pages for ever.
  *
  * Each zone has one resource, and each resource at most one zone: the root's used figure for the
  * resource says how many elements exist or are promised, and the zone holds at least as many
