@@ -228,19 +228,24 @@ void msg_arguments(struct thread *thread)
 	msg->receive_deadline_ns = 0;
 }
 
-int64_t trap_mach_msg(struct thread *thread)
+/* Apart, so that the fast path need not save registers for it. */
+static __attribute__((noinline)) int64_t mach_msg_general(struct thread *thread)
 {
 	const struct msg_state *msg = &thread->msg;
-	int64_t result;
 
-	if (msg_fast(thread, &result))
-		return result;
 	msg_arguments(thread);
 	if ((msg->option & OPTIONS_WITH_NOTIFY) != 0 && !argument_notify(thread))
 		return KERN_BLOCKED;
 	if ((msg->option & MACH_SEND_MSG) != 0)
 		return msg_send(thread, false);
 	return msg_sent(thread, true);
+}
+
+int64_t trap_mach_msg(struct thread *thread)
+{
+	int64_t result;
+
+	return msg_fast(thread, &result) ? result : mach_msg_general(thread);
 }
 
 int64_t msg_sent(struct thread *thread, bool may_wait)

@@ -144,7 +144,7 @@ static _Noreturn void pass(struct thread *thread, struct port *from, struct port
 	sched_pass(thread, to);
 }
 
-static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *result)
+static __attribute__((noinline)) bool request(struct thread *thread, mach_msg_header_t *head, int64_t *result)
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;
@@ -187,7 +187,7 @@ static bool request(struct thread *thread, mach_msg_header_t *head, int64_t *res
 	pass(thread, object, reply);
 }
 
-static bool reply(struct thread *thread, const mach_msg_header_t *head)
+static __attribute__((noinline)) bool reply(struct thread *thread, const mach_msg_header_t *head)
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;

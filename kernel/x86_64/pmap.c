@@ -151,17 +151,22 @@ static inline uint64_t *kept_slot(const struct pmap *pmap, uint64_t address)
 	return pmap->leaf_tag == address / pte_span(1) ? &pmap->leaf[pte_index(address, 0)] : NULL;
 }
 
-/* The slot of address in its leaf table, which is kept then; NULL: there is no table. */
-static uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
+static __attribute__((noinline)) uint64_t *leaf_find(struct pmap *pmap, uint64_t address)
 {
-	uint64_t *slot = kept_slot(pmap, address), *entries[4];
+	uint64_t *entries[4];
 
-	if (slot != NULL)
-		return slot;
 	if (walk(pmap, address, entries) > 0)
 		return NULL;
 	leaf_keep(pmap, address, entries[0]);
 	return entries[0];
+}
+
+/* The slot of address in its leaf table, which is kept then; NULL: there is no table. */
+static inline uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
+{
+	uint64_t *slot = kept_slot(pmap, address);
+
+	return slot != NULL ? slot : leaf_find(pmap, address);
 }
 
 /* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
