@@ -164,7 +164,7 @@ void *pmap_writable(struct pmap *pmap, uint64_t address, uint64_t size)
 	vm_prot_t protection;
 	uint64_t frame;
 
-	if (address % PAGE_SIZE + size > PAGE_SIZE || !pmap_lookup(pmap, address, &frame, &protection) ||
+	if (host_fast_off || address % PAGE_SIZE + size > PAGE_SIZE || !pmap_lookup(pmap, address, &frame, &protection) ||
 	    (protection & VM_PROT_WRITE) == 0)
 		return NULL;
 	return (char *)phys_to_virt(frame * PAGE_SIZE) + address % PAGE_SIZE;

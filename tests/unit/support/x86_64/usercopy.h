@@ -4,7 +4,7 @@
 #define X86_64_USERCOPY_H
 #include "x86_64/machine.h"
 
-/* True: nothing is readable in this way, so nothing goes the fast path of mach_msg. */
+/* True: nothing is readable in this way, nor writable by pmap_writable, so nothing goes the fast paths of mach_msg. */
 extern bool host_fast_off;
 
 static inline bool user_read4(uint64_t from, uint64_t word[4])
