@@ -69,7 +69,7 @@ static inline struct name *entry_of(struct space *space, mach_port_name_t name, 
 
 /* Where the thread that waits first at object takes a message of size bytes, contiguous in the kernel's memory; NULL: it does
    not, or somebody else should. */
-static char *receiver_buffer(struct port *object, uint32_t size)
+static inline __attribute__((always_inline)) char *receiver_buffer(struct port *object, uint32_t size)
 {
 	struct thread *to = LIST_FIRST(&object->receivers);
 
@@ -81,7 +81,7 @@ static char *receiver_buffer(struct port *object, uint32_t size)
 
 /* Could the thread wait at the object (not a throttled set) at once? Then nothing is there to be received, and no sender
    waits for room. */
-static bool is_idle(const struct port *object)
+static inline __attribute__((always_inline)) bool is_idle(const struct port *object)
 {
 	if (object->kobject_type == KOBJECT_PORT_SET)
 		return TAILQ_EMPTY(&object->ready) && object->queues == NULL && TAILQ_EMPTY(&object->blocked) &&
@@ -115,7 +115,7 @@ static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint3
 }
 
 /* The body goes into the receiver's buffer. */
-static bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size)
+static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size)
 {
 	uint64_t fault;
 
