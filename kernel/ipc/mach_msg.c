@@ -154,7 +154,12 @@ static int64_t receive_timeout(struct thread *thread)
 void msg_receive_begin(struct thread *thread, struct port *object)
 {
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
-	wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
+	if ((thread->msg.option & MACH_RCV_TIMEOUT) == 0) {
+		wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
+		return;
+	}
+	thread->msg.receive_deadline_ns = 0;
+	wait_begin(thread, "receive", object, receive_continue, receive_cancel, receive_timeout(thread));
 }
 
 static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)

@@ -32,7 +32,8 @@ bool msg_transit_begin(struct kmsg *kmsg);
 int64_t msg_sent(struct thread *thread, bool may_wait);
 /* The receive part. */
 int64_t msg_receive(struct thread *thread, bool may_wait);
-/* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send; see wait_begin_plain. */
+/* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send, as thread->msg says; it
+   is neither depressed nor counted by a throttled set. */
 void msg_receive_begin(struct thread *thread, struct port *object);
 /* Moves a message that is in no queue to the thread's buffer, which is writable or not (then MACH_RCV_INVALID_DATA). Consumes it. */
 int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable);

@@ -19,7 +19,7 @@
  *  - the receiver's continuation: its receive is finished here, in its stead;
  *  - the run queues: the sender waits, the receiver runs.
  *
- * A message may carry one send right (msg_right.c).
+ * A message may carry one send right (msg_right.c), and either wait may have a time-out.
  *
  * First everything is looked at, and nothing is changed, except that bytes of a body may already have been written into the
  * buffer of a receive that goes on waiting. Whatever is not exactly as above returns false, and the general path finds
@@ -50,6 +50,7 @@
 #include "x86_64/usercopy.h"
 
 #define CALL (MACH_SEND_MSG | MACH_RCV_MSG)
+#define TIMED_CALL (CALL | MACH_RCV_TIMEOUT)
 #define MESSAGE_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, 0)
 #define REQUEST_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE)
 #define REQUEST_BITS_RECEIVED MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND_ONCE, MACH_MSG_TYPE_PORT_SEND)
@@ -137,9 +138,10 @@ static _Noreturn void pass(struct thread *thread, struct port *from, struct port
 	thread_set_result(to, MACH_MSG_SUCCESS);
 	/* What the receive part needs without further options. */
 	msg->buffer = regs->rdi;
-	msg->option = CALL;
+	msg->option = (uint32_t)regs->rsi;
 	msg->receive_size = (uint32_t)regs->r10;
 	msg->receive_name = (uint32_t)regs->r8;
+	msg->timeout_ms = (uint32_t)regs->r9;
 	msg_receive_begin(thread, at);
 	sched_pass(thread, to);
 }
@@ -161,7 +163,7 @@ static __attribute__((noinline)) bool request(struct thread *thread, mach_msg_he
 	if (reply->set != NULL || !is_idle(reply))
 		return false;
 	if (port->kobject_type != KOBJECT_NONE)
-		return complex_bit(head) == 0 && krpc_plain(thread, port, reply, head, result);
+		return complex_bit(head) == 0 && (uint32_t)regs->rsi == CALL && krpc_plain(thread, port, reply, head, result);
 	if (!reply->spare_prepaid || port->has_payload || !is_plain(thread))
 		return false;
 	object = port->set != NULL ? port->set : port;
@@ -254,7 +256,7 @@ bool msg_fast(struct thread *thread, int64_t *result)
 	_Static_assert(sizeof(in) == 32, "four words");
 	if (option == MACH_RCV_MSG)
 		return receive(thread, result);
-	if ((option != CALL && option != MACH_SEND_MSG) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
+	if ((option != CALL && option != MACH_SEND_MSG && (option != TIMED_CALL || (uint32_t)regs->r9 == 0)) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
 	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
 		return false;
 	if (option == MACH_SEND_MSG)

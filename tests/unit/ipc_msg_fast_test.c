@@ -287,7 +287,10 @@ static void options(enum side side)
 		c.option ^= 1u << bit;
 		c.timeout = 1000;
 		c.notify = side == REQUEST ? reply : port;
-		if (bit >= 2)
+		if (1u << bit == MACH_RCV_TIMEOUT)
+			ok(go(sender_of(side), &c) == KERN_BLOCKED && was_fast() && arrives(side) &&
+			   sender_of(side)->wait.deadline_ns == 1000, "%s is fast, and waits so long", text);
+		else if (bit >= 2)
 			ok(goes_slowly(side, &c) && arrives(side), "%s arrives", text);
 		else if (bit == 0)
 			ok(goes_slowly(side, &c) && receiver_of(side)->state == THREAD_WAITING, "%s is no %s", text, side_name[side]);
@@ -296,6 +299,13 @@ static void options(enum side side)
 		recover();
 		settle(true, text, "");
 	}
+	c = prepare_plain(side);
+	c.option |= MACH_RCV_TIMEOUT;
+	c.timeout = 0;
+	ok(go(sender_of(side), &c) == MACH_RCV_TIMED_OUT && !was_fast() && arrives(side), "a %s that waits for no time arrives",
+	   side_name[side]);
+	recover();
+	settle(true, side_name[side], " without time");
 }
 
 static void sizes(enum side side)
