@@ -176,7 +176,9 @@ static __attribute__((noinline)) bool request(struct thread *thread, mach_msg_he
 	if (once == NULL)
 		return false;
 	if (complex_bit(head) != 0 && !msg_right_pass(&thread->task->space, once->space, buffer, size)) {
-		(void)name_once_out(once);
+		/* It was spare a moment ago, so it can be so again. */
+		if (!name_once_out(once))
+			panic("a spare name cannot be given back");
 		return false;
 	}
 	port_ref(reply);
@@ -214,7 +216,8 @@ static __attribute__((noinline)) bool reply(struct thread *thread, const mach_ms
 		return false;
 	if (complex_bit(head) != 0 &&
 	    !msg_right_pass(&thread->task->space, &LIST_FIRST(&port->receivers)->task->space, buffer, size)) {
-		(void)name_once_in(&thread->task->space, port);
+		if (name_once_in(&thread->task->space, port) != there)
+			panic("a reply right cannot be taken back");
 		return false;
 	}
 	right_consume_send_once(port);
@@ -256,8 +259,10 @@ bool msg_fast(struct thread *thread, int64_t *result)
 	_Static_assert(sizeof(in) == 32, "four words");
 	if (option == MACH_RCV_MSG)
 		return receive(thread, result);
-	if ((option != CALL && option != MACH_SEND_MSG && (option != TIMED_CALL || (uint32_t)regs->r9 == 0)) || (uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD ||
-	    regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 || !user_read4(regs->rdi, in.word))
+	if (option != CALL && option != MACH_SEND_MSG && (option != TIMED_CALL || (uint32_t)regs->r9 == 0))
+		return false;
+	if ((uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD || regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 ||
+	    !user_read4(regs->rdi, in.word))
 		return false;
 	if (option == MACH_SEND_MSG)
 		return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == MESSAGE_BITS && message(thread, &in.head, result);
