@@ -73,8 +73,17 @@ void name_unlist(struct space *space, mach_port_name_t name)
 
 	radix_remove(&space->names, name);
 	space_forget(space, name);
-	if (once->type == NAME_SPARE && (once->name ^ name) < RADIX_SLOTS && radix_lonely(&space->names, once->name))
+	if ((once->name ^ name) >= RADIX_SLOTS)
+		return;
+	space->once_alone = true;
+	if (once->type == NAME_SPARE && radix_lonely(&space->names, once->name))
 		name_once_forget(space);
+}
+
+bool name_once_lonely(struct space *space)
+{
+	space->once_alone = radix_lonely(&space->names, space->once.name);
+	return space->once_alone;
 }
 
 /* Takes an entry that hangs nowhere out of its space. */
@@ -147,6 +156,7 @@ struct name *name_make_once(struct space *space)
 		if (name == 0)
 			return NULL;
 		*once = (struct name){ .space = space, .name = name, .type = NAME_SPARE };
+		space->once_alone = true;
 	}
 	if (once->type != NAME_SPARE)
 		return name_make(space);

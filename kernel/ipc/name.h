@@ -27,6 +27,8 @@ void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry);
 void name_unlist(struct space *space, mach_port_name_t name);
+/* Is the space's own entry the only name in its radix node? Asked only while once_alone says that it may be. */
+bool name_once_lonely(struct space *space);
 /* The space's own entry, which holds nothing, loses its name. */
 void name_once_forget(struct space *space);
 /* Has the name an entry that users know of, or will? */
@@ -93,7 +95,7 @@ static inline bool name_once_out(struct name *entry)
 {
 	struct space *space = entry->space;
 
-	if (entry != &space->once || entry->dead_request != NULL || radix_lonely(&space->names, entry->name))
+	if (entry != &space->once || entry->dead_request != NULL || (space->once_alone && name_once_lonely(space)))
 		return false;
 	LIST_REMOVE(entry, link);
 	entry->port = NULL;

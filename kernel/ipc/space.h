@@ -43,6 +43,7 @@ struct space {
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	bool dead;
+	bool once_alone;		/* once may be the only name in its radix node: to be looked at when it is used up */
 	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
 };
 
