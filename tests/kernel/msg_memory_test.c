@@ -414,6 +414,76 @@ static void cannot_hold(void)
 	shared_free(r, sizeof *r);
 }
 
+/* -- a reply whose buffer is denied -- */
+
+#define ID_MACH_PORT_TYPE 3201
+#define REQUEST_SIZE 48
+
+struct caller {
+	uint32_t step;		/* word: 1, 3, 5 the child has come so far; 2, 4, 6 it may go on */
+	kern_return_t denied, after;
+	mach_port_type_t type;
+};
+
+/* Asks what its own task port is: the request ends with a page, the reply would go on into the next, which is not there. */
+static kern_return_t ask_across(char *two_pages)
+{
+	mach_msg_header_t *head = (mach_msg_header_t *)(two_pages + PAGE - REQUEST_SIZE);
+	mach_msg_type_t *type = (mach_msg_type_t *)(head + 1);
+	mach_msg_option_t option = MACH_SEND_MSG | MACH_RCV_MSG;
+	kern_return_t code;
+
+	head->msgh_bits = MACH_MSGH_BITS(COPY_SEND, MAKE_ONCE);
+	head->msgh_remote_slot = mach_task_self();
+	head->msgh_id = ID_MACH_PORT_TYPE;
+	*type = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_PORT_NAME, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };
+	*(uint64_t *)(type + 1) = mach_task_self();
+	code = mig_rpc(head, option, REQUEST_SIZE, PAGE, 0);
+	return code == MACH_MSG_SUCCESS ? code : mig_rpc_failed(code, head, option, REQUEST_SIZE, PAGE, 0);
+}
+
+static void caller_main(void *argument)
+{
+	struct caller *caller = argument;
+	vm_address_t two_pages = 0;
+
+	need(vm_allocate(mach_task_self(), &two_pages, 2 * PAGE, TRUE), "memory");
+	*(char *)two_pages = 1;
+	mig_get_reply_port();
+	word_post(&caller->step, 1);
+	word_await(&caller->step, 2, PATIENCE_MS);
+	caller->denied = ask_across((char *)two_pages);
+	word_post(&caller->step, 3);
+	word_await(&caller->step, 4, PATIENCE_MS);
+	caller->after = mach_port_type(mach_task_self(), mach_task_self(), &caller->type);
+	word_post(&caller->step, 5);
+	word_await(&caller->step, 6, PATIENCE_MS);
+}
+
+static void denied_reply(void)
+{
+	struct caller *caller = shared_alloc(sizeof *caller);
+	ledger_t ledger = MACH_PORT_NULL;
+	struct child child;
+
+	need(ledger_create(test_ledger(), "caller", &ledger), "a ledger");
+	need(child_start(&child, caller_main, caller, &(struct child_options){ .ledger = ledger }), "a child");
+	word_await(&caller->step, 1, PATIENCE_MS);
+	need(ledger_set_limit(ledger, LEDGER_RESIDENT_PAGES, used_now(ledger, LEDGER_RESIDENT_PAGES)), "a limit");
+	word_post(&caller->step, 2);
+	ok(word_await(&caller->step, 3, PATIENCE_MS), "a caller without memory for the reply comes back");
+	is_code(caller->denied, KERN_RESOURCE_SHORTAGE, "and is told so");
+	need(ledger_set_limit(ledger, LEDGER_RESIDENT_PAGES, LEDGER_UNLIMITED), "no limit");
+	word_post(&caller->step, 4);
+	ok(word_await(&caller->step, 5, PATIENCE_MS), "it calls again");
+	is_code(caller->after, KERN_SUCCESS, "and gets the reply to that call, not the old one");
+	ok(caller->type & MACH_PORT_TYPE_SEND, "which is right");
+	child_finish(&child);
+	need(ledger_terminate(ledger), "the end of a ledger");
+	port_free(ledger);
+	shared_free(caller, sizeof *caller);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -425,6 +495,7 @@ int main(int argc, char **argv)
 	many_regions();
 	arrays();
 	cannot_hold();
+	denied_reply();
 	port_free(port);
 	return done_testing();
 }
