@@ -93,6 +93,9 @@ with field(mem="128M", limit=100) as field_:
     f.watch("-s cpu -i 100")
     f.ask(f"ledger small threads={LIMIT}; in small server null --throttle=none; {FLOOD}; server null; kill small; denials; ps; "
           "servers; audit")
+    # The server, started anew, is all there when it has answered.
+    f.ask("msgflood -s null -n 1")
+    settled(f, 1)
     before = f.floor()
     try_throttle(f, "none", "--throttle=none", 1, LIMIT, LIMIT, True)
     last = f.ask("denials")[-1]
