@@ -225,12 +225,12 @@ bool port_keep_reply(struct port *port)
 	return port->keeps_reply;
 }
 
-bool port_keep_prepaid(struct port *port)
+void port_unprepay(struct port *port)
 {
-	if (!port->keeps_reply || port->spare_prepaid || LIST_EMPTY(&port->prepaid))
-		return false;
-	port->spare_prepaid = true;
-	return true;
+	if (port->keeps_reply && !port->spare_prepaid && !LIST_EMPTY(&port->prepaid))
+		port->spare_prepaid = true;
+	else
+		kmsg_free(port_take_prepaid(port));
 }
 
 struct kmsg *port_take_prepaid(struct port *port)

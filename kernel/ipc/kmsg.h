@@ -95,8 +95,8 @@ static inline uint32_t kmsg_contiguous(const struct kmsg *kmsg, uint32_t offset)
 bool port_prepay(struct port *port, struct ledger *payer);
 /* Adds one that stays with the port, which is one for replies, until its receive right moves; false: denied. */
 bool port_keep_reply(struct port *port);
-/* One is not needed for its right: it stays with a port that keeps one and has lent it. False: the port is none, free it. */
-bool port_keep_prepaid(struct port *port);
+/* A send-once right does without its message: that is freed, or stays with a port that keeps one and has lent it. */
+void port_unprepay(struct port *port);
 /* Takes one for use, charged as before; NULL: there is none (a right that the kernel made). */
 struct kmsg *port_take_prepaid(struct port *port);
 

@@ -44,9 +44,6 @@ static inline struct port **kmsg_slot(struct kmsg *kmsg, uint32_t offset)
  */
 mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buffer, uint32_t have, unsigned skip);
 
-/* A right of a message is received: inserted, or destroyed when the task cannot hold it; consumed either way. *name as in the
-   message's slot. Returns the bits of MACH_RCV_BODY_ERROR, 0: it is there. */
-mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint32_t disposition, mach_port_name_t *name);
 /* The same with the body of a complex message only, whose bytes are all there. After an error it holds nothing. */
 mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task);
 
@@ -61,6 +58,9 @@ mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t bu
 			       uint32_t notify);
 /* The same with the body of a complex message only, in the kernel's memory still. Returns 0 or bits of MACH_RCV_BODY_ERROR. */
 mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task);
+/* A right of a message is received: inserted, or destroyed when the task cannot hold it; consumed either way. *name as in the
+   message's slot. Returns the bits of MACH_RCV_BODY_ERROR, 0: it is there. */
+mach_msg_return_t kmsg_right_receive(struct task *task, struct port *port, uint32_t disposition, mach_port_name_t *name);
 /* The message is destroyed, the receiver gets the header only, without reply port; the buffer is ready for 32 bytes. */
 void kmsg_copyout_header(struct kmsg *kmsg, struct task *task, uint64_t buffer);
 /* Gives the contents back to the sender, ready to be sent again. Consumes kmsg. Returns 0 or bits to be added to the code. */

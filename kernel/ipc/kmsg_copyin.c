@@ -91,17 +91,10 @@ static bool name_valid(mach_port_name_t name)
 /* Takes back a send-once right that was just made, as if it had never been. */
 static void once_unmake(struct port *port)
 {
-	struct kmsg *prepaid;
-
 	if (!port_valid(port))
 		return;
-	if (port->kobject_type == KOBJECT_NONE && !port_keep_prepaid(port)) {
-		prepaid = LIST_FIRST(&port->prepaid);
-		if (prepaid != NULL) {
-			LIST_REMOVE(prepaid, prepaid_link);
-			kmsg_free(prepaid);
-		}
-	}
+	if (port->kobject_type == KOBJECT_NONE)
+		port_unprepay(port);
 	right_consume_send_once(port);
 }
 

@@ -108,21 +108,16 @@ static struct port *reply_direct_port(struct thread *thread)
 	return entry->port;
 }
 
-/* The same, if nothing waits there that the reply would overtake or that it would be for. */
-static struct port *reply_idle_port(struct thread *thread)
-{
-	struct port *port = reply_direct_port(thread);
-
-	return port != NULL && TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->receivers) ? port : NULL;
-}
-
-/* May the reply go straight into the caller's buffer? */
+/* May the reply go straight into the caller's buffer? Not when something waits that it would overtake, or that it would be for. */
 static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *header)
 {
+	struct port *port;
+
 	if ((thread->msg.option & MACH_RCV_MSG) == 0 || header->msgh_local_port != thread->msg.receive_name ||
 	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) != MACH_MSG_TYPE_MAKE_SEND_ONCE)
 		return false;
-	return reply_idle_port(thread) != NULL;
+	port = reply_direct_port(thread);
+	return port != NULL && TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->receivers);
 }
 
 /* The code in reply_bytes. */
@@ -242,8 +237,8 @@ static int64_t reply_by_right(struct thread *thread, bool may_wait)
 
 			if (prepaid != NULL)
 				kmsg = prepaid;
-			else if (!port_keep_prepaid(port))
-				kmsg_free(port_take_prepaid(port));
+			else
+				port_unprepay(port);
 		}
 		if (kmsg == NULL || (kmsg->pages == 0 && reply_buffer.size > KMSG_SMALL)) {
 			kmsg_free(kmsg);
@@ -360,6 +355,20 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 	return MACH_MSG_SUCCESS;
 }
 
+/* What a stub works on: the request, and an empty reply. */
+static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,
+			     uint32_t size, struct port *reply)
+{
+	krpc->target = target;
+	krpc->in = in;
+	krpc->in_size = size;
+	krpc->out = reply_bytes;
+	krpc->out_size = sizeof(mig_reply_header_t);
+	krpc->out_complex = false;
+	krpc->reply_port = reply;
+	krpc->thread = thread;
+}
+
 static kern_return_t request_run(struct thread *thread, struct call *call, struct port *port, struct krpc *krpc)
 {
 	mach_msg_header_t *in = kmsg_at(call->request, 0);
@@ -370,12 +379,8 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 		return MIG_BAD_ARGUMENTS;
 	in->msgh_size = call->request->size;
 	in->msgh_bits = call->request->bits;
-	*krpc = (struct krpc){
-		.target = port, .in = in, .in_size = call->request->size,
-		.out = reply_bytes, .out_size = sizeof(mig_reply_header_t),
-		.reply_port = thread->msg.reply_direct ? reply_direct_port(thread) : thread->msg.reply_port,
-		.thread = thread,
-	};
+	krpc_fill(krpc, thread, port, in, call->request->size,
+		  thread->msg.reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
 	if (call->request->size < call->routine->request_min)
 		return MIG_BAD_ARGUMENTS;
 	return call->routine->stub(krpc);
@@ -586,14 +591,7 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 	msg->reply_id = (uint32_t)head->msgh_id + REPLY_ID_OFFSET;
 	msg->reply_direct = reply != NULL;
 	thread->task->messages_sent++;
-	krpc.target = port;
-	krpc.in = in;
-	krpc.in_size = size;
-	krpc.out = reply_bytes;
-	krpc.out_size = sizeof(mig_reply_header_t);
-	krpc.out_complex = false;
-	krpc.reply_port = reply;
-	krpc.thread = thread;
+	krpc_fill(&krpc, thread, port, in, size, reply);
 	/* The object may die in the call, or the reply port: they are needed until the end. */
 	port_ref(port);
 	if (reply != NULL)

@@ -20,6 +20,7 @@
 #include "ipc/portset.h"
 #include "ipc/space.h"
 #include "ipc/throttle.h"
+#include "kern/assert.h"
 #include "kern/exception.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -154,6 +155,7 @@ static int64_t receive_timeout(struct thread *thread)
 void msg_receive_begin(struct thread *thread, struct port *object)
 {
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
+	assert(!thread->serves_counted);
 	if ((thread->msg.option & MACH_RCV_TIMEOUT) == 0) {
 		wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
 		return;

@@ -191,9 +191,8 @@ static int64_t send_now(struct thread *thread, struct port *port, const struct m
 		return error;
 	}
 	/* The right's message is not needed beside a message that has its own memory. */
-	if (!prepaid && MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE && port_valid(kmsg->remote) &&
-	    !port_keep_prepaid(kmsg->remote))
-		kmsg_free(port_take_prepaid(kmsg->remote));
+	if (!prepaid && MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE && port_valid(kmsg->remote))
+		port_unprepay(kmsg->remote);
 	thread->task->messages_sent++;
 	send_raise_bound(thread, &head->header, kmsg->local);
 	if (kmsg->receive_rights && port_valid(kmsg->remote) && !msg_transit_begin(kmsg))

@@ -73,38 +73,31 @@ void timer_expire(void)
 	first_deadline_update();
 }
 
-void wait_begin(struct thread *thread, const char *what, void *object,
-		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
-		int64_t timeout_ms)
-{
-	struct wait *wait = &thread->wait;
-
-	assert(wait->what == NULL && cancel != NULL);
-	thread_depress_end(thread);
-	wait->what = what;
-	wait->object = object;
-	wait->continuation = continuation;
-	wait->cancel = cancel;
-	wait->deadline_ns = 0;
-	thread->state = THREAD_WAITING;
-	throttle_sleeps(thread);
-	if (timeout_ms >= 0) {
-		wait->deadline_ns = clock_uptime_ns() + (uint64_t)timeout_ms * 1000000 + 1;
-		timer_start(thread);
-	}
-}
-
 void wait_begin_plain(struct thread *thread, const char *what, void *object,
 		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason))
 {
 	struct wait *wait = &thread->wait;
 
-	assert(wait->what == NULL && wait->deadline_ns == 0 && !thread->depressed && !thread->serves_counted);
+	assert(wait->what == NULL && wait->deadline_ns == 0 && !thread->depressed && cancel != NULL);
 	wait->what = what;
 	wait->object = object;
 	wait->continuation = continuation;
 	wait->cancel = cancel;
 	thread->state = THREAD_WAITING;
+}
+
+void wait_begin(struct thread *thread, const char *what, void *object,
+		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
+		int64_t timeout_ms)
+{
+	/* The depression's end uses the thread's deadline, as the time-out does. */
+	thread_depress_end(thread);
+	wait_begin_plain(thread, what, object, continuation, cancel);
+	throttle_sleeps(thread);
+	if (timeout_ms >= 0) {
+		thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)timeout_ms * 1000000 + 1;
+		timer_start(thread);
+	}
 }
 
 void wait_end_plain(struct thread *thread)

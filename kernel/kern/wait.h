@@ -40,7 +40,7 @@ LIST_HEAD(thread_stack, thread);
 void wait_begin(struct thread *thread, const char *what, void *object,
 		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
 		int64_t timeout_ms);
-/* The same for a thread that is not depressed and is not counted by a throttled set, without a time-out. */
+/* The part of it for a thread that is not depressed, without a time-out; of a throttled set that counts the thread nothing is told. */
 void wait_begin_plain(struct thread *thread, const char *what, void *object,
 		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason));
 /* Ends the wait, whose thread serves no throttled set; what its continuation is for has been done: the caller lets the thread run. */

@@ -51,9 +51,9 @@ static struct sample sample(void)
 	struct sample best = {.within = ~0ull};
 
 	for (unsigned i = 0; i < 4; i++) {
-		uint64_t before = rdtsc();
+		uint64_t before = clock_ticks();
 		outb(PIT_CONTROL, PIT_LATCH2);
-		uint64_t after = rdtsc();
+		uint64_t after = clock_ticks();
 		uint16_t count = inb(PIT_CHANNEL2);
 		count |= (uint16_t)inb(PIT_CHANNEL2) << 8;
 		if (after - before < best.within)
@@ -111,7 +111,7 @@ void clock_init(void)
 {
 	unsigned divisor = (PIT_HZ + CLOCK_TICK_HZ / 2) / CLOCK_TICK_HZ;
 
-	tsc_base = rdtsc();
+	tsc_base = clock_ticks();
 	tsc_hz = calibrate();
 	if (tsc_hz == 0)
 		machine_cannot_boot("the time stamp counter stands still");
@@ -131,7 +131,7 @@ void clock_boot_begun(uint64_t tsc)
 
 void clock_boot_ended(void)
 {
-	boot_tsc = rdtsc() - boot_tsc;
+	boot_tsc = clock_ticks() - boot_tsc;
 }
 
 uint64_t clock_boot_ticks(void)
@@ -146,7 +146,7 @@ uint64_t clock_ticks_ns(uint64_t ticks)
 
 uint64_t clock_uptime_ns(void)
 {
-	return clock_ticks_ns(rdtsc() - tsc_base);
+	return clock_ticks_ns(clock_ticks() - tsc_base);
 }
 
 uint64_t clock_tsc_hz(void)

@@ -36,7 +36,7 @@ mach_msg:
 	movq	%fs:0, %rax
 	cmpq	$0, THREAD_WATCHER(%rax)
 	jne	mach_msg_watched
-	movl	$-25, %eax
+	movl	$TRAP_mach_msg_trap, %eax
 	movq	%rcx, %r10
 	syscall
 	testl	%eax, %eax

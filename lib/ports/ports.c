@@ -271,6 +271,14 @@ void ports_destroy_right(struct port_info *port)
 		ports_port_deref(port);
 }
 
+/* The port of that class (NULL: of any); the bucket is locked. */
+static struct port_info *find_of(struct port_bucket *bucket, uint32_t handle, const struct port_class *class)
+{
+	struct port_info *port = ports_find(bucket, handle);
+
+	return port != NULL && (class == NULL || port->class == class) ? port : NULL;
+}
+
 /* With a reference: the port with the lowest handle that is not below this one; NULL: there is none. */
 static struct port_info *port_from(struct port_bucket *bucket, uint32_t handle, const struct port_class *class)
 {
@@ -284,9 +292,7 @@ static struct port_info *port_from(struct port_bucket *bucket, uint32_t handle, 
 			handle = (index + 1) * PORTS_PIECE + 1;
 			continue;
 		}
-		port = ports_find(bucket, handle++);
-		if (port != NULL && class != NULL && port->class != class)
-			port = NULL;
+		port = find_of(bucket, handle++, class);
 	}
 	if (port != NULL)
 		port->refs++;
@@ -313,9 +319,7 @@ struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 	struct port_info *port;
 
 	mutex_lock(&bucket->lock);
-	port = ports_find(bucket, handle);
-	if (port != NULL && class != NULL && port->class != class)
-		port = NULL;
+	port = find_of(bucket, handle, class);
 	if (port != NULL)
 		port->refs++;
 	mutex_unlock(&bucket->lock);

@@ -51,41 +51,6 @@ static uint32_t gate, inside;
 static struct mutex park_lock = MUTEX_INIT;
 static struct ports_parked_queue park;
 
-/* -- calls -- */
-
-static mach_msg_return_t call(mach_port_t port, mach_msg_id_t id, kern_return_t *answer)
-{
-	struct {
-		mig_reply_header_t head;
-		uint64_t room;
-	} m;
-	mach_port_t reply = mig_get_reply_port();
-	mach_msg_return_t code;
-
-	m.head.Head = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE),
-		.msgh_remote_slot = port,
-		.msgh_local_slot = reply,
-		.msgh_id = id,
-	};
-	code = mach_msg(&m.head.Head, MACH_SEND_MSG | MACH_RCV_MSG, sizeof m.head.Head, sizeof m, reply, 0,
-			MACH_PORT_NULL);
-	if (code != MACH_MSG_SUCCESS)
-		mig_dealloc_reply_port(reply);
-	else
-		*answer = m.head.Head.msgh_id == id + 100 ? m.head.RetCode : MIG_SERVER_DIED;
-	return code;
-}
-
-/* What a handler answers that made a call: the call's failure, or ANSWER. */
-static kern_return_t call_answer(mach_port_t port, mach_msg_id_t id)
-{
-	kern_return_t answer = KERN_FAILURE;
-	mach_msg_return_t code = call(port, id, &answer);
-
-	return code != MACH_MSG_SUCCESS ? code : answer;
-}
-
 /* -- handlers -- */
 
 struct handed {
@@ -97,7 +62,7 @@ static void handed_main(void *argument)
 {
 	struct handed *handed = argument;
 
-	handed->answer = call_answer(handed->port, ID_QUICK);
+	handed->answer = msg_call_answer(handed->port, ID_QUICK);
 }
 
 static kern_return_t hand_over(mach_port_t port)
@@ -118,7 +83,7 @@ static kern_return_t call_locked(mach_port_t port)
 	kern_return_t answer;
 
 	mutex_lock(&lock);
-	answer = call_answer(port, ID_QUICK);
+	answer = msg_call_answer(port, ID_QUICK);
 	mutex_unlock(&lock);
 	return answer;
 }
@@ -169,11 +134,11 @@ static kern_return_t handle(struct server *server, mach_msg_id_t id)
 		__atomic_sub_fetch(&inside, 1, __ATOMIC_SEQ_CST);
 		return ANSWER;
 	case ID_SELF:
-		return call_answer(server->port, ID_QUICK);
+		return msg_call_answer(server->port, ID_QUICK);
 	case ID_LOCKED:
 		return call_locked(server->port);
 	case ID_ROUND:
-		return call_answer(next->port, next == servers ? ID_QUICK : ID_ROUND);
+		return msg_call_answer(next->port, next == servers ? ID_QUICK : ID_ROUND);
 	case ID_HANDED:
 		return hand_over(server->port);
 	case ID_SPIN:
@@ -270,7 +235,7 @@ static void client_main(void *argument)
 	for (unsigned i = 0; i < client->rounds; i++) {
 		kern_return_t answer = KERN_FAILURE;
 
-		if (call(servers[0].port, client->id, &answer) != MACH_MSG_SUCCESS || answer == MIG_SERVER_DIED)
+		if (msg_call(servers[0].port, client->id, &answer) != MACH_MSG_SUCCESS || answer == MIG_SERVER_DIED)
 			client->lost++;
 		else if (answer == ANSWER)
 			client->good++;
@@ -451,7 +416,7 @@ static void one_computes(void)
 	thread_sleep(50);
 	start = clock_uptime_ns();
 	for (unsigned i = 0; i < 50; i++)
-		if (call_answer(servers[0].port, ID_QUICK) != ANSWER)
+		if (msg_call_answer(servers[0].port, ID_QUICK) != ANSWER)
 			give_up("a request is answered beside a handler that computes for ever");
 	is_between((clock_uptime_ns() - start) / 1000000, 0, 5000, "fifty requests are answered beside a handler that computes");
 	is_between(counters(&servers[0]).most_threads, 2, 3, "by another thread");
@@ -468,19 +433,19 @@ static void parked(void)
 	struct msg m;
 
 	servers_start(1, &(struct ports_manage_options){ .max_workers = 4 });
-	is(call_answer(servers[0].port, ID_QUICK), ANSWER, "the server serves");
+	is(msg_call_answer(servers[0].port, ID_QUICK), ANSWER, "the server serves");
 	before = used_now(test_ledger(), LEDGER_RESIDENT_PAGES);
 	for (unsigned i = 0; i < MANY_PARKED; i++) {
 		replies[i] = port_new();
 		msg_begin(&m, COPY_SEND, servers[0].port, MAKE_ONCE, replies[i], ID_PARK);
 		need(msg_send(&m, 0, 0), "a request");
 	}
-	is(call_answer(servers[0].port, ID_QUICK), ANSWER, "with a thousand requests parked it serves others");
+	is(msg_call_answer(servers[0].port, ID_QUICK), ANSWER, "with a thousand requests parked it serves others");
 	used = used_now(test_ledger(), LEDGER_RESIDENT_PAGES) - before;
 	is(park.count, MANY_PARKED, "they are all parked");
 	is_between(counters(&servers[0]).most_threads, 1, 2, "and need no thread");
 	is_between(used * 4096 / MANY_PARKED, 1, 300, "nor more than 300 bytes each");
-	is(call_answer(servers[0].port, ID_UNPARK), ANSWER, "when their time has come");
+	is(msg_call_answer(servers[0].port, ID_UNPARK), ANSWER, "when their time has come");
 	for (unsigned i = 0; i < MANY_PARKED; i++) {
 		told += msg_receive(&m, replies[i], MACH_RCV_TIMEOUT, 0) == MACH_MSG_SUCCESS &&
 			m.head.msgh_id == ID_PARK + 100 && ((mig_reply_header_t *)&m.head)->RetCode == ANSWER;
@@ -491,7 +456,7 @@ static void parked(void)
 	replies[0] = port_new();
 	msg_begin(&m, COPY_SEND, servers[0].port, MAKE_ONCE, replies[0], ID_PARK);
 	need(msg_send(&m, 0, 0), "a request");
-	is(call_answer(servers[0].port, ID_QUICK), ANSWER, "one more is parked");
+	is(msg_call_answer(servers[0].port, ID_QUICK), ANSWER, "one more is parked");
 	mutex_lock(&park_lock);
 	ports_refuse(ports_unpark(&park), KERN_ABORTED);
 	mutex_unlock(&park_lock);
@@ -517,7 +482,7 @@ static void busy(void)
 	sum = clients_end();
 	is(sum.busy, 5, "they hear that the server is busy");
 	is(sum.good, 1, "the first is answered");
-	is(call_answer(servers[0].port, ID_QUICK), ANSWER, "and so are later ones");
+	is(msg_call_answer(servers[0].port, ID_QUICK), ANSWER, "and so are later ones");
 	servers_end();
 }
 

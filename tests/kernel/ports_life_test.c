@@ -275,34 +275,12 @@ struct client {
 };
 static struct client clients[CLIENTS];
 
-static kern_return_t call(mach_port_t port, mach_msg_id_t id)
-{
-	struct {
-		mig_reply_header_t head;
-		uint64_t room;
-	} m;
-	mach_port_t reply = mig_get_reply_port();
-	mach_msg_return_t code;
-
-	m.head.Head = (mach_msg_header_t){
-		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE),
-		.msgh_remote_slot = port,
-		.msgh_local_slot = reply,
-		.msgh_id = id,
-	};
-	code = mach_msg(&m.head.Head, MACH_SEND_MSG | MACH_RCV_MSG, sizeof m.head.Head, sizeof m, reply, 0,
-			MACH_PORT_NULL);
-	if (code != MACH_MSG_SUCCESS)
-		return code;
-	return m.head.Head.msgh_id == id + 100 ? m.head.RetCode : MIG_SERVER_DIED;
-}
-
 static void client_main(void *argument)
 {
 	struct client *client = argument;
 
 	for (unsigned i = 0; i < client->rounds; i++) {
-		kern_return_t code = call(client->port, client->id);
+		kern_return_t code = msg_call_answer(client->port, client->id);
 
 		if (code == ANSWER)
 			client->good++;
@@ -419,20 +397,20 @@ static void dead_names(void)
 	is_code(ports_request_dead_name_notification(&other->port, peer), KERN_NAME_EXISTS,
 		"there is one request a name");
 	forge(thing->port.receive, peer);
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "behind a forged notification a request is served");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "behind a forged notification a request is served");
 	is(deaths, 0, "that a right has died is believed only when it is so");
 	kill_peer(peer);
 	ok(word_becomes(&deaths, 1, PATIENCE_MS) && dead == peer, "a port is told of the death of a right that it asked about");
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "it serves on");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "it serves on");
 	is(dead_refs(peer), 1, "the reference that Mach adds is given back");
 	forge(thing->port.receive, peer);
 	forge(other->port.receive, peer);
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "after forged notifications too");
-	is_code(call(other->port.receive, ID_QUICK), ANSWER, "of either port");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "after forged notifications too");
+	is_code(msg_call_answer(other->port.receive, ID_QUICK), ANSWER, "of either port");
 	ok(deaths == 1 && dead_refs(peer) == 1, "nobody is told twice");
 	need(ports_request_dead_name_notification(&thing->port, peer), "a request about a dead name");
 	ok(word_becomes(&deaths, 2, PATIENCE_MS), "of one that is dead already it is told at once");
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "and serves");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "and serves");
 	is(dead_refs(peer), 1, "with no reference too many");
 	give_back_right(peer);
 	is_code(ports_request_dead_name_notification(&thing->port, peer), KERN_INVALID_NAME, "not of no name");
@@ -462,8 +440,8 @@ static void dead_names_cancelled(void)
 	for (unsigned i = 0; i < MANY; i += 3)
 		kill_peer(peers[i]);
 	ok(word_becomes(&deaths, 1, PATIENCE_MS) && dead == peers[0], "what was cancelled is not told; another port may ask then");
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "the port serves on");
-	is_code(call(other->port.receive, ID_QUICK), ANSWER, "and so does the other");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "the port serves on");
+	is_code(msg_call_answer(other->port.receive, ID_QUICK), ANSWER, "and so does the other");
 	is(deaths, 1, "with nothing more to tell");
 	/* Now inhibited, so that notifications wait, and the port ends among them. */
 	need(ports_inhibit_port_rpcs(&thing->port, PATIENCE_MS), "inhibition");
@@ -538,7 +516,7 @@ static kern_return_t ask(void *unused)
 static void quieten(void *unused)
 {
 	(void)unused;
-	need(call(denied_thing->port.receive, ID_QUICK) == ANSWER ? KERN_SUCCESS : KERN_FAILURE, "an answer");
+	need(msg_call_answer(denied_thing->port.receive, ID_QUICK) == ANSWER ? KERN_SUCCESS : KERN_FAILURE, "an answer");
 }
 
 static void unask(void *unused)
@@ -563,7 +541,7 @@ static void denied(void)
 	unask(NULL);
 	deny_struck(NULL);
 	kill_peer(denied_peer);
-	is_code(call(denied_thing->port.receive, ID_QUICK), ANSWER, "a request");
+	is_code(msg_call_answer(denied_thing->port.receive, ID_QUICK), ANSWER, "a request");
 	ok(deaths == 0 && dead_refs(denied_peer) == 1, "cancelling needs no memory");
 	deny_next(1);
 	is_code(ports_inhibit_port_rpcs(&denied_thing->port, PATIENCE_MS), KERN_SUCCESS, "a port is inhibited");
@@ -571,7 +549,7 @@ static void denied(void)
 	deny_next(1);
 	ports_resume_port_rpcs(&denied_thing->port);
 	ok(!deny_struck(NULL), "nor does resuming");
-	is_code(call(denied_thing->port.receive, ID_QUICK), ANSWER, "the port serves again");
+	is_code(msg_call_answer(denied_thing->port.receive, ID_QUICK), ANSWER, "the port serves again");
 	right = denied_thing->port.receive;
 	ports = used_now(test_ledger(), LEDGER_PORTS);
 	deny_next(1);
@@ -607,7 +585,7 @@ static void inhibit_one(bool one_thread)
 	clients_start(&port, 1, ID_QUICK, 1);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		thread_await_waiting(clients[i].thread->port, PATIENCE_MS);
-	is_code(call(other->port.receive, ID_QUICK), ANSWER, "%s: other ports are served", what);
+	is_code(msg_call_answer(other->port.receive, ID_QUICK), ANSWER, "%s: other ports are served", what);
 	is(port_status(port).mps_msgcount, CLIENTS, "%s: its requests wait in its queue", what);
 	is_code(ports_inhibit_bucket_rpcs(&bucket, PATIENCE_MS), KERN_SUCCESS, "%s: the bucket is inhibited", what);
 	is_code(ports_inhibit_port_rpcs(&other->port, 0), PORTS_BUSY, "%s: then a port of it cannot be", what);
@@ -632,7 +610,7 @@ static void inhibit_in_hand(void)
 
 	server_start(true);
 	thing = thing_new();
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "the server serves");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "the server serves");
 	ok(thread_await_waiting(manager->port, PATIENCE_MS), "its thread listens");
 	need(thread_suspend(manager->port), "suspension");
 	msg_begin(&m, COPY_SEND, thing->port.receive, MAKE_ONCE, reply, ID_QUICK);
@@ -658,7 +636,7 @@ static void inhibit_parked(void)
 	thing = thing_new();
 	msg_begin(&m, COPY_SEND, thing->port.receive, MAKE_ONCE, reply, ID_PARK);
 	need(msg_send(&m, 0, 0), "a request");
-	is_code(call(thing->port.receive, ID_QUICK), ANSWER, "a request is parked");
+	is_code(msg_call_answer(thing->port.receive, ID_QUICK), ANSWER, "a request is parked");
 	need(ports_inhibit_port_rpcs(&thing->port, PATIENCE_MS), "inhibition");
 	gate = 1;
 	ports_resume(ports_unpark(&parked));
@@ -755,7 +733,7 @@ static void shutdown_under_requests(void)
 	}
 	msg_begin(&m, COPY_SEND, ports[0], MAKE_ONCE, reply, ID_PARK);
 	need(msg_send(&m, 0, 0), "a request");
-	is_code(call(ports[0], ID_QUICK), ANSWER, "a request is parked");
+	is_code(msg_call_answer(ports[0], ID_QUICK), ANSWER, "a request is parked");
 	clients_start(ports, CLIENTS, ID_QUICK, ROUNDS);
 	thread_sleep(5);
 	for (unsigned i = 0; i < CLIENTS; i += 2)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages by hand. */
 #include "msg.h"
+#include <mach/mig_errors.h>
 #include <mach/mig_support.h>
 #include <string.h>
 #include "tap.h"
@@ -94,6 +95,38 @@ void msg_reply(const mach_msg_header_t *request, mach_msg_header_t *reply, kern_
 		.msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1,
 	};
 	head->RetCode = code;
+}
+
+mach_msg_return_t msg_call(mach_port_t port, mach_msg_id_t id, kern_return_t *answer)
+{
+	struct {
+		mig_reply_header_t head;
+		uint64_t room;
+	} m;
+	mach_port_t reply = mig_get_reply_port();
+	mach_msg_return_t code;
+
+	m.head.Head = (mach_msg_header_t){
+		.msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE),
+		.msgh_remote_slot = port,
+		.msgh_local_slot = reply,
+		.msgh_id = id,
+	};
+	code = mach_msg(&m.head.Head, MACH_SEND_MSG | MACH_RCV_MSG, sizeof m.head.Head, sizeof m, reply, 0,
+			MACH_PORT_NULL);
+	if (code != MACH_MSG_SUCCESS)
+		mig_dealloc_reply_port(reply);
+	else
+		*answer = m.head.Head.msgh_id == id + 100 ? m.head.RetCode : MIG_SERVER_DIED;
+	return code;
+}
+
+kern_return_t msg_call_answer(mach_port_t port, mach_msg_id_t id)
+{
+	kern_return_t answer = KERN_FAILURE;
+	mach_msg_return_t code = msg_call(port, id, &answer);
+
+	return code != MACH_MSG_SUCCESS ? code : answer;
 }
 
 mach_msg_return_t msg_send(struct msg *m, mach_msg_option_t option, unsigned timeout)

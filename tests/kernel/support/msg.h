@@ -44,6 +44,12 @@ mach_msg_type_t *msg_add_array(struct msg *m, unsigned type, const mach_port_t *
 /* A server's reply that is only a code, to the request's reply port. */
 void msg_reply(const mach_msg_header_t *request, mach_msg_header_t *reply, kern_return_t code);
 
+/* A request of a header, with the thread's reply port. *answer: the code in the reply; MIG_SERVER_DIED, if it is none. After a failure
+   the thread has another reply port. */
+mach_msg_return_t msg_call(mach_port_t port, mach_msg_id_t id, kern_return_t *answer);
+/* The same: the call's failure, or the answer. */
+kern_return_t msg_call_answer(mach_port_t port, mach_msg_id_t id);
+
 /* MACH_SEND_MSG and other options; time-outs in milliseconds, given only with the option. */
 mach_msg_return_t msg_send(struct msg *m, mach_msg_option_t option, unsigned timeout);
 /* Receives into m, which is filled with 0xaa first; without options waits at most 10 s. */
