@@ -12,6 +12,8 @@
  * be denied. So a full ledger never keeps its tasks from giving back. Else the reply is a message: the one prepaid with the
  * send-once right, or one charged to the caller before the routine runs.
  *
+ * Plain calls, which nearly all are, have a way of their own: krpc_plain.c.
+ *
  * A routine that makes the thread wait returns KRPC_BLOCKED; the reply right stays in thread->msg until krpc_reply.
  */
 #include "ipc/krpc.h"
@@ -32,9 +34,7 @@
 #include "vm/copy.h"
 #include "x86_64/machine.h"
 
-#define REPLY_ID_OFFSET 100
 #define IDS_PER_SLOT 100
-#define ID_SLOTS 80
 
 /* Generated; a kernel without one of them links too. */
 extern const struct krpc_subsystem mach_subsystem __attribute__((weak));
@@ -49,48 +49,31 @@ extern const struct krpc_subsystem ledger_subsystem __attribute__((weak));
 extern const struct krpc_subsystem throttle_subsystem __attribute__((weak));
 extern const struct krpc_subsystem weir_subsystem __attribute__((weak));
 
-static const struct krpc_subsystem *const subsystems[] = {
-	&mach_subsystem, &mach_port_subsystem, &mach_host_subsystem, &mach_debug_subsystem, &mach4_subsystem,
-	&gnumach_subsystem, &mach_i386_subsystem, &device_subsystem, &ledger_subsystem, &throttle_subsystem,
-	&weir_subsystem,
-};
-#define SUBSYSTEMS (sizeof(subsystems) / sizeof(subsystems[0]))
-
 /* By id / IDS_PER_SLOT: bases are multiples of it and no subsystem is longer. */
-static const struct krpc_subsystem *by_id[ID_SLOTS];
-static bool by_id_ready;
+static const struct krpc_subsystem *const by_id[] = {
+	[20] = &mach_subsystem, [26] = &mach_host_subsystem, [28] = &device_subsystem, [30] = &mach_debug_subsystem,
+	[32] = &mach_port_subsystem, [38] = &mach_i386_subsystem, [40] = &mach4_subsystem, [42] = &gnumach_subsystem,
+	[50] = &ledger_subsystem, [52] = &weir_subsystem, [53] = &throttle_subsystem,
+};
+#define ID_SLOTS (sizeof(by_id) / sizeof(by_id[0]))
 
 static struct kmsg request_buffer = { .kind = KMSG_STATIC };
 /* The longest arrays in line are of 1024 integers (thread_set_state): 4 KiB, and other arguments. */
 #define REQUEST_MAX (2 * PAGE_SIZE)
 static uint8_t request_bytes[REQUEST_MAX] __attribute__((aligned(16)));
 static struct kmsg long_request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
-static uint8_t reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
-static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = reply_bytes };
+uint8_t krpc_reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
+static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = krpc_reply_bytes };
 
-static void by_id_fill(void)
+const struct krpc_routine *krpc_routine_find(uint32_t id)
 {
-	unsigned i;
-
-	for (i = 0; i < SUBSYSTEMS; i++) {
-		if (subsystems[i] == NULL)
-			continue;
-		assert(subsystems[i]->base % IDS_PER_SLOT == 0 && subsystems[i]->count <= IDS_PER_SLOT);
-		assert(subsystems[i]->base / IDS_PER_SLOT < ID_SLOTS);
-		by_id[subsystems[i]->base / IDS_PER_SLOT] = subsystems[i];
-	}
-	by_id_ready = true;
-}
-
-static const struct krpc_routine *routine_find(uint32_t id)
-{
-	const struct krpc_subsystem *subsystem;
+	const struct krpc_subsystem *subsystem = id / IDS_PER_SLOT < ID_SLOTS ? by_id[id / IDS_PER_SLOT] : NULL;
 	const struct krpc_routine *routine;
 
-	if (!by_id_ready)
-		by_id_fill();
-	subsystem = id / IDS_PER_SLOT < ID_SLOTS ? by_id[id / IDS_PER_SLOT] : NULL;
-	if (subsystem == NULL || id % IDS_PER_SLOT >= subsystem->count)
+	if (subsystem == NULL)
+		return NULL;
+	assert(subsystem->base == id - id % IDS_PER_SLOT && subsystem->count <= IDS_PER_SLOT);
+	if (id % IDS_PER_SLOT >= subsystem->count)
 		return NULL;
 	routine = &subsystem->routines[id % IDS_PER_SLOT];
 	return routine->routine != NULL ? routine : NULL;
@@ -120,10 +103,10 @@ static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *head
 	return port != NULL && TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->receivers);
 }
 
-/* The code in reply_bytes. */
+/* The code in krpc_reply_bytes. */
 static void code_fill(kern_return_t code)
 {
-	mig_reply_header_t *reply = (mig_reply_header_t *)reply_bytes;
+	mig_reply_header_t *reply = (mig_reply_header_t *)krpc_reply_bytes;
 
 	reply->RetCodeType = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32,
 						.msgt_inline = 1, .msgt_number = 1 };
@@ -131,7 +114,7 @@ static void code_fill(kern_return_t code)
 	reply->RetCodePadding = 0;
 }
 
-/* Fills in the reply's head; body, if any, is in reply_bytes already. */
+/* Fills in the reply's head; body, if any, is in krpc_reply_bytes already. */
 static void reply_fill(struct thread *thread, kern_return_t code, uint32_t size, bool complex)
 {
 	assert(size >= sizeof(mig_reply_header_t) && size <= KRPC_REPLY_MAX && size % 8 == 0);
@@ -152,7 +135,7 @@ static void reply_once(struct kmsg *kmsg, struct port *port)
 }
 
 /* Queues what is in the reply buffer, remote and the remote bits included, in the memory of kmsg (NULL: denied, the reply is
-   lost). One that nobody gets is destroyed here at once: created_settle looks at the rights that are left. */
+   lost). One that nobody gets is destroyed here at once: krpc_created_settle looks at the rights that are left. */
 static void reply_queue(struct kmsg *kmsg)
 {
 	uint32_t done = 0;
@@ -171,7 +154,7 @@ static void reply_queue(struct kmsg *kmsg)
 	while (done < kmsg->size) {
 		uint32_t piece = kmsg_contiguous(kmsg, done);
 
-		memcpy(kmsg_at(kmsg, done), reply_bytes + done, piece);
+		memcpy(kmsg_at(kmsg, done), krpc_reply_bytes + done, piece);
 		done += piece;
 	}
 	reply_buffer.remote = NULL;
@@ -282,7 +265,7 @@ void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body
 	bool may_wait = thread->wait.what == NULL;
 	int64_t result;
 
-	memmove(reply_bytes, body, size);
+	memmove(krpc_reply_bytes, body, size);
 	reply_fill(thread, code, size, complex);
 	result = reply_send(thread, may_wait);
 	if (result != KERN_BLOCKED)
@@ -291,7 +274,7 @@ void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body
 
 void krpc_reply(struct thread *thread, kern_return_t code)
 {
-	krpc_reply_data(thread, code, reply_bytes, sizeof(mig_reply_header_t), false);
+	krpc_reply_data(thread, code, krpc_reply_bytes, sizeof(mig_reply_header_t), false);
 }
 
 /* -- requests -- */
@@ -355,20 +338,6 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 	return MACH_MSG_SUCCESS;
 }
 
-/* What a stub works on: the request, and an empty reply. */
-static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,
-			     uint32_t size, struct port *reply)
-{
-	krpc->target = target;
-	krpc->in = in;
-	krpc->in_size = size;
-	krpc->out = reply_bytes;
-	krpc->out_size = sizeof(mig_reply_header_t);
-	krpc->out_complex = false;
-	krpc->reply_port = reply;
-	krpc->thread = thread;
-}
-
 static kern_return_t request_run(struct thread *thread, struct call *call, struct port *port, struct krpc *krpc)
 {
 	mach_msg_header_t *in = kmsg_at(call->request, 0);
@@ -420,8 +389,7 @@ void krpc_created(struct port *port, void (*undo)(void *object))
 	msg->uncreate = undo;
 }
 
-/* The reply is on its way or gone: has anybody the right to what was made? */
-static void created_settle(struct thread *thread)
+void krpc_created_settle(struct thread *thread)
 {
 	struct port *port = thread->msg.created;
 
@@ -433,7 +401,7 @@ static void created_settle(struct thread *thread)
 	port_unref(port);
 }
 
-static int64_t call_finish(struct thread *thread, struct call *call, kern_return_t code, struct krpc *krpc)
+int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc)
 {
 	bool good = code == KERN_SUCCESS;
 
@@ -447,7 +415,7 @@ static int64_t call_finish(struct thread *thread, struct call *call, kern_return
 	}
 	if (code == KRPC_BLOCKED)
 		return KERN_BLOCKED;
-	if (code == MIG_NO_REPLY || !call->answered)
+	if (code == MIG_NO_REPLY || !answered)
 		return reply_none(thread);
 	reply_fill(thread, code, good ? krpc->out_size : sizeof(mig_reply_header_t), good && krpc->out_complex);
 	return reply_send(thread, true);
@@ -456,7 +424,7 @@ static int64_t call_finish(struct thread *thread, struct call *call, kern_return
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have)
 {
 	const mach_msg_header_t *header = (const mach_msg_header_t *)head;
-	struct call call = { .routine = routine_find((uint32_t)header->msgh_id) };
+	struct call call = { .routine = krpc_routine_find((uint32_t)header->msgh_id) };
 	struct krpc krpc = { .out_size = sizeof(mig_reply_header_t) };
 	mach_msg_return_t error = MACH_SEND_NO_BUFFER;
 	kern_return_t code;
@@ -466,7 +434,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 		return exception_reply_message(thread, port, head, have);
 	call.answered = call.routine == NULL || !call.routine->simple;
 	thread->msg.reply_port = NULL;
-	thread->msg.reply_id = (uint32_t)header->msgh_id + REPLY_ID_OFFSET;
+	thread->msg.reply_id = (uint32_t)header->msgh_id + KRPC_REPLY_ID_OFFSET;
 	thread->msg.reply_direct = call.answered && reply_is_direct(thread, header);
 	/* The object may die in the call, its port is needed until the end. */
 	port_ref(port);
@@ -479,130 +447,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 	code = request_run(thread, &call, port, &krpc);
 	request_done(&call);
 	port_unref(port);
-	result = call_finish(thread, &call, code, &krpc);
-	created_settle(thread);
+	result = krpc_finish(thread, call.answered, code, &krpc);
+	krpc_created_settle(thread);
 	return result;
-}
-
-/* -- the fast path -- */
-
-/*
- * Most calls look alike: one mach_msg that sends a plain request by a copy of a send right, and receives the reply at a port of
- * its own by a send-once right (msg_fast.c has looked at that). The reply is data, or one right to send. For these nothing
- * need be taken out of the space and put back, no message be made and none be queued: the routine runs on the request as it
- * was read, and the reply is written. Whatever does not fit (an item other than data, another right, a time-out, a reply port
- * with messages, receivers or a set, a buffer whose pages are not there) is left, with nothing changed, to the general path,
- * which knows what to answer. A plain request whose sender wants no answer (a simpleroutine's, a thread's that ends itself)
- * comes this way too.
- */
-
-/* What a routine that makes something answers: one right to send, and nothing else. */
-struct reply_with_right {
-	mig_reply_header_t head;
-	mach_msg_type_t type;
-	union {
-		struct port *right;
-		uint64_t name;
-	};
-};
-
-static bool reply_has_right(const struct krpc *krpc)
-{
-	static const mach_msg_type_t one = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
-					     .msgt_number = 1 };
-	const struct reply_with_right *reply = (const struct reply_with_right *)krpc->out;
-
-	return krpc->out_size == sizeof(*reply) && memcmp(&reply->type, &one, sizeof(one)) == 0;
-}
-
-/* The reply is in the buffer, but for the name of its right. The page is there: it was written to just now. */
-static int64_t plain_reply_right(struct thread *thread, struct port *right)
-{
-	mach_port_name_t name;
-	mach_msg_return_t bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
-	uint64_t slot = name, fault;
-
-	user_copy_out(thread->msg.buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot), &fault);
-	return bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
-}
-
-/* False: it goes the general way. */
-static bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, struct port *port,
-			int64_t *result)
-{
-	mach_msg_header_t *header = (mach_msg_header_t *)reply_bytes;
-	struct reply_with_right *reply = (struct reply_with_right *)reply_bytes;
-	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : sizeof(mig_reply_header_t);
-	bool complex = code == KERN_SUCCESS && krpc->out_complex;
-	struct port *right = NULL;
-	uint64_t fault;
-
-	if (thread->state == THREAD_DEAD || code == KRPC_BLOCKED || code == MIG_NO_REPLY || size > thread->msg.receive_size ||
-	    (complex && !reply_has_right(krpc)))
-		return false;
-	/* The routine may have done anything to it. */
-	if (port->dead || port->receiver != &thread->task->space || port->receiver_name != thread->msg.receive_name ||
-	    port_set_of(port) != NULL || port->has_payload || !TAILQ_EMPTY(&port->messages) || !LIST_EMPTY(&port->receivers))
-		return false;
-	code_fill(code);
-	head_write(header, (complex ? MACH_MSGH_BITS_COMPLEX : 0) | MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE), size,
-		   MACH_PORT_NAME_NULL, port->receiver_name, port->sequence, thread->msg.reply_id);
-	if (complex) {
-		right = reply->right;
-		reply->name = MACH_PORT_NULL;
-	}
-	if (!user_copy_out(thread->msg.buffer, reply_bytes, size, &fault)) {
-		if (complex)
-			reply->right = right;
-		return false;
-	}
-	port->sequence++;
-	port->reply_bound = 0;
-	thread->msg.reply_direct = false;
-	thread->task->messages_received++;
-	*result = complex ? plain_reply_right(thread, right) : MACH_MSG_SUCCESS;
-	return true;
-}
-
-bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result)
-{
-	static uint8_t request[KMSG_SMALL] __attribute__((aligned(16)));
-	const struct regs *regs = &thread->regs;
-	uint32_t size = (uint32_t)regs->rdx, rest = size - sizeof(*head);
-	mach_msg_header_t *in = (mach_msg_header_t *)request;
-	struct msg_state *msg = &thread->msg;
-	struct call call = { .routine = routine_find((uint32_t)head->msgh_id) };
-	struct krpc krpc;
-	kern_return_t code;
-	uint64_t fault;
-
-	if (call.routine == NULL || size < call.routine->request_min)
-		return false;
-	call.answered = !call.routine->simple;
-	if (reply != NULL && (!call.answered || !LIST_EMPTY(&reply->receivers)))
-		return false;
-	if (rest != 0 && !user_copy_in(request + sizeof(*head), regs->rdi + sizeof(*head), rest, &fault))
-		return false;
-	head_write(in, MACH_MSGH_BITS(MACH_MSG_TYPE_PORT_SEND, reply != NULL ? MACH_MSG_TYPE_PORT_SEND_ONCE : 0), size,
-		   head->msgh_remote_slot, head->msgh_local_slot, head->msgh_seqno, (uint32_t)head->msgh_id);
-	msg_arguments(thread);
-	msg->reply_port = NULL;
-	msg->kmsg = NULL;
-	msg->reply_id = (uint32_t)head->msgh_id + REPLY_ID_OFFSET;
-	msg->reply_direct = reply != NULL;
-	thread->task->messages_sent++;
-	krpc_fill(&krpc, thread, port, in, size, reply);
-	/* The object may die in the call, or the reply port: they are needed until the end. */
-	port_ref(port);
-	if (reply != NULL)
-		port_ref(reply);
-	code = call.routine->stub(&krpc);
-	port_unref(port);
-	if (reply == NULL || !plain_reply(thread, code, &krpc, reply, result))
-		*result = call_finish(thread, &call, code, &krpc);
-	if (reply != NULL)
-		port_unref(reply);
-	if (msg->created != NULL)
-		created_settle(thread);
-	return true;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <mach/message.h>
+#include <mach/mig_errors.h>
+#include "ipc/krpc.h"
 
 struct port;
 struct thread;
@@ -16,11 +18,37 @@ struct thread;
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
 
 /*
- * For msg_fast.c: the same for a plain request of at most KMSG_SMALL bytes, with its head read, whose caller receives the reply in the
- * same call at the port `reply`, which is in no set and where nothing is to be received; NULL: it names no reply port and does not
- * receive. *result as above; false: it must go the
- * general way, and nothing has happened.
+ * For msg_fast.c: the same for a plain request, whose head has been read into the first bytes of KMSG_SMALL at head, and whose
+ * caller receives the reply in the same call at the port `reply`, which is in no set and where nothing is to be received; NULL: it
+ * names no reply port and does not receive. *result as above; false: it must go the general way, and nothing has happened.
  */
 bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result);
+
+/* -- shared by krpc.c and krpc_plain.c -- */
+
+#define KRPC_REPLY_ID_OFFSET 100
+/* A reply while it is made: the kernel is never entered twice. */
+extern uint8_t krpc_reply_bytes[KRPC_REPLY_MAX];
+/* NULL: there is none. */
+const struct krpc_routine *krpc_routine_find(uint32_t id);
+
+/* What a stub works on: the request, and an empty reply. */
+static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,
+			     uint32_t size, struct port *reply)
+{
+	krpc->target = target;
+	krpc->in = in;
+	krpc->in_size = size;
+	krpc->out = krpc_reply_bytes;
+	krpc->out_size = sizeof(mig_reply_header_t);
+	krpc->out_complex = false;
+	krpc->reply_port = reply;
+	krpc->thread = thread;
+}
+
+/* Sends what the stub left with its code, if anything is answered, and goes on with the call; result as of krpc_call. */
+int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc);
+/* The reply is on its way or gone: has anybody the right to what was made? */
+void krpc_created_settle(struct thread *thread);
 
 #endif

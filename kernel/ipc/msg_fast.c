@@ -28,7 +28,7 @@
  * not writable, lie across two pages or overlap; ports with messages or blocked senders before us; depressed threads. When
  * everything is right, nothing is left that could fail.
  *
- * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc.c, krpc_plain); so are
+ * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc_plain.c); so are
  * messages that only go into a queue or come out of one (msg_plain.c).
  */
 #include "ipc/msg_fast.h"
@@ -78,6 +78,17 @@ static inline __attribute__((always_inline)) char *receiver_buffer(struct port *
 	    !sched_runnable(to))
 		return NULL;
 	return pmap_writable(&to->task->map.pmap, to->msg.buffer, size);
+}
+
+/* The port of its own at which a caller waits for the reply, in no set and with nothing to be received; NULL: it does not. */
+static inline struct port *reply_port(struct thread *thread, const mach_msg_header_t *head)
+{
+	struct name *here = entry_of(&thread->task->space, head->msgh_local_port, MACH_PORT_TYPE_RECEIVE);
+
+	if (here == NULL || head->msgh_local_port != (uint32_t)thread->regs.r8 || here->port->set != NULL ||
+	    !TAILQ_EMPTY(&here->port->messages) || !TAILQ_EMPTY(&here->port->senders))
+		return NULL;
+	return here->port;
 }
 
 /* Could the thread wait at the object (not a throttled set) at once? Then nothing is there to be received, and no sender
@@ -146,25 +157,15 @@ static _Noreturn void pass(struct thread *thread, struct port *from, struct port
 	sched_pass(thread, to);
 }
 
-static __attribute__((noinline)) bool request(struct thread *thread, mach_msg_header_t *head, int64_t *result)
+static inline bool request(struct thread *thread, struct port *port, const mach_msg_header_t *head)
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;
-	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
-	struct name *here = entry_of(&thread->task->space, head->msgh_local_port, MACH_PORT_TYPE_RECEIVE);
-	struct port *port, *reply, *object;
+	struct port *reply = reply_port(thread, head), *object;
 	struct name *once;
 	char *buffer;
 
-	if (there == NULL || here == NULL || head->msgh_local_port != (uint32_t)regs->r8)
-		return false;
-	port = there->port;
-	reply = here->port;
-	if (reply->set != NULL || !is_idle(reply))
-		return false;
-	if (port->kobject_type != KOBJECT_NONE)
-		return complex_bit(head) == 0 && (uint32_t)regs->rsi == CALL && krpc_plain(thread, port, reply, head, result);
-	if (!reply->spare_prepaid || port->has_payload || !is_plain(thread))
+	if (reply == NULL || !reply->spare_prepaid || port->has_payload || !is_plain(thread))
 		return false;
 	object = port->set != NULL ? port->set : port;
 	if (object->dead || throttle_on(object))
@@ -191,7 +192,7 @@ static __attribute__((noinline)) bool request(struct thread *thread, mach_msg_he
 	pass(thread, object, reply);
 }
 
-static __attribute__((noinline)) bool reply(struct thread *thread, const mach_msg_header_t *head)
+static inline bool reply(struct thread *thread, const mach_msg_header_t *head)
 {
 	const struct regs *regs = &thread->regs;
 	uint32_t size = (uint32_t)regs->rdx;
@@ -228,17 +229,20 @@ static __attribute__((noinline)) bool reply(struct thread *thread, const mach_ms
 	pass(thread, port, object);
 }
 
-/* A message without an answer. */
-static bool message(struct thread *thread, mach_msg_header_t *head, int64_t *result)
+/* A message to a kernel object, with or without an answer. */
+static inline bool kernel_call(struct thread *thread, struct port *port, mach_msg_header_t *head, int64_t *result)
 {
-	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND);
+	struct port *reply = NULL;
 
-	if (there == NULL || head->msgh_local_port != MACH_PORT_NAME_NULL)
+	if ((uint32_t)thread->regs.rsi == CALL && head->msgh_bits == REQUEST_BITS) {
+		reply = reply_port(thread, head);
+		if (reply == NULL)
+			return false;
+	} else if ((uint32_t)thread->regs.rsi != MACH_SEND_MSG || head->msgh_bits != MESSAGE_BITS ||
+		   head->msgh_local_port != MACH_PORT_NAME_NULL) {
 		return false;
-	if (there->port->kobject_type != KOBJECT_NONE && head->msgh_bits != MESSAGE_BITS)
-		return false;
-	return there->port->kobject_type != KOBJECT_NONE ? krpc_plain(thread, there->port, NULL, head, result) :
-							   msg_plain_send(thread, there->port, head, result);
+	}
+	return krpc_plain(thread, port, reply, head, result);
 }
 
 static bool receive(struct thread *thread, int64_t *result)
@@ -252,11 +256,13 @@ static bool receive(struct thread *thread, int64_t *result)
 
 bool msg_fast(struct thread *thread, int64_t *result)
 {
+	/* The request of a kernel call is read behind its head. The kernel is never entered twice. */
+	static union { mach_msg_header_t head; uint64_t word[KMSG_SMALL / 8]; } in;
 	const struct regs *regs = &thread->regs;
-	uint32_t option = (uint32_t)regs->rsi;
-	union { mach_msg_header_t head; uint64_t word[HEAD / 8]; } in;
+	uint32_t option = (uint32_t)regs->rsi, bits;
+	struct name *there;
 
-	_Static_assert(sizeof(in) == 32, "four words");
+	_Static_assert(HEAD == 32, "four words");
 	if (option == MACH_RCV_MSG)
 		return receive(thread, result);
 	if (option != CALL && option != MACH_SEND_MSG && (option != TIMED_CALL || (uint32_t)regs->r9 == 0))
@@ -264,9 +270,16 @@ bool msg_fast(struct thread *thread, int64_t *result)
 	if ((uint32_t)regs->rdx - HEAD > KMSG_SMALL - HEAD || regs->rdx % MACH_MSG_USER_ALIGNMENT != 0 ||
 	    !user_read4(regs->rdi, in.word))
 		return false;
-	if (option == MACH_SEND_MSG)
-		return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == MESSAGE_BITS && message(thread, &in.head, result);
-	if ((in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REQUEST_BITS)
-		return request(thread, &in.head, result);
-	return (in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX) == REPLY_BITS && reply(thread, &in.head);
+	bits = in.head.msgh_bits & ~MACH_MSGH_BITS_COMPLEX;
+	if (bits == REPLY_BITS)
+		return option != MACH_SEND_MSG && reply(thread, &in.head);
+	there = entry_of(&thread->task->space, in.head.msgh_remote_port, MACH_PORT_TYPE_SEND);
+	if (there == NULL)
+		return false;
+	if (there->port->kobject_type != KOBJECT_NONE)
+		return kernel_call(thread, there->port, &in.head, result);
+	if (option != MACH_SEND_MSG)
+		return bits == REQUEST_BITS && request(thread, there->port, &in.head);
+	return bits == MESSAGE_BITS && in.head.msgh_local_port == MACH_PORT_NAME_NULL &&
+	       msg_plain_send(thread, there->port, &in.head, result);
 }

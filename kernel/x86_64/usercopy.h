@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading a few words of user memory in line; machine.h has what copies any number of bytes. */
+/* Copying a few words of user memory in line; machine.h has what copies any number of bytes. */
 #ifndef X86_64_USERCOPY_H
 #define X86_64_USERCOPY_H
 #include <stdbool.h>
@@ -12,28 +12,80 @@
 #define USERCOPY_STAC USERCOPY_SMAP("0xcb010f")
 #define USERCOPY_CLAC USERCOPY_SMAP("0xca010f")
 
-/* Four words of the current address space, from a user address; false: they are not all there. A fault on the way goes on at 3 with
-   rax spoilt (trap.c). */
+/* Where to begin, so that USERCOPY_MAX bytes do not reach beyond the users' addresses. What says so looks at its own range. */
+#define USERCOPY_MAX 4096
+static inline bool usercopy_range(uint64_t address)
+{
+	return address < USER_ADDRESS_MAX - USERCOPY_MAX;
+}
+
+/* A fault between 1 and 2 goes on at 3, with rax spoilt (trap.c), and from there at the label. */
+#define USERCOPY_FIXUP(label) \
+	"2: " USERCOPY_CLAC \
+	".pushsection .text.unlikely\n\t3: " USERCOPY_CLAC "jmp " label "\n\t.popsection\n\t" \
+	".pushsection .fixup, \"a\"\n\t.quad 1b, 2b, 3b\n\t.popsection"
+
+/* Four words of the current address space, from a user address that is looked at; false: they are not all there. */
 static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
-	uint64_t ok, a, b, c, d;
+	uint64_t a, b, c, d;
 
-	if (from >= USER_ADDRESS_MAX - 4096)
+	if (!usercopy_range(from))
 		return false;
-	__asm__ volatile(USERCOPY_STAC
+	__asm__ volatile goto(USERCOPY_STAC
 		"1: movq (%[from]), %[a]\n\tmovq 8(%[from]), %[b]\n\tmovq 16(%[from]), %[c]\n\tmovq 24(%[from]), %[d]\n\t"
-		"movl $1, %%eax\n\t"
-		"2: " USERCOPY_CLAC
-		".pushsection .text.unlikely\n\t3: xorl %%eax, %%eax\n\tjmp 2b\n\t.popsection\n\t"
-		".pushsection .fixup, \"a\"\n\t.quad 1b, 2b, 3b\n\t.popsection"
-		: "=&a"(ok), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d) : [from] "r"(from) : "memory", "cc");
-	if (!ok)
-		return false;
+		USERCOPY_FIXUP("%l[fault]")
+		: [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d) : [from] "r"(from) : "rax", "memory" : fault);
 	word[0] = a;
 	word[1] = b;
 	word[2] = c;
 	word[3] = d;
 	return true;
+fault:
+	return false;
+}
+
+/* Six words to a user address (usercopy_range); false: they may be there in part. */
+static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movq %[a], (%[to])\n\tmovq %[b], 8(%[to])\n\tmovq %[c], 16(%[to])\n\tmovq %[d], 24(%[to])\n\t"
+		"movq %[e], 32(%[to])\n\tmovq %[f], 40(%[to])\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: : [to] "r"(to), [a] "r"(a), [b] "re"(b), [c] "r"(c), [d] "r"(d), [e] "r"(e), [f] "r"(f)
+		: "rax", "memory" : fault);
+	return true;
+fault:
+	return false;
+}
+
+/* Copies bytes (a multiple of 8, 8 to USERCOPY_MAX), one of the two addresses the user's; false: perhaps in part. */
+static inline bool user_words_copy(char *to, const char *from, uint64_t bytes)
+{
+	uint64_t left = -bytes, word;
+
+	__asm__ volatile goto(USERCOPY_STAC
+		"testb $8, %b[left]\n\tjz 4f\n\t"
+		"1: movq (%[from],%[left]), %%rax\n\tmovq %%rax, (%[to],%[left])\n\taddq $8, %[left]\n\tjz 2f\n\t"
+		"4: movq (%[from],%[left]), %%rax\n\tmovq 8(%[from],%[left]), %[word]\n\t"
+		"movq %%rax, (%[to],%[left])\n\tmovq %[word], 8(%[to],%[left])\n\taddq $16, %[left]\n\tjnz 4b\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: [left] "+&r"(left), [word] "=&r"(word) : [to] "r"(to + bytes), [from] "r"(from + bytes)
+		: "rax", "memory", "cc" : fault);
+	return true;
+fault:
+	return false;
+}
+
+/* The same, user memory told apart (usercopy_range, or so far behind such an address that USERCOPY_MAX is not passed). */
+static inline bool user_words_in(void *to, uint64_t from, uint64_t bytes)
+{
+	return user_words_copy(to, (const char *)from, bytes);
+}
+
+static inline bool user_words_out(uint64_t to, const void *from, uint64_t bytes)
+{
+	return user_words_copy((char *)to, from, bytes);
 }
 
 #endif

@@ -6,6 +6,7 @@
 
 /* True: nothing is readable in this way, nor writable by pmap_writable, so nothing goes the fast paths of mach_msg. */
 extern bool host_fast_off;
+#define USERCOPY_MAX 4096
 
 static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
@@ -14,6 +15,27 @@ static inline bool user_read4(uint64_t from, uint64_t word[4])
 	if (host_fast_off)
 		return false;
 	return user_copy_in(word, from, 32, &fault);
+}
+
+static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+{
+	uint64_t word[6] = { a, b, c, d, e, f }, fault;
+
+	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
+}
+
+static inline bool user_words_in(void *to, uint64_t from, uint64_t bytes)
+{
+	uint64_t fault;
+
+	return !host_fast_off && user_copy_in(to, from, bytes, &fault);
+}
+
+static inline bool user_words_out(uint64_t to, const void *from, uint64_t bytes)
+{
+	uint64_t fault;
+
+	return !host_fast_off && user_copy_out(to, from, bytes, &fault);
 }
 
 #endif
