@@ -106,15 +106,12 @@ kern_return_t mach_port_allocate_name(struct space *task, mach_port_right_t righ
 		return KERN_INVALID_TASK;
 	if (!MACH_PORT_NAME_VALID(name))
 		return KERN_INVALID_VALUE;
-	return space_allocate(task, right, &name);
+	return space_allocate_at(task, right, name);
 }
 
 kern_return_t mach_port_allocate(struct space *task, mach_port_right_t right, mach_port_name_t *name)
 {
-	if (task == NULL)
-		return KERN_INVALID_TASK;
-	*name = MACH_PORT_NAME_NULL;
-	return space_allocate(task, right, name);
+	return task == NULL ? KERN_INVALID_TASK : space_allocate(task, right, name);
 }
 
 kern_return_t mach_port_destroy(struct space *task, mach_port_name_t name)

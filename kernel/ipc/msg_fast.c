@@ -63,8 +63,6 @@ static inline struct name *entry_of(struct space *space, mach_port_name_t name, 
 {
 	struct name *entry = space_find(space, name);
 
-	/* Reservations end with the call that made them. */
-	assert(entry == NULL || (entry->type & NAME_RESERVED) == 0);
 	return entry != NULL && (entry->type & type) != 0 && !entry->port->dead ? entry : NULL;
 }
 

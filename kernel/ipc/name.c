@@ -4,7 +4,7 @@
    An entry is found by its name in the radix tree of its space, and by its port while it holds a living or dying one:
     - the entry with the receive right by port->receiver and port->receiver_name;
     - entries of send-once rights, of which each right has its own, hang in the list port->onces;
-    - the others (send rights; reserved ones) hang in the tree port->names, of which a space has one a port.
+    - the others (send rights) hang in the tree port->names, of which a space has one a port.
    Port sets need no way back.
 
    The tree is a digital search tree (Coffman, Eve 1970; Knuth, TAOCP 3, 6.3): each entry is a node, and the n-th bit of its space's
@@ -14,9 +14,8 @@
    An attached entry holds one reference to the port, whatever rights it stands for. A send right counts once in
    port->send_rights, whatever its user references.
 
-   An entry whose type has NAME_RESERVED is being received; it holds no right yet. Entries are made before rights are
-   moved (the only step that can be denied), and a right that dies leaves its entry as a dead name, so that losing rights
-   never needs memory.
+   An entry is made before a right is moved (the only step that can be denied), and gets it at once: nothing that could look at it
+   comes between. A right that dies leaves its entry as a dead name, so that losing rights never needs memory.
 
    A server gets a reply right with each request, and moves it away with its answer. So each space has one entry of its own, which is
    part of the task and paid with it: space->once, for a send-once right that comes while it is free. Used up it is spare:
@@ -41,28 +40,36 @@ void name_system_init(void)
 	zone_init(&name_zone, "name", sizeof(struct name), LEDGER_NAMES, name_payer);
 }
 
-/* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they
-   cost no other; else in a window twice as wide as the space is full. The search goes round, so a name that was just
-   freed is not given out again at once. Returns it, 0: denied. */
-static mach_port_name_t name_choose(struct space *space, struct name *entry)
+static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *space, struct name *entry)
 {
-	uint64_t name = radix_put_beside(&space->names, space->last, entry);
-	uint64_t window;
+	uint64_t window = 64 + 2 * (uint64_t)space->count;
+	uint64_t name = radix_lowest_free(&space->names, space->last < window ? space->last + 1 : 1);
 
-	if (name != 0)
-		return (mach_port_name_t)name;
-	window = 64 + 2 * (uint64_t)space->count;
-	name = radix_lowest_free(&space->names, space->last < window ? space->last + 1 : 1);
 	if (name >= window)
 		name = radix_lowest_free(&space->names, 1);
 	assert(name != 0 && name < MACH_PORT_NAME_DEAD);
 	return radix_put(&space->names, name, entry) ? (mach_port_name_t)name : 0;
 }
 
+/* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they
+   cost no other; else in a window twice as wide as the space is full. The search goes round, so a name that was just
+   freed is not given out again at once. False: denied. */
+static inline bool name_choose(struct space *space, struct name *entry)
+{
+	mach_port_name_t name = (mach_port_name_t)radix_put_beside(&space->names, space->last, entry);
+
+	if (name == 0)
+		name = name_choose_far(space, entry);
+	if (name == 0)
+		return false;
+	entry->name = space->last = name;
+	return true;
+}
+
 void name_once_forget(struct space *space)
 {
 	if (space->once.type != 0)
-		radix_remove(&space->names, space->once.name);
+		radix_clear(&space->names, space->once.name);
 	space_forget(space, space->once.name);
 	space->once.type = 0;
 }
@@ -70,13 +77,13 @@ void name_once_forget(struct space *space)
 void name_unlist(struct space *space, mach_port_name_t name)
 {
 	const struct name *once = &space->once;
+	const struct radix_node *left = radix_clear(&space->names, name);
 
-	radix_remove(&space->names, name);
 	space_forget(space, name);
-	if ((once->name ^ name) >= RADIX_SLOTS)
+	if (left == NULL || !radix_node_lonely(left) || once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
 		return;
 	space->once_alone = true;
-	if (once->type == NAME_SPARE && radix_lonely(&space->names, once->name))
+	if (once->type == NAME_SPARE)
 		name_once_forget(space);
 }
 
@@ -86,8 +93,7 @@ bool name_once_lonely(struct space *space)
 	return space->once_alone;
 }
 
-/* Takes an entry that hangs nowhere out of its space. */
-static void name_remove(struct name *entry)
+void name_unmake(struct name *entry)
 {
 	struct space *space = entry->space;
 
@@ -114,19 +120,15 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 struct name *name_make(struct space *space)
 {
 	struct name *entry = zone_alloc(&name_zone, space->payer);
-	mach_port_name_t name;
 
 	if (entry == NULL)
 		return NULL;
-	entry->port = entry->dead_request = NULL;
 	entry->space = space;
-	entry->type = NAME_RESERVED;
-	name = name_choose(space, entry);
-	if (name == 0) {
+	entry->dead_request = NULL;
+	if (!name_choose(space, entry)) {
 		zone_free(&name_zone, entry, space->payer);
 		return NULL;
 	}
-	entry->name = name;
 	space->count++;
 	return entry;
 }
@@ -137,7 +139,9 @@ struct name *name_make_at(struct space *space, mach_port_name_t name)
 
 	if (entry == NULL)
 		return NULL;
-	*entry = (struct name){ .space = space, .name = name, .type = NAME_RESERVED };
+	entry->space = space;
+	entry->dead_request = NULL;
+	entry->name = name;
 	if (!name_list(space, name, entry)) {
 		zone_free(&name_zone, entry, space->payer);
 		return NULL;
@@ -149,18 +153,17 @@ struct name *name_make_at(struct space *space, mach_port_name_t name)
 struct name *name_make_once(struct space *space)
 {
 	struct name *once = &space->once;
-	mach_port_name_t name;
 
 	if (once->type == 0) {
-		name = name_choose(space, once);
-		if (name == 0)
+		if (!name_choose(space, once))
 			return NULL;
-		*once = (struct name){ .space = space, .name = name, .type = NAME_SPARE };
+		once->space = space;
+		once->port = once->dead_request = NULL;
+		once->type = NAME_SPARE;
 		space->once_alone = true;
 	}
 	if (once->type != NAME_SPARE)
 		return name_make(space);
-	once->type = NAME_RESERVED;
 	space->count++;
 	return once;
 }
@@ -177,9 +180,9 @@ static struct name **tree_place(struct port *port, const struct name *entry)
 	return place;
 }
 
-static void tree_insert(struct port *port, struct name *entry)
+void name_hang(struct name *entry)
 {
-	struct name **place = tree_place(port, entry);
+	struct name **place = tree_place(entry->port, entry);
 
 	assert(*place == NULL);
 	entry->child[0] = entry->child[1] = NULL;
@@ -187,9 +190,9 @@ static void tree_insert(struct port *port, struct name *entry)
 }
 
 /* Any leaf below the entry may take its place: the bits up to there are the same. */
-static void tree_remove(struct port *port, struct name *entry)
+void name_unhang(struct name *entry)
 {
-	struct name **place = tree_place(port, entry), **leaf = place, *other;
+	struct name **place = tree_place(entry->port, entry), **leaf = place, *other;
 
 	assert(*place == entry);
 	while ((*leaf)->child[0] != NULL || (*leaf)->child[1] != NULL)
@@ -220,22 +223,6 @@ static struct name *tree_next(const struct name *entry)
 	return behind;
 }
 
-void name_hang(struct name *entry)
-{
-	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
-		LIST_INSERT_HEAD(&entry->port->onces, entry, link);
-	else if ((entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0)
-		tree_insert(entry->port, entry);
-}
-
-void name_unhang(struct name *entry)
-{
-	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
-		LIST_REMOVE(entry, link);
-	else if ((entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0)
-		tree_remove(entry->port, entry);
-}
-
 struct name *name_first_of(struct port *port)
 {
 	return port->names != NULL ? port->names : LIST_FIRST(&port->onces);
@@ -253,42 +240,37 @@ struct name *name_next_of(struct name *entry)
 
 /* -- what entries hold -- */
 
-void name_attach(struct name *entry, struct port *port, uint32_t type)
+void name_hold(struct name *entry, struct port *port, uint32_t disposition)
 {
-	assert(entry->port == NULL);
 	entry->port = port;
-	entry->type = type;
-	port_ref(port);
-	name_hang(entry);
-}
-
-/* Leaves and forgets the port, whose reference passes to the caller. */
-static struct port *name_detach(struct name *entry)
-{
-	struct port *port = entry->port;
-
-	if (port == NULL)
-		return NULL;
-	name_unhang(entry);
-	entry->port = NULL;
-	return port;
+	if (disposition == MACH_MSG_TYPE_PORT_SEND) {
+		entry->type = MACH_PORT_TYPE_SEND | 1;
+		name_hang(entry);
+	} else if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
+		entry->type = MACH_PORT_TYPE_RECEIVE;
+		port->receiver = entry->space;
+		port->receiver_name = entry->name;
+	} else {
+		entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
+		LIST_INSERT_HEAD(&port->onces, entry, link);
+	}
 }
 
 void name_died(struct name *entry)
 {
 	uint32_t type = entry->type;
-	struct port *once = entry->dead_request;
-	struct port *port = name_detach(entry);
+	struct port *once = entry->dead_request, *port = entry->port;
 
 	assert(port->dead && (type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0);
-	entry->dead_request = NULL;
-	entry->type = (type & (NAME_RESERVED | ~NAME_TYPE_MASK)) | MACH_PORT_TYPE_DEAD_NAME;
-	if ((type & NAME_RESERVED) == 0) {
-		if (type & MACH_PORT_TYPE_SEND)
-			right_uncount_send(port);
-		if (type & MACH_PORT_TYPE_SEND_ONCE)
-			right_uncount_send_once(port);
+	if (type & MACH_PORT_TYPE_SEND) {
+		name_unhang(entry);
+		right_uncount_send(port);
+	} else {
+		LIST_REMOVE(entry, link);
+		right_uncount_send_once(port);
 	}
+	entry->port = entry->dead_request = NULL;
+	entry->type = (type & ~NAME_TYPE_MASK) | MACH_PORT_TYPE_DEAD_NAME;
 	port_unref(port);
 	if (once == NULL)
 		return;
@@ -297,47 +279,54 @@ void name_died(struct name *entry)
 	notify_dead_name(once, entry->name);
 }
 
-void name_free_moved(struct name *entry)
+/* The same of one that users know of: its request, if any, is told. */
+static void name_free(struct name *entry)
 {
 	mach_port_name_t name = entry->name;
 	struct port *once = entry->dead_request;
 
-	name_unhang(entry);
-	name_remove(entry);
+	name_unmake(entry);
 	if (once != NULL)
 		notify_port_deleted(once, name);
 }
 
-void name_free(struct name *entry)
+void name_free_receive(struct name *entry)
 {
-	mach_port_name_t name = entry->name;
-	struct port *once = entry->dead_request;
-	struct port *port = name_detach(entry);
+	name_free(entry);
+}
 
-	name_remove(entry);
-	if (port != NULL)
-		port_unref(port);
-	if (once != NULL)
-		notify_port_deleted(once, name);
+void name_free_send(struct name *entry)
+{
+	name_unhang(entry);
+	name_free(entry);
+}
+
+void name_free_once(struct name *entry)
+{
+	LIST_REMOVE(entry, link);
+	name_free(entry);
 }
 
 void name_used_up(struct name *entry)
 {
-	if (name_once_out(entry))
-		return;
-	name_free_moved(entry);
+	if (!name_once_out(entry))
+		name_free_once(entry);
 }
 
 void name_lose_send(struct name *entry, uint32_t urefs)
 {
+	struct port *port = entry->port;
+
 	assert((entry->type & MACH_PORT_TYPE_SEND) && urefs <= entry->urefs);
 	entry->urefs -= urefs;
 	if (entry->urefs != 0)
 		return;
 	entry->type &= ~MACH_PORT_TYPE_SEND;
-	right_uncount_send(entry->port);
-	if ((entry->type & MACH_PORT_TYPE_RECEIVE) == 0)
-		name_free(entry);
+	right_uncount_send(port);
+	if (entry->type & MACH_PORT_TYPE_RECEIVE)
+		return;
+	name_free_send(entry);
+	port_unref(port);
 }
 
 void name_lose_receive(struct name *entry)
@@ -346,7 +335,7 @@ void name_lose_receive(struct name *entry)
 
 	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free_moved(entry);
+		name_free(entry);
 		port_destroy(port);
 		return;
 	}
@@ -364,8 +353,7 @@ void name_lose_send_once(struct name *entry)
 	struct port *port = entry->port;
 
 	assert(entry->type & MACH_PORT_TYPE_SEND_ONCE);
-	port_ref(port);
-	name_free(entry);
+	name_free_once(entry);
 	right_release_send_once(port);
 }
 
@@ -379,7 +367,7 @@ void name_lose_dead(struct name *entry, uint32_t urefs)
 
 static void name_lose_set(struct name *entry)
 {
-	struct port *set = name_detach(entry);
+	struct port *set = entry->port;
 
 	name_free(entry);
 	portset_destroy(set);
@@ -391,7 +379,7 @@ void name_destroy(struct name *entry)
 		name_lose_receive(entry);
 		return;
 	}
-	if (entry->type & (MACH_PORT_TYPE_DEAD_NAME | NAME_RESERVED)) {
+	if (entry->type & MACH_PORT_TYPE_DEAD_NAME) {
 		name_free(entry);
 		return;
 	}

@@ -6,22 +6,27 @@
 #include "ipc/space.h"
 
 void name_system_init(void);
-/* A reserved entry under a free name, in the tree of the space; at: under this one (not name_taken). NULL: denied, nothing changed. */
+/* An entry under a free name, in the tree of the space; at: under this one (not name_taken). NULL: denied, nothing changed. The
+   caller gives it what it is to hold (port and type, name_hold), or gives it back (name_unmake), before anything else is done. */
 struct name *name_make(struct space *space);
 struct name *name_make_at(struct space *space, mach_port_name_t name);
 /* The same for a send-once right: the space's own entry, if that is free. */
 struct name *name_make_once(struct space *space);
-/* The entry holds the port from now on and is found under it; takes a reference. type: RECEIVE/SEND, SEND_ONCE, PORT_SET bits
-   with or without NAME_RESERVED. */
-void name_attach(struct name *entry, struct port *port, uint32_t type);
-/* The same of a port that changes: the receive right's entry hangs nowhere, the others from the port. Call both around a change of
-   RECEIVE in entry->type. */
+/* The entry, which hangs nowhere, leaves its space. */
+void name_unmake(struct name *entry);
+/* The new entry takes a right over, its count and its reference, and is found under its port from now on. */
+void name_hold(struct name *entry, struct port *port, uint32_t disposition);
+/* An entry with a send right and without the receive right hangs from its port. Call them when an entry that stays becomes such a
+   one, or ceases to be one. */
 void name_hang(struct name *entry);
 void name_unhang(struct name *entry);
-/* The entry of the space that holds or will hold send or receive rights for port; NULL: none. O(log n). */
+/* The entry of the space that holds send or receive rights for port; NULL: none. O(log n). */
 static inline struct name *name_of_port(struct space *space, struct port *port);
-/* The same of an entry whose port's reference is the caller's from now on. */
-void name_free_moved(struct name *entry);
+/* The entry of a receive, send or send-once right (and no other) that leaves the space goes; its port's reference is the caller's
+   from now on. A dead-name request becomes port-deleted. */
+void name_free_receive(struct name *entry);
+void name_free_send(struct name *entry);
+void name_free_once(struct name *entry);
 /* The entry of a send-once right that was moved away, its port's reference now the caller's: freed or spare. */
 void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
@@ -31,15 +36,13 @@ void name_unlist(struct space *space, mach_port_name_t name);
 bool name_once_lonely(struct space *space);
 /* The space's own entry, which holds nothing, loses its name. */
 void name_once_forget(struct space *space);
-/* Has the name an entry that users know of, or will? */
+/* Has the name an entry that users know of? */
 static inline bool name_taken(const struct space *space, mach_port_name_t name)
 {
 	const struct name *entry = radix_lookup(&space->names, name);
 
 	return entry != NULL && (entry->type & NAME_SPARE) == 0;
 }
-/* Frees the entry, which holds no right any more but may be attached: a dead-name request becomes port-deleted. */
-void name_free(struct name *entry);
 
 /* One right less; the entry goes when it was the last. The right itself is destroyed (notifications as in the manual). */
 void name_lose_send(struct name *entry, uint32_t urefs);

@@ -211,8 +211,6 @@ void port_check(struct port *port)
 	for (; entry != NULL; entry = name_next_of(entry)) {
 		assert(entry->port == port && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0);
 		entries++;
-		if (entry->type & NAME_RESERVED)
-			continue;
 		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
 		send_onces += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
 	}

@@ -170,37 +170,6 @@ bool right_transit_begin(struct port *port, struct port *destination)
 
 /* -- into a space -- */
 
-kern_return_t space_insert_reserve(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
-{
-	struct name *entry = NULL;
-
-	*name = port == PORT_NULL ? MACH_PORT_NAME_NULL : MACH_PORT_NAME_DEAD;
-	if (!port_valid(port) || port->dead)
-		return KERN_SUCCESS;
-	if (space->dead)
-		return KERN_INVALID_TASK;
-	if (disposition != MACH_MSG_TYPE_PORT_SEND_ONCE)
-		entry = name_of_port(space, port);
-	if (entry != NULL) {
-		if (entry->type & NAME_RESERVED)
-			entry->urefs++;
-		*name = entry->name;
-		return KERN_SUCCESS;
-	}
-	entry = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? name_make_once(space) : name_make(space);
-	if (entry == NULL)
-		return KERN_RESOURCE_SHORTAGE;
-	if (port->dead) {
-		name_free(entry);
-		return KERN_SUCCESS;
-	}
-	name_attach(entry, port, NAME_RESERVED |
-		    (disposition == MACH_MSG_TYPE_PORT_SEND_ONCE ? MACH_PORT_TYPE_SEND_ONCE : 0));
-	entry->urefs = 1;
-	*name = entry->name;
-	return KERN_SUCCESS;
-}
-
 /* One user reference more, if there can be. */
 static void insert_uref(struct name *entry)
 {
@@ -217,101 +186,66 @@ static void insert_send(struct name *entry, struct port *port)
 	port_unref(port);
 }
 
-static void receive_held(struct name *entry, struct port *port)
-{
-	port->receiver = entry->space;
-	port->receiver_name = entry->name;
-	port->destination = NULL;
-	port->make_send_count = 0;
-}
-
 static void insert_receive(struct name *entry, struct port *port)
 {
 	name_unhang(entry);
 	entry->type |= MACH_PORT_TYPE_RECEIVE;
-	receive_held(entry, port);
+	port->receiver = entry->space;
+	port->receiver_name = entry->name;
 	port_unref(port);
 }
 
-void space_insert_commit(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
+/* In no queue any more. */
+static void receive_arrived(struct port *port)
 {
-	struct name *entry;
+	port->destination = NULL;
+	port->make_send_count = 0;
+}
 
-	if (!port_valid(port))
-		return;
-	if (name == MACH_PORT_NAME_DEAD) {
-		right_release(port, disposition);
-		return;
-	}
-	entry = radix_lookup(&space->names, name);
-	assert(entry != NULL);
-	if (entry->type & NAME_RESERVED) {
-		entry->type &= ~NAME_RESERVED;
-		entry->urefs = 0;
-		space->last = name;
-	}
-	if (entry->port == NULL) {
-		/* The port died since the reservation: the user has a dead name. */
-		insert_uref(entry);
-		right_release(port, disposition);
-	} else if (disposition == MACH_MSG_TYPE_PORT_SEND) {
+/* The entry that the space has for the port gets another right, whose reference is not needed. */
+static void insert_held(struct name *entry, struct port *port, uint32_t disposition)
+{
+	if (disposition == MACH_MSG_TYPE_PORT_SEND) {
 		insert_send(entry, port);
-	} else if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
-		insert_receive(entry, port);
-	} else {
-		entry->urefs = 1;
-		port_unref(port);
-	}
-}
-
-void space_insert_cancel(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
-{
-	struct name *entry;
-
-	(void)disposition;
-	if (!port_valid(port) || name == MACH_PORT_NAME_DEAD)
 		return;
-	entry = radix_lookup(&space->names, name);
-	assert(entry != NULL);
-	/* An entry that held a right before, or holds one by now, stays. */
-	if ((entry->type & NAME_RESERVED) && --entry->urefs == 0)
-		name_free(entry);
+	}
+	insert_receive(entry, port);
+	receive_arrived(port);
 }
 
-/* The new entry takes the right over, its count and its reference. */
 static void insert_new(struct name *entry, struct port *port, uint32_t disposition)
 {
-	entry->port = port;
-	entry->space->last = entry->name;
-	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
-		entry->type = MACH_PORT_TYPE_RECEIVE;
-		receive_held(entry, port);
-		return;
-	}
-	entry->type = (disposition == MACH_MSG_TYPE_PORT_SEND ? MACH_PORT_TYPE_SEND : MACH_PORT_TYPE_SEND_ONCE) | 1;
-	name_hang(entry);
+	name_hold(entry, port, disposition);
+	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE)
+		receive_arrived(port);
 }
 
-/* As reserving and committing, without a step between. */
 kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
 {
 	bool once = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE;
 	struct name *entry;
-	kern_return_t kr;
 
-	if (!port_valid(port) || port->dead || space->dead || (!once && name_of_port(space, port) != NULL)) {
-		kr = space_insert_reserve(space, port, disposition, name);
-		if (kr == KERN_SUCCESS)
-			space_insert_commit(space, port, disposition, *name);
-		return kr;
+	*name = port == PORT_NULL ? MACH_PORT_NAME_NULL : MACH_PORT_NAME_DEAD;
+	if (!port_valid(port))
+		return KERN_SUCCESS;
+	if (port->dead) {
+		right_release(port, disposition);
+		return KERN_SUCCESS;
+	}
+	if (space->dead)
+		return KERN_INVALID_TASK;
+	entry = once ? NULL : name_of_port(space, port);
+	if (entry != NULL) {
+		insert_held(entry, port, disposition);
+		*name = entry->name;
+		return KERN_SUCCESS;
 	}
 	entry = once ? name_make_once(space) : name_make(space);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	/* Allocating may have worked off the reaper's list, and the port's death with it. */
 	if (port->dead) {
-		name_free(entry);
-		*name = MACH_PORT_NAME_DEAD;
+		name_unmake(entry);
 		right_release(port, disposition);
 		return KERN_SUCCESS;
 	}
@@ -323,8 +257,7 @@ kern_return_t space_insert(struct space *space, struct port *port, uint32_t disp
 kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name)
 {
 	bool once = disposition == MACH_MSG_TYPE_PORT_SEND_ONCE;
-	struct name *entry = NULL;
-	uint32_t last = space->last;
+	struct name *entry;
 
 	if (!MACH_PORT_NAME_VALID(name) || !MACH_MSG_TYPE_PORT_ANY_RIGHT(disposition))
 		return KERN_INVALID_VALUE;
@@ -332,26 +265,25 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 		return KERN_INVALID_CAPABILITY;
 	if (space->dead)
 		return KERN_INVALID_TASK;
-	if (!once)
-		entry = name_of_port(space, port);
+	entry = once ? NULL : name_of_port(space, port);
 	if (entry != NULL && entry->name != name)
 		return KERN_RIGHT_EXISTS;
 	if (entry != NULL && disposition == MACH_MSG_TYPE_PORT_SEND && entry->urefs >= MACH_PORT_UREFS_MAX)
 		return KERN_UREFS_OVERFLOW;
-	if (entry == NULL) {
-		if (name_taken(space, name))
-			return KERN_NAME_EXISTS;
-		entry = name_make_at(space, name);
-		if (entry == NULL)
-			return KERN_RESOURCE_SHORTAGE;
-		if (port->dead) {
-			name_free(entry);
-			return KERN_INVALID_CAPABILITY;
-		}
-		name_attach(entry, port, NAME_RESERVED | (once ? MACH_PORT_TYPE_SEND_ONCE : 0));
+	if (entry != NULL) {
+		insert_held(entry, port, disposition);
+		return KERN_SUCCESS;
 	}
-	space_insert_commit(space, port, disposition, name);
-	space->last = last;
+	if (name_taken(space, name))
+		return KERN_NAME_EXISTS;
+	entry = name_make_at(space, name);
+	if (entry == NULL)
+		return KERN_RESOURCE_SHORTAGE;
+	if (port->dead) {
+		name_unmake(entry);
+		return KERN_INVALID_CAPABILITY;
+	}
+	insert_new(entry, port, disposition);
 	return KERN_SUCCESS;
 }
 
@@ -403,7 +335,7 @@ static void take_send(struct name *entry)
 	struct port *port = entry->port;
 
 	if (entry->urefs == 1 && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0) {
-		name_free_moved(entry);
+		name_free_send(entry);
 		return;
 	}
 	port_ref(port);
@@ -418,13 +350,24 @@ static void take_receive(struct name *entry)
 	struct port *port = entry->port;
 
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free_moved(entry);
+		name_free_receive(entry);
 	} else {
 		port_ref(port);
 		entry->type &= ~MACH_PORT_TYPE_RECEIVE;
 		name_hang(entry);
 	}
 	right_detach_receive(port);
+}
+
+/* A right to send leaves the entry, in one of the three ways. */
+static inline void take_send_as(struct name *entry, struct port *port, uint32_t type)
+{
+	if (type == MACH_MSG_TYPE_MOVE_SEND)
+		take_send(entry);
+	else if (type == MACH_MSG_TYPE_COPY_SEND)
+		right_copy_send(port);
+	else
+		right_make_send(port);
 }
 
 static kern_return_t take_living(struct space *space, struct name *entry, uint32_t type, struct port **port)
@@ -434,18 +377,14 @@ static kern_return_t take_living(struct space *space, struct name *entry, uint32
 	case MACH_MSG_TYPE_MOVE_RECEIVE:
 		take_receive(entry);
 		break;
+	case MACH_MSG_TYPE_MOVE_SEND:
+	case MACH_MSG_TYPE_COPY_SEND:
 	case MACH_MSG_TYPE_MAKE_SEND:
-		right_make_send(*port);
+		take_send_as(entry, *port, type);
 		break;
 	case MACH_MSG_TYPE_MAKE_SEND_ONCE:
 		if (right_make_send_once(*port, space->payer) == PORT_NULL)
 			return KERN_RESOURCE_SHORTAGE;
-		break;
-	case MACH_MSG_TYPE_MOVE_SEND:
-		take_send(entry);
-		break;
-	case MACH_MSG_TYPE_COPY_SEND:
-		right_copy_send(*port);
 		break;
 	default:
 		name_used_up(entry);
@@ -485,31 +424,46 @@ kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t ty
 
 /* -- from one space into another -- */
 
-static bool is_send_type(uint32_t type)
+/* MACH_PORT_TYPE_... that a name must have for a send right to be taken of it as type; 0: that is no send right. */
+static uint32_t send_type_wanted(uint32_t type)
 {
-	return type == MACH_MSG_TYPE_MOVE_SEND || type == MACH_MSG_TYPE_COPY_SEND || type == MACH_MSG_TYPE_MAKE_SEND;
+	switch (type) {
+	case MACH_MSG_TYPE_MOVE_SEND:
+	case MACH_MSG_TYPE_COPY_SEND:
+		return MACH_PORT_TYPE_SEND;
+	case MACH_MSG_TYPE_MAKE_SEND:
+		return MACH_PORT_TYPE_RECEIVE;
+	default:
+		return 0;
+	}
 }
 
 bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received)
 {
-	struct name *entry, *held, *made = NULL;
+	struct name *entry = space_find(from, name), *held;
 	struct port *port;
 
-	if (from == to || to->dead || !is_send_type(type) || take_entry(from, name, type, &entry) != KERN_SUCCESS)
-		return false;
 	/* A request would be told of: that is a message, and may wake somebody. */
-	if (entry == NULL || (entry->type & MACH_PORT_TYPE_DEAD_NAME) != 0 || entry->dead_request != NULL)
+	if (entry == NULL || (entry->type & send_type_wanted(type)) == 0 || entry->dead_request != NULL || from == to || to->dead)
 		return false;
-	held = name_of_port(to, entry->port);
-	if (held == NULL && (made = name_make(to)) == NULL)
+	port = entry->port;
+	if (port->dead)
 		return false;
-	/* Nobody reserves names here, and what is dead was not looked at: the port still lives. */
-	assert(!entry->port->dead && (held == NULL || (held->type & NAME_RESERVED) == 0));
-	(void)take_living(from, entry, type, &port);
-	if (held != NULL)
-		insert_send(held, port);
-	else
-		insert_new(made, port, MACH_MSG_TYPE_PORT_SEND);
-	*received = held != NULL ? held->name : made->name;
+	held = name_of_port(to, port);
+	if (held == NULL) {
+		struct name *made = name_make(to);
+
+		if (made == NULL)
+			return false;
+		/* What is dead was not looked at: the port still lives. */
+		assert(!port->dead);
+		take_send_as(entry, port, type);
+		name_hold(made, port, MACH_MSG_TYPE_PORT_SEND);
+		*received = made->name;
+		return true;
+	}
+	take_send_as(entry, port, type);
+	insert_send(held, port);
+	*received = held->name;
 	return true;
 }

@@ -59,48 +59,69 @@ void *space_kobject(struct space *space, mach_port_name_t name, enum kobject typ
 	return port != NULL && type != KOBJECT_NONE && port->kobject_type == type ? port->kobject : NULL;
 }
 
-/* Gives the reserved entry what it was made for, with the port's one reference. */
-static void allocate_commit(struct name *entry, mach_port_right_t right, struct port *port)
+static inline kern_return_t allocate_check(const struct space *space, mach_port_right_t right)
 {
-	entry->type = MACH_PORT_TYPE(right);
-	entry->port = port;
-	if (port == NULL) {
-		entry->urefs = 1;
-		return;
+	if (right != MACH_PORT_RIGHT_RECEIVE && right != MACH_PORT_RIGHT_PORT_SET && right != MACH_PORT_RIGHT_DEAD_NAME)
+		return KERN_INVALID_VALUE;
+	return space->dead ? KERN_INVALID_TASK : KERN_SUCCESS;
+}
+
+/* The port or set for a right, none for a dead name. False: denied. */
+static inline bool allocate_port(struct space *space, mach_port_right_t right, struct port **port)
+{
+	*port = NULL;
+	if (right == MACH_PORT_RIGHT_DEAD_NAME)
+		return true;
+	*port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->payer);
+	return *port != NULL;
+}
+
+/* The new entry gets it, with the port's one reference. entry NULL: denied, the port goes again. */
+static inline kern_return_t allocate_commit(struct name *entry, mach_port_right_t right, struct port *port)
+{
+	if (entry == NULL) {
+		if (port != NULL)
+			port_unref(port);
+		return KERN_RESOURCE_SHORTAGE;
 	}
+	entry->type = MACH_PORT_TYPE(right) | (port == NULL);
+	entry->port = port;
+	if (port == NULL)
+		return KERN_SUCCESS;
 	port->receiver = entry->space;
 	port->receiver_name = entry->name;
+	return KERN_SUCCESS;
 }
 
 kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
 {
-	bool choose = *name == MACH_PORT_NAME_NULL;
-	struct port *port = NULL;
+	struct port *port;
 	struct name *entry;
+	kern_return_t kr = allocate_check(space, right);
 
-	if (right != MACH_PORT_RIGHT_RECEIVE && right != MACH_PORT_RIGHT_PORT_SET && right != MACH_PORT_RIGHT_DEAD_NAME)
-		return KERN_INVALID_VALUE;
-	if (*name == MACH_PORT_NAME_DEAD)
-		return KERN_INVALID_VALUE;
-	if (space->dead)
-		return KERN_INVALID_TASK;
-	if (!choose && name_taken(space, *name))
-		return KERN_NAME_EXISTS;
-	entry = choose ? name_make(space) : name_make_at(space, *name);
-	if (entry == NULL)
+	if (kr != KERN_SUCCESS)
+		return kr;
+	if (!allocate_port(space, right, &port))
 		return KERN_RESOURCE_SHORTAGE;
-	if (right != MACH_PORT_RIGHT_DEAD_NAME) {
-		port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->payer);
-		if (port == NULL) {
-			name_free(entry);
-			return KERN_RESOURCE_SHORTAGE;
-		}
-	}
-	allocate_commit(entry, right, port);
-	*name = entry->name;
-	if (choose)
-		space->last = entry->name;
-	return KERN_SUCCESS;
+	entry = name_make(space);
+	kr = allocate_commit(entry, right, port);
+	if (kr == KERN_SUCCESS)
+		*name = entry->name;
+	return kr;
+}
+
+kern_return_t space_allocate_at(struct space *space, mach_port_right_t right, mach_port_name_t name)
+{
+	struct port *port;
+	kern_return_t kr = allocate_check(space, right);
+
+	if (kr != KERN_SUCCESS)
+		return kr;
+	if (name_taken(space, name))
+		return KERN_NAME_EXISTS;
+	if (!allocate_port(space, right, &port))
+		return KERN_RESOURCE_SHORTAGE;
+	return allocate_commit(name_make_at(space, name), right, port);
 }
 
 kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to)
@@ -116,8 +137,10 @@ kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port
 		return KERN_NAME_EXISTS;
 	if (!name_list(space, to, entry))
 		return KERN_RESOURCE_SHORTAGE;
-	name_unlist(space, from);
 	entry->name = to;
+	if (entry == &space->once)
+		space->once_alone = true;
+	name_unlist(space, from);
 	if (entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET))
 		entry->port->receiver_name = to;
 	return KERN_SUCCESS;
@@ -129,8 +152,6 @@ static void entry_check(struct space *space, struct name *entry)
 
 	assert(entry->space == space);
 	assert(entry->dead_request == NULL || entry->port != NULL);
-	if (entry->type & NAME_RESERVED)
-		return;
 	switch (type) {
 	case NAME_SPARE:
 		assert(entry == &space->once && entry->port == NULL && entry->urefs == 0);
@@ -173,5 +194,6 @@ void space_check(struct space *space)
 	}
 	assert(count == space->count);
 	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);
+	assert(space->once.type == 0 || space->once_alone || !radix_lonely(&space->names, space->once.name));
 	assert(space->count != 0 || space->names.nodes == 0);
 }

@@ -14,19 +14,17 @@ struct name {
 		struct name *child[2];		/* in port->names */
 		LIST_ENTRY(name) link;		/* send-once rights: in port->onces */
 	};
-	struct port *port;		/* port or port set; NULL: a plain dead name, or spare */
+	struct port *port;		/* port or port set; NULL: a dead name, or spare */
 	struct space *space;
 	struct port *dead_request;	/* send-once right for the dead-name notification, or NULL */
 	uint32_t name;
 	union {
-		uint32_t type;		/* MACH_PORT_TYPE_... bits, NAME_RESERVED, NAME_SPARE; the low half is urefs */
-		uint16_t urefs;		/* of the send, send-once (1) or dead-name right; of a reserved entry: open reservations */
+		uint32_t type;		/* MACH_PORT_TYPE_... bits, NAME_SPARE; the low half is urefs */
+		uint16_t urefs;		/* of the send, send-once (1) or dead-name right */
 	};
 };
 _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it small");
 
-/* In type: the entry is reserved for a right that is being received; to users it does not exist yet. */
-#define NAME_RESERVED (1u << 24)
 /* In type, alone: space->once holds nothing and keeps its name for the next send-once right; to users it does not exist (name.c). */
 #define NAME_SPARE (1u << 25)
 /* User references at most, of a send right or dead name. */
@@ -58,16 +56,10 @@ struct port *space_port(struct space *space, mach_port_name_t name);
 /* Converts names for traps and kernel calls: the kernel object behind a send right. */
 void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type);
 
-/* Receiving rights. reserve: everything that inserting this right will need (name, node), so that commit cannot fail; *name is
-   what it will be called (the name of send or receive rights held already is used again). A dead port or PORT_DEAD gives
-   MACH_PORT_NAME_DEAD, NULL gives MACH_PORT_NAME_NULL. disposition MACH_MSG_TYPE_PORT_*. Any number of reservations may be
-   open at once, also of the same right. commit consumes the right; cancel leaves it with the caller.
-   A user reference too many stays at the maximum (manual: Exchanging Port Rights). Charged to the space's ledger.
-   KERN_RESOURCE_SHORTAGE, KERN_INVALID_TASK (dead space). */
-kern_return_t space_insert_reserve(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name);
-void space_insert_commit(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
-void space_insert_cancel(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
-/* The same in one: consumes the right on success. Also the pseudo-receive of a failed send. */
+/* Receives a right, which is consumed on success; also the pseudo-receive of a failed send. disposition MACH_MSG_TYPE_PORT_*. *name is
+   what it is called now (the name of send or receive rights held already is used again). A dead port or PORT_DEAD gives
+   MACH_PORT_NAME_DEAD, NULL gives MACH_PORT_NAME_NULL. A user reference too many stays at the maximum (manual: Exchanging Port
+   Rights). Charged to the space's ledger. KERN_RESOURCE_SHORTAGE, KERN_INVALID_TASK (dead space): nothing changed. */
 kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name);
 /* Under this very name (mach_port_insert_right; codes as there). Consumes the right on success. */
 kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t name);
@@ -80,8 +72,9 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 kern_return_t space_take_check(struct space *space, mach_port_name_t name, uint32_t type);
 kern_return_t space_take(struct space *space, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *disposition);
 
-/* Allocates receive right, port set or dead name under any or (name != 0) that name. */
+/* Allocates receive right, port set or dead name under any or (at) that valid name. */
 kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name);
+kern_return_t space_allocate_at(struct space *space, mach_port_right_t right, mach_port_name_t name);
 /* mach_port_rename; codes as there. */
 kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to);
 /* Invariants of the space and its names; panics when broken. */
@@ -111,7 +104,7 @@ static inline struct name *space_lookup(struct space *space, mach_port_name_t na
 {
 	struct name *entry = space_find(space, name);
 
-	if (entry == NULL || (entry->type & (NAME_RESERVED | NAME_SPARE)) != 0)
+	if (entry == NULL || (entry->type & NAME_SPARE) != 0)
 		return NULL;
 	if (entry->port != NULL && entry->port->dead)
 		name_died(entry);

@@ -202,16 +202,41 @@ void radix_unreserve(struct radix *tree, uint64_t key)
 	prune(tree, node);
 }
 
+/* Gives a free slot of a leaf its value; the leaf may be full then. */
+static inline void leaf_set(struct radix_node *leaf, unsigned index, void *value)
+{
+	assert(leaf->level == 0 && leaf->slot[index] == NULL && value != NULL);
+	leaf->slot[index] = value;
+	leaf->present |= 1u << index;
+	leaf->full = leaf->present;
+}
+
 static inline void leaf_fill(struct radix_node *node, uint64_t key, void *value)
 {
-	unsigned index = radix_slot_of(key, 0);
-
-	assert(node->level == 0 && node->slot[index] == NULL && value != NULL);
-	node->slot[index] = value;
-	node->present |= 1u << index;
-	node->full = node->present;
+	leaf_set(node, radix_slot_of(key, 0), value);
 	for (; node->full == FULL && node->parent != NULL; node = node->parent)
 		node->parent->full |= 1u << node->index;
+}
+
+/* The full leaf is to have a free slot, and so have those above it. */
+static __attribute__((noinline)) void leaf_unfill(struct radix_node *node)
+{
+	for (bool full = true; full && node->parent != NULL; node = node->parent) {
+		full = node->parent->full == FULL;
+		node->parent->full &= ~(1u << node->index);
+	}
+}
+
+/* Takes the value of a slot out. False: the leaf is empty now. */
+static inline bool leaf_clear(struct radix_node *leaf, unsigned index)
+{
+	assert(leaf->level == 0 && leaf->slot[index] != NULL);
+	if (leaf->full == FULL)
+		leaf_unfill(leaf);
+	leaf->slot[index] = NULL;
+	leaf->present &= ~(1u << index);
+	leaf->full = leaf->present;
+	return leaf->present != 0;
 }
 
 void radix_insert(struct radix *tree, uint64_t key, void *value)
@@ -252,9 +277,9 @@ uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value)
 	if ((free & (free - 1)) == 0)
 		return 0;
 	ahead = free & (~1u << (key & SLOT_MASK));
-	key = first + (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
-	leaf_fill(leaf, key, value);
-	return key;
+	free = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
+	leaf_set(leaf, free, value);
+	return first + free;
 }
 
 void radix_replace(struct radix *tree, uint64_t key, void *value)
@@ -267,25 +292,25 @@ void radix_replace(struct radix *tree, uint64_t key, void *value)
 
 void *radix_remove(struct radix *tree, uint64_t key)
 {
-	struct radix_node *leaf = radix_leaf_of(tree, key), *node;
+	struct radix_node *leaf = radix_leaf_of(tree, key);
 	unsigned index = radix_slot_of(key, 0);
 	void *value = leaf != NULL ? leaf->slot[index] : NULL;
-	bool was_full;
 
-	if (value == NULL)
-		return NULL;
-	was_full = leaf->full == FULL;
-	for (node = leaf; was_full && node->parent != NULL; node = node->parent) {
-		was_full = node->parent->full == FULL;
-		node->parent->full &= ~(1u << node->index);
-	}
-	leaf->slot[index] = NULL;
-	leaf->present &= ~(1u << index);
-	leaf->full = leaf->present;
 	/* A leaf that is left is no reason for a root to go. */
-	if (leaf->present == 0)
+	if (value != NULL && !leaf_clear(leaf, index))
 		prune(tree, leaf);
 	return value;
+}
+
+struct radix_node *radix_clear(struct radix *tree, uint64_t key)
+{
+	struct radix_node *leaf = radix_leaf_of(tree, key);
+
+	assert(leaf != NULL);
+	if (leaf_clear(leaf, radix_slot_of(key, 0)))
+		return leaf;
+	prune(tree, leaf);
+	return NULL;
 }
 
 /* The first key behind the node of this level on the key's path. 0: there is none, keys end. */

@@ -47,6 +47,8 @@ static inline void *radix_lookup(const struct radix *tree, uint64_t key);
 void radix_replace(struct radix *tree, uint64_t key, void *value);
 /* Removes and returns the value, frees empty nodes. NULL: was not there. */
 void *radix_remove(struct radix *tree, uint64_t key);
+/* The same of a key that is there. Returns the level 0 node that it was in, NULL: nothing is left in that. */
+struct radix_node *radix_clear(struct radix *tree, uint64_t key);
 /* The first present key >= *key: its value, *key set; NULL: none. O(log n). */
 void *radix_next(const struct radix *tree, uint64_t *key);
 /* The lowest key >= from that has no value. O(log n): nodes keep a bitmap of full children. */
@@ -100,12 +102,16 @@ static inline void *radix_lookup(const struct radix *tree, uint64_t key)
 	return node != NULL ? node->slot[radix_slot_of(key, 0)] : NULL;
 }
 
+/* Has the node one key at most? */
+static inline bool radix_node_lonely(const struct radix_node *node)
+{
+	return (node->present & (node->present - 1u)) == 0;
+}
+
 /* Is the present key the only one in its node? Then its nodes go with it. */
 static inline bool radix_lonely(const struct radix *tree, uint64_t key)
 {
-	const struct radix_node *node = radix_leaf_of(tree, key);
-
-	return (node->present & (node->present - 1u)) == 0;
+	return radix_node_lonely(radix_leaf_of(tree, key));
 }
 
 #endif

@@ -182,7 +182,7 @@ static void check_sets(struct space *space)
 	struct port *port;
 
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
-		if (entry->port == NULL || entry->port->dead || (entry->type & NAME_RESERVED))
+		if (entry->port == NULL || entry->port->dead)
 			continue;
 		if (entry->type & MACH_PORT_TYPE_RECEIVE)
 			members += entry->port->set != NULL && !entry->port->set->dead;

@@ -385,31 +385,59 @@ static void test_limit(void)
 	is_u64(fake_charged(ledger), 0, "all came back");
 }
 
+/* -- a port that dies while the name for its right is made -- */
+
+static struct reap dying;
+static mach_port_name_t dying_name;
+
+static bool dying_step(struct reap *item)
+{
+	(void)item;
+	mach_port_destroy(&other, dying_name);
+	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
+	ledger_limit(ledger, LEDGER_NODES, LEDGER_UNLIMITED);
+	return true;
+}
+
+/* Receives a right, under the name `at` unless that is 0; a right that is not consumed is released. */
+static kern_return_t insert_dying(uint32_t type, uint32_t disposition, mach_port_name_t at, mach_port_name_t *name)
+{
+	struct port *port;
+	kern_return_t kr;
+
+	dying_name = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
+	port = take(&other, dying_name, type);
+	ledger_limit(ledger, LEDGER_NAMES, ledger->account[LEDGER_NAMES].used);
+	ledger_limit(ledger, LEDGER_NODES, ledger->account[LEDGER_NODES].used);
+	reap_defer(&dying, dying_step);
+	kr = at != 0 ? space_insert_at(&space, port, disposition, at) : space_insert(&space, port, disposition, name);
+	ok(type_of(&other, dying_name) == 0, "the port died in the middle of it");
+	if (kr != KERN_SUCCESS)
+		right_release(port, disposition);
+	reap_all();
+	space_check(&space);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "nothing is left of it");
+	return kr;
+}
+
 static void test_died_between(void)
 {
-	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE), a, b, c;
-	struct port *port = take(&other, source, MACH_MSG_TYPE_MAKE_SEND), *once;
+	static const struct {
+		uint32_t type, disposition;
+		const char *what;
+	} kinds[] = {
+		{ MACH_MSG_TYPE_MAKE_SEND, MACH_MSG_TYPE_PORT_SEND, "send" },
+		{ MACH_MSG_TYPE_MAKE_SEND_ONCE, MACH_MSG_TYPE_PORT_SEND_ONCE, "send-once" },
+	};
 
-	right_copy_send(port);
-	once = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
-	space_insert_reserve(&space, port, MACH_MSG_TYPE_PORT_SEND, &a);
-	space_insert_reserve(&space, port, MACH_MSG_TYPE_PORT_SEND, &b);
-	space_insert_reserve(&space, once, MACH_MSG_TYPE_PORT_SEND_ONCE, &c);
-	ok(a == b && a != c, "reserved: one name for send rights, another for the send-once right");
-	is_u64(type_of(&space, a), 0, "a reserved name does not exist yet");
-	is_u64((uint64_t)mach_port_allocate_name(&space, MACH_PORT_RIGHT_RECEIVE, a), KERN_NAME_EXISTS, "but cannot be taken");
-	mach_port_destroy(&other, source);
-	reap_all();
-	space_insert_commit(&space, port, MACH_MSG_TYPE_PORT_SEND, a);
-	space_insert_commit(&space, once, MACH_MSG_TYPE_PORT_SEND_ONCE, c);
-	space_insert_cancel(&space, port, MACH_MSG_TYPE_PORT_SEND, b);
-	right_release_send(port);
-	is_u64(type_of(&space, a), MACH_PORT_TYPE_DEAD_NAME, "a port that died since the reservation gives a dead name");
-	is_u64(refs_of(&space, a, MACH_PORT_RIGHT_DEAD_NAME), 1, "with the references that were committed");
-	is_u64(type_of(&space, c), MACH_PORT_TYPE_DEAD_NAME, "so does a send-once right");
-	space_check(&space);
-	empty(&space);
-	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+	for (unsigned i = 0; i < 2; i++) {
+		mach_port_name_t name = 0;
+		kern_return_t kr = insert_dying(kinds[i].type, kinds[i].disposition, 0, &name);
+
+		ok(kr == KERN_SUCCESS && name == MACH_PORT_NAME_DEAD, "a %s right to it is received as a dead one", kinds[i].what);
+		kr = insert_dying(kinds[i].type, kinds[i].disposition, 100, &name);
+		is_u64((uint64_t)kr, KERN_INVALID_CAPABILITY, "under a wanted name it is refused, and stays the caller's");
+	}
 }
 
 /* A server's round: a reply right comes in and is moved away again. Returns its name. */

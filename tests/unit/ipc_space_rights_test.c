@@ -605,25 +605,18 @@ static void model_insert(int s, const struct pool_right *right, uint32_t name)
 
 static void op_insert(int s)
 {
-	int i = (int)random_below((uint64_t)pool_count + 1), tries = 1 + (int)random_below(3);
+	int i = (int)random_below((uint64_t)pool_count + 1);
 	struct pool_right right;
-	uint32_t name = 0, other = 0;
+	uint32_t name = 0;
 	struct model_name *held;
-	kern_return_t kr = KERN_SUCCESS;
+	kern_return_t kr;
 
 	if (i == pool_count || names_count(s) >= NAMES_MAX - 4)
 		return;
 	right = pool[i];
 	held = right.disposition != MACH_MSG_TYPE_PORT_SEND_ONCE ? model_find_port(s, right.model) : NULL;
 	arm();
-	/* Reservations that are cancelled leave nothing behind. */
-	while (kr == KERN_SUCCESS && --tries != 0) {
-		kr = space_insert_reserve(&spaces[s], right.port, right.disposition, &other);
-		if (kr == KERN_SUCCESS)
-			space_insert_cancel(&spaces[s], right.port, right.disposition, other);
-	}
-	if (kr == KERN_SUCCESS)
-		kr = space_insert(&spaces[s], right.port, right.disposition, &name);
+	kr = space_insert(&spaces[s], right.port, right.disposition, &name);
 	if (denied(kr, "insert"))
 		return;
 	claim(kr == KERN_SUCCESS, "insert: %d", kr);
@@ -647,18 +640,18 @@ static void op_insert_two(int s)
 
 	if (pool_count == 0 || names_count(s) >= NAMES_MAX - 4)
 		return;
-	/* The same right twice in one message: one name, two references, or one of them cancelled. */
+	/* The same right twice in one message: one name, two references. */
 	right = pool[random_below((uint64_t)pool_count)];
 	if (right.disposition != MACH_MSG_TYPE_PORT_SEND || ports[right.model].dead)
 		return;
 	right_copy_send(right.port);
-	if (space_insert_reserve(&spaces[s], right.port, right.disposition, &first) != KERN_SUCCESS ||
-	    space_insert_reserve(&spaces[s], right.port, right.disposition, &second) != KERN_SUCCESS)
+	right_copy_send(right.port);
+	if (space_insert(&spaces[s], right.port, right.disposition, &first) != KERN_SUCCESS ||
+	    space_insert(&spaces[s], right.port, right.disposition, &second) != KERN_SUCCESS)
 		panic("undisturbed insert denied");
 	claim(first == second, "one name for two rights: %u, %u", first, second);
-	space_insert_commit(&spaces[s], right.port, right.disposition, first);
 	model_insert(s, &right, first);
-	space_insert_cancel(&spaces[s], right.port, right.disposition, second);
+	model_insert(s, &right, second);
 }
 
 /* A send right goes from one space into another at once. */
