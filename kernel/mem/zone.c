@@ -75,6 +75,7 @@ static void zone_layout(struct zone *zone, size_t elem_size, uint32_t align)
 		zone->first = first64;
 	}
 	assert(zone->per_slab > 0);
+	zone->cost = (PAGE_SIZE + zone->per_slab - 1) / zone->per_slab;
 }
 
 /* What the root may count without asking here. */
@@ -117,7 +118,7 @@ void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, ui
 	zone->current = &slab_none;
 	LIST_INSERT_HEAD(&zone_list, zone, all);
 	zone_of_resource[resource] = zone;
-	ledger_thing_bytes[resource] = zone->stride;
+	ledger_thing_bytes[resource] = zone->cost;
 	backed_update(zone);
 }
 
@@ -584,13 +585,13 @@ static __attribute__((noinline)) void *zone_alloc_slow(struct zone *zone, struct
 static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struct ledger *payer,
 							const struct alloc_site *site)
 {
-	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->stride)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->cost)))
 		return zone_alloc_slow(zone, payer, site);
 	if (ledger_slack_elsewhere(payer, zone->resource))
 		return zone_alloc_at(zone, payer, site);
-	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->stride)))
+	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->cost)))
 		return zone_alloc_slow(zone, payer, site);
-	ledger_count_one(payer, zone->account, zone->stride);
+	ledger_count_one(payer, zone->account, zone->cost);
 	account_cover(ledger_account_at(payer, zone->account), ledger_account_at(payer, zone->account)->used);
 	return zone_take(zone, payer, site);
 }
@@ -598,9 +599,9 @@ static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struc
 /* The calls are all tail calls, so that the usual way saves no registers. */
 void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
-	if (unlikely(mem_fail_enabled) || unlikely(!ledger_quick(payer, zone->account, zone->stride)))
+	if (unlikely(mem_fail_enabled) || unlikely(!ledger_quick(payer, zone->account, zone->cost)))
 		return zone_alloc_above(zone, payer, site);
-	ledger_count_one(payer, zone->account, zone->stride);
+	ledger_count_one(payer, zone->account, zone->cost);
 	return zone_take(zone, payer, site);
 }
 
@@ -629,6 +630,6 @@ void zone_free(struct zone *zone, void *element, struct ledger *payer)
 		zone_free_above(zone, element, payer);
 		return;
 	}
-	ledger_uncount_one(payer, zone->account, zone->stride);
+	ledger_uncount_one(payer, zone->account, zone->cost);
 	zone_put(zone, element);
 }

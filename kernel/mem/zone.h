@@ -22,7 +22,8 @@ struct slab;
 struct zone {
 	const char *name;
 	uint32_t elem_size;		/* bytes, as rounded */
-	uint32_t stride;		/* with the red zone: what one costs */
+	uint32_t stride;		/* with the red zone */
+	uint32_t cost;			/* kernel bytes charged for one: its share of a slab's page */
 	uint32_t first;			/* offset of the first in the slab */
 	uint32_t per_slab;
 	uint32_t account;		/* offset of the resource's account in a ledger */
