@@ -50,11 +50,11 @@ def read_ledgers(lines):
     ledgers, name = {}, None
     for line in lines:
         head = re.match(r" *(\S+) \(\d+\): \d+ tasks", line)
-        row = re.fullmatch(r" *(\w+) +used \w+ +limit \w+ +peak \w+ *(?: \w+ \w+)*", line)
+        row = re.fullmatch(r" *(\w+) +used \w+ +limit \w+ +peak [\w-]+ *(?: \w+ \w+)*", line)
         if head:
             name = head[1]
         elif row and name and not re.search(r"\.\d+$", name):
             words = line.split()
             ledgers[name, row[1]] = {key: amount(value) for key, value
-                                     in zip(words[1::2], words[2::2])}
+                                     in zip(words[1::2], words[2::2]) if value != "-"}
     return ledgers

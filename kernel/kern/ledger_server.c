@@ -322,13 +322,23 @@ static struct ledger_usage machine_usage(unsigned resource)
 	return usage;
 }
 
+/* Another ledger's zone map is the root's; the peak of its memory is not kept. */
+static struct ledger_usage memory_usage(const struct ledger *ledger, unsigned resource)
+{
+	if (resource != LEDGER_RAM)
+		return (struct ledger_usage){.limit = LEDGER_UNLIMITED};
+	return (struct ledger_usage){
+		.used = ledger_ram_used(ledger), .limit = ledger->ram_limit, .denials = ledger->ram_denials,
+	};
+}
+
 static struct ledger_usage usage_of(const struct ledger *ledger, unsigned resource)
 {
 	const struct ledger_account *account;
 
 	ledger_settle();
 	if (resource >= LEDGER_RESOURCES)
-		return ledger == &root_ledger ? machine_usage(resource) : (struct ledger_usage){0};
+		return ledger == &root_ledger ? machine_usage(resource) : memory_usage(ledger, resource);
 	account = &ledger->account[resource];
 	return (struct ledger_usage){
 		.used = account->used, .peak = account->peak, .limit = account->limit,
@@ -339,7 +349,7 @@ static struct ledger_usage usage_of(const struct ledger *ledger, unsigned resour
 kern_return_t ledger_get_usage(struct ledger *ledger, int resource, ledger_usage_t *usage)
 {
 	if (ledger == NULL || resource < 0 || resource >= LEDGER_ALL_RESOURCES ||
-	    (resource >= LEDGER_RESOURCES && ledger != &root_ledger))
+	    (resource == LEDGER_ZONE_MAP && ledger != &root_ledger))
 		return KERN_INVALID_ARGUMENT;
 	*usage = usage_of(ledger, (unsigned)resource);
 	return KERN_SUCCESS;

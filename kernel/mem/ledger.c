@@ -29,6 +29,8 @@
  *	used[KMEM] + sum over r of max(0, guarantee[r] - used[r]) * ledger_thing_bytes[r] <= limit[KMEM],
  *
  * and a covered one is not weighed again: what is guaranteed is there, however full the ledger is.
+ * The same holds for the limit of RAM, which weighs kernel bytes and resident pages together: without it
+ * who may have nearly all of either could have more of both than there is.
  *
  * Backing. The root's used[r] is then everything that exists or has been promised, and it is
  * compared with memory, not with hopes:
@@ -50,7 +52,8 @@
  *
  * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
  * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h); `quick`
- * says in the same way that the parent is not concerned either.
+ * says in the same way that the parent is not concerned either. What a limit of RAM leaves is lent, half to
+ * kernel bytes, half to pages, as the free pages are (page.c): below its loan neither is in the other's way.
  *
  * Slack. Most refunds are followed by a charge of the same kind to the same ledger, and there may be
  * eight levels. So what a ledger passes on is written down, `covers`, and a refund may leave the
@@ -104,7 +107,7 @@ struct ledger root_ledger = {
 		.limit = LEDGER_UNLIMITED, .covers = LEDGER_UNLIMITED,
 	}},
 	.children = TAILQ_HEAD_INITIALIZER(root_ledger.children),
-	.id = 1, .depth = 1, .weight = 1, .name = "root",
+	.ram_limit = LEDGER_UNLIMITED, .id = 1, .depth = 1, .weight = 1, .name = "root",
 };
 struct ledger_list ledger_list = {&root_ledger};
 static uint64_t machine_denials[LEDGER_ALL_RESOURCES - LEDGER_RESOURCES];
@@ -146,6 +149,8 @@ void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64
 
 	if (resource < LEDGER_RESOURCES)
 		ledger->denials[resource]++;
+	else if (ledger != &root_ledger)
+		ledger->ram_denials++;
 	else
 		machine_denials[resource - LEDGER_RESOURCES]++;
 	strlcpy(denial.ledger, ledger->name, sizeof(denial.ledger));
@@ -175,19 +180,36 @@ static uint64_t kmem_promised(const struct ledger *ledger)
 	return bytes;
 }
 
-/* Room for so many uncovered bytes in the ledger's own limit. */
-static bool kmem_fits(struct ledger *ledger, uint64_t bytes, struct ledger_shortage *shortage)
+uint64_t ledger_ram_used(const struct ledger *ledger)
 {
-	const struct ledger_account *account = &ledger->account[LEDGER_KMEM];
-	uint64_t claimed;
+	return ledger->account[LEDGER_KMEM].used + ledger->account[LEDGER_RESIDENT_PAGES].used * PAGE_SIZE;
+}
+
+static bool bytes_fit(struct ledger *ledger, unsigned resource, uint64_t claimed, uint64_t limit, uint64_t bytes,
+		      struct ledger_shortage *shortage)
+{
+	if (likely(claimed <= limit && bytes <= limit - claimed) || policy_ledgers_count_only)
+		return true;
+	*shortage = (struct ledger_shortage){ledger, resource, claimed, limit, bytes};
+	return false;
+}
+
+/* Room for n uncovered things in the ledger's own limits of kernel bytes and of RAM. */
+static bool memory_fits(struct ledger *ledger, unsigned resource, uint64_t n, struct ledger_shortage *shortage)
+{
+	bool pages = resource == LEDGER_RESIDENT_PAGES;
+	uint64_t bytes = n * (pages ? PAGE_SIZE : ledger_thing_bytes[resource]), kmem;
 
 	if (bytes == 0)
 		return true;
-	claimed = account->used + kmem_promised(ledger);
-	if (likely(claimed <= account->limit && bytes <= account->limit - claimed) || policy_ledgers_count_only)
+	kmem = ledger->account[LEDGER_KMEM].used + kmem_promised(ledger);
+	if (!pages && !bytes_fit(ledger, LEDGER_KMEM, kmem, ledger->account[LEDGER_KMEM].limit, bytes, shortage))
+		return false;
+	if (likely(ledger->ram_limit == LEDGER_UNLIMITED))
 		return true;
-	*shortage = (struct ledger_shortage){ledger, LEDGER_KMEM, claimed, account->limit, bytes};
-	return false;
+	return bytes_fit(ledger, LEDGER_RAM,
+			 kmem + account_claims(&ledger->account[LEDGER_RESIDENT_PAGES]) * PAGE_SIZE,
+			 ledger->ram_limit, bytes, shortage);
 }
 
 static void shortage_of_account(struct ledger_shortage *shortage, struct ledger *ledger, unsigned resource,
@@ -202,7 +224,7 @@ static void shortage_of_account(struct ledger_shortage *shortage, struct ledger 
 static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, uint64_t *rooted,
 			struct ledger_shortage *shortage)
 {
-	uint64_t each = ledger_thing_bytes[resource], up;
+	uint64_t up;
 
 	*rooted = 0;
 	do {
@@ -211,7 +233,7 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 			return false;
 		}
 		up = ledger->parent == NULL ? n : account_passes_on(&ledger->account[resource], n);
-		if (unlikely(!kmem_fits(ledger, up * each, shortage)))
+		if (unlikely(!memory_fits(ledger, resource, up, shortage)))
 			return false;
 		if (ledger->parent == NULL) {
 			*rooted = n;
@@ -232,21 +254,49 @@ static uint64_t account_watch(const struct ledger *ledger, unsigned resource)
 	return marked && ledger->mark.at <= account->peak ? ledger->mark.at : account->peak + 1;
 }
 
-void ledger_ease(struct ledger *ledger, unsigned resource)
+/* How far kernel bytes or resident pages may go before the limit of RAM is looked at: both together do not reach it. */
+static uint64_t ram_lent(const struct ledger *ledger, unsigned resource)
+{
+	uint64_t guaranteed = ledger->guaranteed_bytes +
+			      ledger->account[LEDGER_RESIDENT_PAGES].guarantee * PAGE_SIZE;
+	uint64_t claimed = ledger_ram_used(ledger) + guaranteed;
+	uint64_t share = ledger->ram_limit > claimed ? (ledger->ram_limit - claimed) / 2 : 0;
+
+	if (share < PAGE_SIZE)
+		return 0;
+	return ledger->account[resource].used + (resource == LEDGER_KMEM ? share : share / PAGE_SIZE);
+}
+
+static void account_ease(struct ledger *ledger, unsigned resource)
 {
 	struct ledger_account *account = &ledger->account[resource];
-
-	uint64_t limit = account->limit, watch = account_watch(ledger, resource);
+	uint64_t limit = account->limit, watch = account_watch(ledger, resource), lent;
 
 	/* Bytes that may be promised are looked at closely. */
 	if (resource == LEDGER_KMEM && limit != LEDGER_UNLIMITED)
 		limit = limit > ledger->guaranteed_bytes ? limit - ledger->guaranteed_bytes : 0;
+	if (ledger->ram_limit != LEDGER_UNLIMITED && (resource == LEDGER_KMEM || resource == LEDGER_RESIDENT_PAGES)) {
+		lent = ram_lent(ledger, resource);
+		limit = limit < lent ? limit : lent;
+	}
 	account->easy = limit < watch ? limit : watch - 1;
 	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
 		account->easy = ledger_backed[resource];
 	if (ledger->dead)
 		account->easy = 0;
 	account_quick(account);
+}
+
+void ledger_ease(struct ledger *ledger, unsigned resource)
+{
+	account_ease(ledger, resource);
+	if (ledger->ram_limit == LEDGER_UNLIMITED)
+		return;
+	/* What is lent to one depends on the other. */
+	if (resource == LEDGER_KMEM)
+		account_ease(ledger, LEDGER_RESIDENT_PAGES);
+	else if (resource == LEDGER_RESIDENT_PAGES)
+		account_ease(ledger, LEDGER_KMEM);
 }
 
 /* used has reached account_watch: a new peak, or the mark. */
@@ -413,7 +463,8 @@ static bool charge_ready(struct ledger *ledger, unsigned resource, uint64_t n, s
    nothing here is: interrupts get a window between the pieces, whose handlers touch per-CPU data only. */
 static bool memory_take_back(const struct ledger_shortage *shortage)
 {
-	bool memory = shortage->resource >= LEDGER_RESOURCES;	/* RAM or the zone map, no ledger's limit */
+	/* RAM or the zone map, no ledger's limit. */
+	bool memory = shortage->resource >= LEDGER_RESOURCES && shortage->ledger == &root_ledger;
 	bool some = (memory && zone_reclaim_some(RECLAIM_PIECE) != 0) || reap_dead_one();
 
 	if (some)
@@ -473,7 +524,7 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 		ledger_settle();
 		claimed = account_claims(account);
 		n = amount > claimed ? amount - claimed : 0;
-		if (n == 0 || (kmem_fits(ledger, n * ledger_thing_bytes[resource], &shortage) &&
+		if (n == 0 || (memory_fits(ledger, resource, n, &shortage) &&
 			       charge_ready(ledger->parent, resource, n, &shortage)))
 			break;
 		if (!memory_take_back(&shortage)) {

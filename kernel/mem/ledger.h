@@ -33,6 +33,7 @@ struct ledger {
 	struct ledger_account account[LEDGER_RESOURCES];
 	uint64_t guaranteed_bytes;			/* kernel bytes of all its guarantees */
 	uint64_t denials[LEDGER_RESOURCES];
+	uint64_t ram_limit, ram_denials;		/* of kernel bytes and resident pages together; the root has the machine's */
 	TAILQ_HEAD(ledger_children, ledger) children;	/* those alive first, dead shells behind them */
 	uint32_t child_count;				/* those alive */
 	TAILQ_ENTRY(ledger) sibling;
@@ -95,7 +96,10 @@ void ledger_hold(struct ledger *ledger);
 void ledger_unhold(struct ledger *ledger);
 /* Sets the mark: mem_mark_reached is called once, when used of the resource reaches `at` (at once when it has). at 0: no mark. */
 void ledger_mark(struct ledger *ledger, unsigned resource, uint64_t at);
-/* KERN_SUCCESS, KERN_INVALID_ARGUMENT (no such resource, limit below guarantee, bytes guaranteed, more than LEDGER_GUARANTEE_MAX),
+/* Kernel bytes and resident pages that it counts, in bytes: what its limit of LEDGER_RAM bounds. */
+uint64_t ledger_ram_used(const struct ledger *ledger);
+/* LEDGER_RAM has a limit too, but for the root.
+   KERN_SUCCESS, KERN_INVALID_ARGUMENT (no such resource, limit below guarantee, bytes guaranteed, more than LEDGER_GUARANTEE_MAX),
    KERN_RESOURCE_SHORTAGE (a guarantee that does not fit), KERN_TERMINATED (a guarantee for a dead ledger). A limit may be below
    what is used: then only new things are denied. */
 int ledger_limit(struct ledger *ledger, unsigned resource, uint64_t limit);

@@ -57,6 +57,7 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 		ledger->account[r].limit = LEDGER_UNLIMITED;
 		ledger->account[r].floor = LEDGER_UNLIMITED;
 	}
+	ledger->ram_limit = LEDGER_UNLIMITED;
 	ledger->parent = parent;
 	ledger->depth = parent->depth + 1;
 	ledger->weight = 1;
@@ -92,6 +93,12 @@ void ledger_kill(struct ledger *ledger)
 
 int ledger_limit(struct ledger *ledger, unsigned resource, uint64_t limit)
 {
+	if (resource == LEDGER_RAM && ledger != &root_ledger) {
+		ledger->ram_limit = limit;
+		ledger_ease(ledger, LEDGER_KMEM);
+		ledger_ease(ledger, LEDGER_RESIDENT_PAGES);
+		return KERN_SUCCESS;
+	}
 	if (resource >= LEDGER_RESOURCES || limit < ledger->account[resource].guarantee)
 		return KERN_INVALID_ARGUMENT;
 	ledger->account[resource].limit = limit;

@@ -11,7 +11,7 @@
 #include "command.h"
 #include "ledgers.h"
 
-#define SETTINGS_MAX	LEDGER_RESOURCES
+#define SETTINGS_MAX	LEDGER_ALL_RESOURCES
 #define MEMORY		"memory"
 
 static void print_resource(uint32_t resource, const struct ledger_usage *usage, int indent)
@@ -20,13 +20,15 @@ static void print_resource(uint32_t resource, const struct ledger_usage *usage, 
 	char guarantee[LEDGER_AMOUNT_MAX];
 	const struct ledger_usage none = { .limit = LEDGER_UNLIMITED };
 	bool more = usage->guarantee != 0 || usage->denials != 0;
+	/* The kernel keeps no peak of RAM but the machine's. */
+	bool peak_known = usage->peak >= usage->used;
 
 	if (memcmp(usage, &none, sizeof none) == 0)
 		return;
 	printf("%*s%-15s used %-8s limit %-8s peak %*s", indent, "", ledger_resource_name(resource),
 	       ledger_amount_string(resource, usage->used, used),
 	       ledger_amount_string(resource, usage->limit, limit), more ? -8 : 0,
-	       ledger_amount_string(resource, usage->peak, peak));
+	       peak_known ? ledger_amount_string(resource, usage->peak, peak) : "-");
 	if (usage->guarantee != 0)
 		printf(" guarantee %s", ledger_amount_string(resource, usage->guarantee, guarantee));
 	if (usage->denials != 0)
@@ -48,8 +50,11 @@ static bool print_ledger(mach_port_t ledger, const struct ledger_facts *facts, u
 	       facts->weight);
 	if (ledger_get_all_usage(ledger, all.words) != KERN_SUCCESS)
 		return true;
-	for (uint32_t i = 0; i < (facts->parent_id == 0 ? LEDGER_ALL_RESOURCES : LEDGER_RESOURCES); i++)
-		print_resource(i, &all.usage[i], indent + 2);
+	for (uint32_t i = 0; i < LEDGER_ALL_RESOURCES; i++) {
+		/* RAM is of interest where it is limited; its parts are there already. */
+		if (i < LEDGER_RESOURCES || all.usage[i].limit != LEDGER_UNLIMITED)
+			print_resource(i, &all.usage[i], indent + 2);
+	}
 	return true;
 }
 
@@ -84,8 +89,10 @@ static bool parse_resource(const char *name, struct setting *setting)
 	if (setting->resource != LEDGER_ALL_RESOURCES)
 		return true;
 	printf("%s: no such resource; they are:", name);
-	for (uint32_t i = 0; i < LEDGER_RESOURCES; i++)
-		printf(" %s", ledger_resource_name(i));
+	for (uint32_t i = 0; i < LEDGER_ALL_RESOURCES; i++) {
+		if (i != LEDGER_ZONE_MAP)
+			printf(" %s", ledger_resource_name(i));
+	}
 	printf(" %s\n", MEMORY);
 	return false;
 }
@@ -132,10 +139,12 @@ static void say_why(const struct kind *kind, const struct setting *setting,
 {
 	char amount[LEDGER_AMOUNT_MAX];
 
-	if (kind == &kind_limit)
+	if (kind == &kind_limit && setting->resource == LEDGER_RAM)
+		printf("the machine's is the root's, and cannot be changed\n");
+	else if (kind == &kind_limit)
 		printf("its guarantee is %s, a limit cannot be less\n",
 		       ledger_amount_string(setting->resource, usage->guarantee, amount));
-	else if (setting->resource == LEDGER_KMEM)
+	else if (setting->resource == LEDGER_KMEM || setting->resource == LEDGER_RAM)
 		printf("things are guaranteed, not bytes\n");
 	else if (setting->amount > usage->limit)
 		printf("its limit is %s, a guarantee cannot be more\n",
@@ -313,7 +322,7 @@ static void run_denials(int argc, char **argv)
 #define RESOURCES							\
 	"  RES: tasks threads ports names entries objects messages virtual_pages\n"	\
 	"  resident_pages nodes kpages fpus ledgers; in bytes kmem (what the kernel holds\n" \
-	"  for it) and memory (resident_pages)\n"
+	"  for it), memory (resident_pages) and ram (both together)\n"
 
 const struct command ledger_commands[] = {
 	{ "ledgers", "", "the tree: used, limit, peak, denials of each", 0, 0, run_ledgers, NULL },

@@ -4,14 +4,15 @@
  * `services` and `user`; programs run in ledgers of their own below `user`.
  * The console and the services have guarantees of what they need to go on
  * whatever the others do: what they use now and some head-room. The user gets
- * nearly all that is left then.
+ * 15/16 of what is left then: of the zone map, and of RAM for kernel memory and
+ * pages together. So it is the user's own limit that a flood meets, and there
+ * is something left in the root for others.
  */
 #include "ledgers.h"
 #include <ledger_user.h>
 #include <mach.h>
 #include <stdio.h>
 #include <string.h>
-#include <weir_user.h>
 #include "bootstrap.h"
 
 mach_port_t ledger_of_root, ledger_of_user, ledger_of_services;
@@ -85,11 +86,20 @@ static void limit(mach_port_t ledger, const char *name, uint32_t resource, uint6
 		       mach_error_string(code));
 }
 
+/* Pages that the zone map or RAM has left. What is guaranteed has been taken from it already. */
+static uint64_t machine_left(uint32_t resource)
+{
+	struct ledger_usage usage;
+
+	if (ledger_get_usage(ledger_of_root, (int)resource, &usage) != KERN_SUCCESS || usage.used > usage.limit)
+		return 0;
+	return (usage.limit - usage.used) / PAGE_SIZE;
+}
+
 void ledgers_divide(void)
 {
-	weir_memory_info_t memory;
 	mach_port_t own;
-	uint64_t zone_left;
+	uint64_t zone_left, ram_left;
 
 	guarantee_all(ledger_of_services, "services", true);
 	/* Should the kernel charge us to the root itself, its head-room is all that nobody else has. */
@@ -98,22 +108,18 @@ void ledgers_divide(void)
 			guarantee_all(own, "console", false);
 		give_back_right(own);
 	}
-	if (weir_memory_info(host_priv, &memory) != KERN_SUCCESS)
-		return;
-	/* What is guaranteed has been taken from these already. */
-	zone_left = memory.zone_map_limit_pages - memory.zone_map_pages;
+	zone_left = machine_left(LEDGER_ZONE_MAP);
+	ram_left = machine_left(LEDGER_RAM);
 	limit(ledger_of_user, "user", LEDGER_KMEM, zone_left / 16 * 15 * PAGE_SIZE);
-	limit(ledger_of_user, "user", LEDGER_RESIDENT_PAGES, memory.free_pages / 16 * 15);
+	limit(ledger_of_user, "user", LEDGER_RAM, ram_left / 16 * 15 * PAGE_SIZE);
 	/*
 	 * Clients make servers hold ports, and memory on its way to clients. Things are limited
 	 * here, not bytes: at its limit of these a server can still send a message and say that
 	 * it was denied.
 	 */
-	limit(ledger_of_services, "services", LEDGER_PORTS,
-	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
-	limit(ledger_of_services, "services", LEDGER_OBJECTS,
-	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
-	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
+	limit(ledger_of_services, "services", LEDGER_PORTS, zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	limit(ledger_of_services, "services", LEDGER_OBJECTS, zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, ram_left / 2);
 }
 
 static mach_port_t ledger_of_md;
@@ -121,7 +127,6 @@ static mach_port_t ledger_of_md;
 mach_port_t ledgers_of_md(void)
 {
 	mach_port_type_t type = MACH_PORT_TYPE_DEAD_NAME;
-	weir_memory_info_t memory;
 	uint64_t things;
 	kern_return_t code;
 
@@ -132,16 +137,14 @@ mach_port_t ledgers_of_md(void)
 		return ledger_of_md;
 	give_back_right(ledger_of_md);
 	ledger_of_md = MACH_PORT_NULL;
-	code = weir_memory_info(host_priv, &memory);
-	if (code == KERN_SUCCESS)
-		code = ledger_create(ledger_of_root, "md", &ledger_of_md);
+	code = ledger_create(ledger_of_root, "md", &ledger_of_md);
 	if (code != KERN_SUCCESS) {
 		ledger_of_md = MACH_PORT_NULL;
 		printf("bootstrap: no ledger for disks: %s\n", mach_error_string(code));
 		return MACH_PORT_NULL;
 	}
-	limit(ledger_of_md, "md", LEDGER_RESIDENT_PAGES, memory.free_pages / 2);
-	things = (memory.zone_map_limit_pages - memory.zone_map_pages) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES;
+	limit(ledger_of_md, "md", LEDGER_RESIDENT_PAGES, machine_left(LEDGER_RAM) / 2);
+	things = machine_left(LEDGER_ZONE_MAP) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES;
 	limit(ledger_of_md, "md", LEDGER_PORTS, things);
 	limit(ledger_of_md, "md", LEDGER_OBJECTS, things);
 	return ledger_of_md;
@@ -249,9 +252,9 @@ void ledgers_name(uint64_t id, char name[LEDGER_NAME_MAX])
 
 uint32_t ledgers_resource(const char *name)
 {
-	uint32_t resource = 0;
-
-	while (resource < LEDGER_RESOURCES && strcmp(ledger_resource_name(resource), name) != 0)
-		resource++;
-	return resource < LEDGER_RESOURCES ? resource : LEDGER_ALL_RESOURCES;
+	for (uint32_t resource = 0; resource < LEDGER_ALL_RESOURCES; resource++) {
+		if (resource != LEDGER_ZONE_MAP && strcmp(ledger_resource_name(resource), name) == 0)
+			return resource;
+	}
+	return LEDGER_ALL_RESOURCES;
 }

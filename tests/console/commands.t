@@ -17,7 +17,7 @@ CTRL_C = "\x03"
 COMMANDS = ("in kill wait sleep echo help ledgers ledger limit guarantee weight denials zones zone sizes "
             "ports ps top servers server devices mem audit cmdline halt reboot debug").split()
 RESOURCES = ("tasks threads ports names entries objects messages virtual_pages resident_pages nodes kpages "
-             "fpus ledgers kmem memory")
+             "fpus ledgers kmem ram memory")
 
 # What is wrong, and what is said to it: literally, or as a pattern where numbers vary. The ledger `small`
 # has tasks=9, the console guarantees.
@@ -64,6 +64,8 @@ WRONG = (
     ("guarantee small tasks", "tasks: not RESOURCE=NUMBER"),
     ("guarantee small ports=none", "none: not a number"),
     ("guarantee small ports=9 tasks=10", "guarantee: tasks: its limit is 9, a guarantee cannot be more"),
+    ("limit root ram=8M", "limit: ram: the machine's is the root's, and cannot be changed"),
+    ("guarantee small ram=8M", "guarantee: ram: things are guaranteed, not bytes"),
     ("guarantee small ports=9 kmem=3", "guarantee: kmem: things are guaranteed, not bytes"),
     ("guarantee small ports=9 names=1G", "guarantee: names: a ledger or the machine is full\n"
                                          r"denied: zone_map in ledger root: \w+ of 4M"),

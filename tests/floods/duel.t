@@ -65,7 +65,7 @@ if not kernel_has_policy():
 
 for flood, words in (("forkbomb", r"denied: kmem in ledger user"),
                      ("portflood", r"denied: ports in ledger services"),
-                     ("memhog", r"denied: resident_pages in ledger user")):
+                     ("memhog", r"denied: ram in ledger user")):
     pictures_of("duel")
     done = duel(flood, WEIR_MEM="48M")
     panic = "vm_page_wait: memory exhausted" if flood == "memhog" else \

@@ -13,16 +13,18 @@
 
 #define LEDGERS 24
 #define STEPS 8000
-#define MODEL_RESOURCES 3
+#define MODEL_RESOURCES 4
 
-/* One without bytes, one with a zone, one of pages. */
-static const unsigned resources[MODEL_RESOURCES] = {LEDGER_VIRTUAL_PAGES, LEDGER_NODES, LEDGER_KPAGES};
+/* One without bytes, one with a zone, two of pages. */
+static const unsigned resources[MODEL_RESOURCES] = {
+	LEDGER_VIRTUAL_PAGES, LEDGER_NODES, LEDGER_KPAGES, LEDGER_RESIDENT_PAGES,
+};
 
 /* The model: what is charged to each directly; everything else is computed anew each time. */
 struct model {
 	struct ledger *ledger;
 	int parent;			/* index, -1: root */
-	uint64_t own[LEDGER_RESOURCES], guarantee[LEDGER_RESOURCES], limit[LEDGER_RESOURCES];
+	uint64_t own[LEDGER_RESOURCES], guarantee[LEDGER_RESOURCES], limit[LEDGER_RESOURCES], ram_limit;
 };
 static struct model models[LEDGERS];
 static int model_count;
@@ -63,15 +65,27 @@ static uint64_t model_claimed(const struct model *all, int index)
 	return bytes;
 }
 
+/* Those, and pages used or promised. */
+static uint64_t model_ram_claimed(const struct model *all, int index)
+{
+	uint64_t used = model_used(all, index, LEDGER_RESIDENT_PAGES);
+	uint64_t guarantee = all[index].guarantee[LEDGER_RESIDENT_PAGES];
+
+	return model_claimed(all, index) + (used > guarantee ? used : guarantee) * PAGE_SIZE;
+}
+
 /* A change is right when no ledger that counts more, or claims more bytes, than before is beyond its limit. */
 static bool model_allows(const struct model *before, const struct model *after, unsigned r)
 {
 	for (int i = 0; i < model_count; i++) {
 		uint64_t used = model_used(after, i, r), bytes = model_claimed(after, i);
+		uint64_t ram = model_ram_claimed(after, i);
 
 		if (used > model_used(before, i, r) && used > after[i].limit[r])
 			return false;
 		if (bytes > model_claimed(before, i) && bytes > after[i].limit[LEDGER_KMEM])
+			return false;
+		if (ram > model_ram_claimed(before, i) && ram > after[i].ram_limit)
 			return false;
 	}
 	return true;
@@ -86,6 +100,9 @@ static bool model_agrees(void)
 				return false;
 		}
 		if (model_bytes(models, i) != models[i].ledger->account[LEDGER_KMEM].used)
+			return false;
+		if (model_bytes(models, i) + model_used(models, i, LEDGER_RESIDENT_PAGES) * PAGE_SIZE !=
+		    ledger_ram_used(models[i].ledger))
 			return false;
 	}
 	return true;
@@ -108,8 +125,10 @@ static void make_tree(void)
 		models[parent].own[LEDGER_LEDGERS]++;
 		model_count++;
 	}
-	for (int i = 0; i < LEDGERS; i++)
+	for (int i = 0; i < LEDGERS; i++) {
 		memset(models[i].limit, 0xff, sizeof(models[i].limit));
+		models[i].ram_limit = LEDGER_UNLIMITED;
+	}
 }
 
 static void step_charge(const struct model *before, struct model *m, unsigned r, uint64_t n)
@@ -163,6 +182,12 @@ static void step_limit(struct model *m, unsigned r)
 	uint64_t limit = random_below(4) == 0 ? LEDGER_UNLIMITED : random_below(120);
 	int result;
 
+	if (random_below(3) == 0) {
+		m->ram_limit = limit == LEDGER_UNLIMITED ? limit : random_below(800000);
+		result = ledger_limit(m->ledger, LEDGER_RAM, m->ram_limit);
+		claim(result == KERN_SUCCESS, "limit of RAM");
+		return;
+	}
 	if (random_below(3) == 0) {
 		r = LEDGER_KMEM;
 		if (limit != LEDGER_UNLIMITED)
@@ -278,6 +303,43 @@ static void shells(void)
 	is_u64(root_ledger.account[LEDGER_LEDGERS].used, 0, "until it is refunded");
 }
 
+/* The two parts of a limit of RAM grow and shrink by turns: neither is denied before both together fill it. */
+static void ram(void)
+{
+	int error;
+	struct ledger *a = ledger_new(&root_ledger, "ram", &error), *b = ledger_new(a, "below", &error);
+	unsigned parts[2] = {LEDGER_RESIDENT_PAGES, LEDGER_KPAGES}, n = 0;
+	uint64_t before = ledger_ram_used(a);
+
+	is_u64(ledger_limit(&root_ledger, LEDGER_RAM, PAGE_SIZE), KERN_INVALID_ARGUMENT, "the root's RAM is the machine's");
+	is_u64(ledger_limit(a, LEDGER_ZONE_MAP, PAGE_SIZE), KERN_INVALID_ARGUMENT, "and so is the zone map");
+	is_u64(ledger_guarantee(a, LEDGER_RAM, PAGE_SIZE), KERN_INVALID_ARGUMENT, "RAM is not guaranteed");
+	ledger_limit(a, LEDGER_RAM, before + 100 * PAGE_SIZE);
+	for (unsigned way = 0; way < 2; way++) {
+		for (n = 0; ledger_charge(b, parts[way], 1); n++)
+			;
+		is_u64(n, 100, way == 0 ? "pages may fill a limit of RAM" : "and so may kernel memory");
+		is_str(host_denial.ledger, "ram", "then the ledger denies");
+		ok(host_denial.resource == LEDGER_RAM && host_denial.used == before + 100 * PAGE_SIZE &&
+		   host_denial.limit == host_denial.used, "and tells how much RAM it has");
+		ok(!ledger_charge(b, parts[!way], 1), "the other part is denied as well");
+		ledger_refund(b, parts[way], 40);
+		for (n = 0; ledger_charge(b, parts[!way], 1); n++)
+			;
+		is_u64(n, 40, "it may have what was given back");
+		ledger_refund(b, parts[!way], 40);
+		ledger_refund(b, parts[way], 60);
+	}
+	is_u64(a->ram_denials, 6, "denials are counted");
+	is_u64(ledger_guarantee(b, LEDGER_RESIDENT_PAGES, 101), KERN_RESOURCE_SHORTAGE, "a guarantee beyond it is refused");
+	is_u64(ledger_guarantee(b, LEDGER_RESIDENT_PAGES, 100), KERN_SUCCESS, "within it, it fills it");
+	ok(!ledger_charge(a, LEDGER_KPAGES, 1), "for others");
+	ok(ledger_charge(b, LEDGER_RESIDENT_PAGES, 100), "and is there");
+	ledger_refund(b, LEDGER_RESIDENT_PAGES, 100);
+	ledger_kill(b);
+	ledger_kill(a);
+}
+
 static void marks(void)
 {
 	int error;
@@ -326,6 +388,7 @@ int main(void)
 	is_u64(used_of_root(), 0, "given back: the root counts nothing");
 	is_u64(page_frames_free(), page_frames_total(), "and all pages are free");
 	shells();
+	ram();
 	marks();
 	bad_arguments();
 	zone_reclaim();

@@ -32,9 +32,8 @@ typedef const char	*const_ledger_label_t;
 #define LEDGER_KMEM		13	/* bytes of kernel memory, all of the above */
 #define LEDGER_RESOURCES	14
 
-/* Shown as resources of the root ledger only. */
-#define LEDGER_ZONE_MAP		14	/* bytes */
-#define LEDGER_RAM		15	/* bytes */
+#define LEDGER_ZONE_MAP		14	/* bytes, of the root ledger only */
+#define LEDGER_RAM		15	/* bytes of kernel memory and resident pages: a limit, counted by those */
 #define LEDGER_ALL_RESOURCES	16
 
 #define LEDGER_UNLIMITED	(~(uint64_t) 0)
