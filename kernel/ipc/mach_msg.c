@@ -77,8 +77,10 @@ int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writab
 {
 	struct msg_state *msg = &thread->msg;
 
-	if (kmsg->kind == KMSG_EXCEPTION)
+	if (kmsg->kind == KMSG_EXCEPTION) {
 		kmsg = exception_take(kmsg);
+		exception_answer_apart(kmsg);
+	}
 	if (port_valid(kmsg->remote))
 		kmsg->remote->reply_bound = 0;
 	if (kmsg->size <= msg->receive_size)

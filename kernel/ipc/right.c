@@ -98,11 +98,9 @@ void right_consume_send_once(struct port *port)
 void right_release_send_once(struct port *port)
 {
 	/* The one of an exception's message: its thread must not wait for ever. */
-	struct thread *thread = !port->dead && port->kobject_type == KOBJECT_THREAD ? port->kobject : NULL;
-
+	if (!port->dead && port->kobject_type == KOBJECT_THREAD)
+		exception_reply_lost(port);
 	notify_send_once(port);
-	if (thread != NULL)
-		exception_reply_lost(thread);
 }
 
 void right_release_receive(struct port *port)

@@ -10,6 +10,10 @@
  * The message is exception_raise (id 2400); its reply port is a send-once right to the thread's own kernel port. What comes by
  * that right is the answer: RetCode 0 in a reply with id 2500 resumes the thread with the registers it has then;
  * anything else, or the right given up, passes the exception to the task's handler, and after that ends the task.
+ *
+ * A wait that is aborted after its message was received leaves that right with the handler. The thread's next exception must
+ * not take its answer for its own. All send-once rights to the thread's port are such rights, so it shows whether there is an old
+ * one; if so the message's receiver gets, and pays for, a port of this one exception instead, wait.object, which dies with it.
  */
 #include "kern/exception.h"
 #include <mach/mig_errors.h>
@@ -135,9 +139,20 @@ static bool exception_ask(struct thread *thread)
 	return true;
 }
 
+/* Answers to what was asked are of no use any more. */
+static void exception_answer_forget(struct thread *thread)
+{
+	struct port *port = thread->wait.object;
+
+	thread->wait.object = thread->self;
+	if (port != thread->self)
+		port_destroy_kernel(port);
+}
+
 /* The place of the message is the next call's again. */
 static void exception_over(struct thread *thread)
 {
+	exception_answer_forget(thread);
 	memset(thread->msg.exception, 0, sizeof(thread->msg.exception));
 }
 
@@ -192,21 +207,55 @@ static void exception_unhandled(struct thread *thread)
 {
 	bool was_last = thread->wait.word[WORD_TASK_LEVEL];
 
+	exception_answer_forget(thread);
 	thread->wait.word[WORD_TASK_LEVEL] = true;
 	if (was_last || !exception_ask(thread))
 		task_kill_later(thread->task);
 }
 
-void exception_reply_lost(struct thread *thread)
+/* Whether the thread waits for the answer by a right to this port: others, and those that come while its message is on its way,
+   are of exceptions that were aborted. */
+static bool exception_waits_for(const struct thread *thread, const struct port *port)
 {
-	/* While its message is on its way, a right that is lost is an old one of an exception that was aborted. */
-	if (exception_waits(thread) && exception_kmsg(thread)->kind == KMSG_NORMAL)
-		exception_unhandled(thread);
+	return exception_waits(thread) && thread->wait.object == port &&
+	       ((const struct kmsg *)thread->msg.exception)->kind == KMSG_NORMAL;
 }
 
-static void exception_answered(struct thread *thread, kern_return_t code)
+void exception_reply_lost(struct port *port)
 {
-	if (!exception_waits(thread) || exception_kmsg(thread)->kind != KMSG_NORMAL)
+	if (exception_waits_for(port->kobject, port))
+		exception_unhandled(port->kobject);
+}
+
+void exception_answer_apart(struct kmsg *taken)
+{
+	struct port *self = taken->local, *port;
+	struct thread *thread;
+
+	if (self->send_once_rights == 1)
+		return;
+	port = port_make_kernel(KOBJECT_THREAD, NULL, thread_current()->task->ledger);
+	if (port == NULL) {
+		taken->local = PORT_DEAD;
+		right_release_send_once(self);
+		return;
+	}
+	/* Making it may have reaped the thread. */
+	thread = self->dead ? NULL : self->kobject;
+	if (thread == NULL || !exception_waits_for(thread, self)) {
+		port_destroy_kernel(port);
+		return;
+	}
+	port->kobject = thread;
+	thread->wait.object = taken->local = port;
+	port_ref(port);
+	port->send_once_rights++;
+	right_consume_send_once(self);
+}
+
+static void exception_answered(struct thread *thread, const struct port *port, kern_return_t code)
+{
+	if (!exception_waits_for(thread, port))
 		return;
 	if (code != KERN_SUCCESS) {
 		exception_unhandled(thread);
@@ -219,7 +268,7 @@ static void exception_answered(struct thread *thread, kern_return_t code)
 int64_t exception_reply_message(struct thread *sender, struct port *port, const uint8_t *head, uint32_t have)
 {
 	const mig_reply_header_t *reply = (const mig_reply_header_t *)head;
-	struct thread *thread = port->kobject;
+	struct thread *thread;
 	kern_return_t code = KERN_FAILURE;
 	struct kmsg *kmsg = kmsg_alloc(sender->msg.send_size, sender->task->ledger);
 	mach_msg_return_t error;
@@ -237,12 +286,10 @@ int64_t exception_reply_message(struct thread *sender, struct port *port, const 
 	if (have >= sizeof(*reply) && reply->Head.msgh_id == EXCEPTION_REPLY_ID)
 		code = reply->RetCode;
 	/* Reading may have worked off the reaper's list, and the thread with it. */
-	if (port_valid(kmsg->remote) && !kmsg->remote->dead)
-		thread = kmsg->remote->kobject;
-	else
-		thread = NULL;
+	port = kmsg->remote;
+	thread = port_valid(port) && !port->dead ? port->kobject : NULL;
 	kmsg_discard(kmsg);
 	if (thread != NULL)
-		exception_answered(thread, code);
+		exception_answered(thread, port, code);
 	return sender->state == THREAD_DEAD ? KERN_BLOCKED : msg_sent(sender, true);
 }

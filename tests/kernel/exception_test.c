@@ -372,6 +372,82 @@ static void test_aborted_while_queued(void)
 	catch_port_destroy(port);
 }
 
+/* The wait is aborted while the handler has the message, `times` over. */
+static void abort_taken(struct child *child, mach_port_t port, struct caught *caught, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		ok(catch_next(port, 5000, &caught[i]), "an exception is received");
+		need(thread_suspend(child->thread), "thread_suspend");
+		need(thread_abort(child->thread), "thread_abort");
+		need(thread_resume(child->thread), "thread_resume");
+	}
+	ok(catch_next(port, 5000, &caught[times]), "its thread, aborted, has its exception again");
+}
+
+/* Answers to exceptions that were aborted are not taken for that of the next one, in whatever order and way they come. */
+static void test_aborted_while_received(unsigned times, bool lose_reply, bool late)
+{
+	mach_port_t port = catch_port();
+	struct child_options options = { .before = before_task_port };
+	struct caught caught[4], again;
+	struct child child;
+
+	shared->reached = 0;
+	need(child_start(&child, child_faults, &port, &options), "a child");
+	abort_taken(&child, port, caught, times);
+	for (unsigned i = 0; i < times; i++) {
+		if (late && i + 1 == times)
+			help(&caught[times]);
+		if (!lose_reply) {
+			catch_answer(&caught[i], KERN_SUCCESS);
+			continue;
+		}
+		give_back_right(caught[i].reply);
+		give_back_right(caught[i].thread);
+		give_back_right(caught[i].task);
+	}
+	if (!late) {
+		ok(!catch_next(port, 100, &again), "an old answer %s does not resume it", lose_reply ? "lost" : "given");
+		is(shared->reached, 0, "nor end it");
+		help(&caught[times]);
+	}
+	ok(word_await(&shared->reached, 1, 5000), "the answer to this exception does");
+	ok(child_wait(&child, 5000), "and the child comes to its end");
+	child_finish(&child);
+	catch_port_destroy(port);
+}
+
+/* With an old right about, the one for the answer costs the receiver a port: denied, it is lost. */
+static void test_aborted_and_denied(void)
+{
+	mach_port_t port = catch_port();
+	struct child_options options = { .before = before_task_port };
+	struct caught caught[2];
+	struct ledger_usage usage;
+	struct child child;
+	ledger_t own;
+
+	shared->reached = 0;
+	need(child_start(&child, child_faults, &port, &options), "a child");
+	ok(catch_next(port, 5000, &caught[0]), "an exception is received");
+	need(thread_suspend(child.thread), "thread_suspend");
+	need(thread_abort(child.thread), "thread_abort");
+	need(thread_resume(child.thread), "thread_resume");
+	thread_await_waiting(child.thread, 5000);
+	need(task_get_ledger_control(test_host_priv(), mach_task_self(), &own), "the test's ledger");
+	need(ledger_get_usage(own, LEDGER_PORTS, &usage), "its ports");
+	need(ledger_set_limit(own, LEDGER_PORTS, usage.used), "no port more");
+	ok(catch_next(port, 5000, &caught[1]), "the next one is received without memory for a port");
+	need(ledger_set_limit(own, LEDGER_PORTS, usage.limit), "the limit from before");
+	is(caught[1].reply, MACH_PORT_DEAD, "its right to answer is dead");
+	ok(child_wait(&child, 5000), "and the task ends, as when it is lost");
+	catch_answer(&caught[1], KERN_SUCCESS);
+	catch_answer(&caught[0], KERN_SUCCESS);
+	give_back_right(own);
+	child_finish(&child);
+	catch_port_destroy(port);
+}
+
 int main(int argc, char **argv)
 {
 	struct fault faults[] = {
@@ -416,6 +492,13 @@ int main(int argc, char **argv)
 	test_terminated_while_waiting();
 	test_many_at_once();
 	test_aborted_while_queued();
+	for (unsigned times = 1; times <= 3; times++) {
+		test_aborted_while_received(times, false, false);
+		test_aborted_while_received(times, true, false);
+		test_aborted_while_received(times, false, true);
+		test_aborted_while_received(times, true, true);
+	}
+	test_aborted_and_denied();
 	test_denied_page();
 	give_back_memory(readonly_page, vm_page_size);
 	shared_free(shared, vm_page_size);

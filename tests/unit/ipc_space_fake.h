@@ -166,9 +166,9 @@ void mqueue_offer_room(struct port *port)
 	assert(!port->dead);
 }
 
-void exception_reply_lost(struct thread *thread)
+void exception_reply_lost(struct port *port)
 {
-	panic("no exceptions here: %p", (void *)thread);
+	panic("no exceptions here: %p", (void *)port);
 }
 
 void device_no_senders(struct device *device)
