@@ -54,9 +54,17 @@ struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 	kmsg = zone_alloc(&kmsg_zone, payer);
 	if (kmsg == NULL)
 		return NULL;
-	memset(kmsg, 0, offsetof(struct kmsg, small));
+	/* Member by member, as the links mean nothing yet. */
 	kmsg->payer = payer;
+	kmsg->remote = kmsg->local = NULL;
+	kmsg->bits = 0;
 	kmsg->size = size;
+	kmsg->id = 0;
+	kmsg->kind = KMSG_NORMAL;
+	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = false;
+	kmsg->pages = 0;
+	kmsg->holder = NULL;
+	kmsg->queued_ns = 0;
 	if (size <= KMSG_SMALL)
 		return kmsg;
 	while (kmsg->pages < (size + PAGE_SIZE - 1) / PAGE_SIZE) {

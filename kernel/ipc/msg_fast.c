@@ -127,14 +127,11 @@ static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint3
 /* The body goes into the receiver's buffer. */
 static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size)
 {
-	uint64_t fault;
-
-	return size == HEAD ||
-	       (!overlaps(thread, to, from, size) && user_copy_in(to + HEAD, from + HEAD, size - HEAD, &fault));
+	return size == HEAD || (!overlaps(thread, to, from, size) && user_words_in(to + HEAD, from + HEAD, size - HEAD));
 }
 
 /* The message is in the buffer of the first receiver of `from`; the thread waits at `at` in its place. */
-static _Noreturn void pass(struct thread *thread, struct port *from, struct port *at)
+static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct port *from, struct port *at)
 {
 	struct thread *to = LIST_FIRST(&from->receivers);
 	const struct regs *regs = &thread->regs;
@@ -193,18 +190,21 @@ static inline bool request(struct thread *thread, struct port *port, const mach_
 static inline bool reply(struct thread *thread, const mach_msg_header_t *head)
 {
 	const struct regs *regs = &thread->regs;
+	struct space *space = &thread->task->space;
 	uint32_t size = (uint32_t)regs->rdx;
-	struct name *there = entry_of(&thread->task->space, head->msgh_remote_port, MACH_PORT_TYPE_SEND_ONCE);
-	struct name *here = entry_of(&thread->task->space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+	/* A reply right is the space's own entry. */
+	struct name *there = &space->once;
+	struct name *here = entry_of(space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
 	struct port *port, *object;
 	char *buffer;
 
-	if (there == NULL || here == NULL || head->msgh_local_port != MACH_PORT_NAME_NULL)
+	if (there->name != head->msgh_remote_port || (there->type & MACH_PORT_TYPE_SEND_ONCE) == 0 || here == NULL ||
+	    head->msgh_local_port != MACH_PORT_NAME_NULL)
 		return false;
 	port = there->port;
 	object = here->port;
-	if (port->kobject_type != KOBJECT_NONE || port->set != NULL || port->has_payload || !port->keeps_reply ||
-	    port->spare_prepaid)
+	if (port->dead || port->has_payload || !port->keeps_reply || port->spare_prepaid ||
+	    port->kobject_type != KOBJECT_NONE || port->set != NULL)
 		return false;
 	if (!is_idle(object) || (object->kobject_type == KOBJECT_NONE && object->set != NULL) || !is_plain(thread))
 		return false;

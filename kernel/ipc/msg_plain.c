@@ -16,20 +16,18 @@
 #include "ipc/name.h"
 #include "ipc/portset.h"
 #include "ipc/throttle.h"
-#include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "x86_64/machine.h"
 #include "x86_64/pmap.h"
+#include "x86_64/usercopy.h"
 
 #define HEAD sizeof(mach_msg_header_t)
 
 /* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
 static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, const mach_msg_header_t *head)
 {
-	uint64_t fault;
-
-	if (!user_copy_in(kmsg->small + HEAD, thread->regs.rdi + HEAD, kmsg->size - HEAD, &fault))
+	if (kmsg->size != HEAD && !user_words_in(kmsg->small + HEAD, thread->regs.rdi + HEAD, kmsg->size - HEAD))
 		return MACH_SEND_INVALID_DATA;
 	kmsg->id = (uint32_t)head->msgh_id;
 	kmsg->bits = head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
@@ -86,37 +84,52 @@ static bool is_plain(const struct kmsg *kmsg, const struct space *space)
 		MACH_MSGH_BITS_LOCAL(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE);
 }
 
+/* What the receiver sees of the message before its body. */
+static bool head_out(uint64_t buffer, const struct kmsg *kmsg, mach_port_name_t reply)
+{
+	uint32_t bits = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) |
+			MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSG_TYPE_PORT_SEND);
+
+	return user_write4(buffer, bits | (uint64_t)kmsg->size << 32, reply, kmsg->remote->receiver_name,
+			   kmsg->remote->sequence | (uint64_t)kmsg->id << 32);
+}
+
+static bool body_out(uint64_t buffer, const struct kmsg *kmsg)
+{
+	return kmsg->size == HEAD || user_words_out(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
+}
+
 bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result)
 {
 	const struct regs *regs = &thread->regs;
 	struct task *task = thread->task;
-	mach_port_name_t reply = MACH_PORT_NAME_NULL;
 	mach_msg_return_t bits = 0;
 	struct kmsg *kmsg;
 	struct port *port;
-	char *buffer;
+	bool complex;
 
-	if (throttle_on(object) || thread->serves != NULL)
+	if (throttle_on(object) || thread->serves != NULL || !usercopy_range(regs->rdi))
 		return false;
 	kmsg = mqueue_peek(object);
 	if (kmsg == NULL || kmsg->size > (uint32_t)regs->r10 || !is_plain(kmsg, &task->space))
 		return false;
-	buffer = pmap_writable(&task->map.pmap, regs->rdi, kmsg->size);
-	if (buffer == NULL)
+	port = kmsg->remote;
+	complex = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0;
+	/* Whatever may fail comes first; should the message not be received here, these bytes are written once more. */
+	if (!head_out(regs->rdi, kmsg, kmsg->local != PORT_NULL ? task->space.once.name : MACH_PORT_NAME_NULL))
+		return false;
+	if (complex ? pmap_writable(&task->map.pmap, regs->rdi, kmsg->size) == NULL : !body_out(regs->rdi, kmsg))
 		return false;
 	mqueue_take(object);
-	port = kmsg->remote;
+	port->sequence++;
 	port->reply_bound = 0;
 	if (kmsg->local != PORT_NULL)
-		reply = name_once_in(&task->space, kmsg->local)->name;
+		name_once_in(&task->space, kmsg->local);
 	/* The page stays: nothing that this brings into the map takes another's place. */
-	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0)
+	if (complex) {
 		bits = kmsg_body_receive(kmsg, task);
-	memcpy(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
-	head_write((mach_msg_header_t *)buffer,
-		   (kmsg->bits & MACH_MSGH_BITS_COMPLEX) |
-		   MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSG_TYPE_PORT_SEND),
-		   kmsg->size, reply, port->receiver_name, port->sequence++, kmsg->id);
+		body_out(regs->rdi, kmsg);
+	}
 	task->messages_received++;
 	kmsg_free(kmsg);
 	right_release_send(port);

@@ -130,12 +130,6 @@ void sched_thread_leave(struct thread *thread)
 	share_free_if_unused(share);
 }
 
-bool sched_runnable(const struct thread *thread)
-{
-	return thread->state != THREAD_DEAD && thread->suspend_count == 0 &&
-	       thread->task->suspend_count == 0 && !thread->task->dead;
-}
-
 /* Appends to, or with front set puts at the head of, the ring of the thread's priority. */
 static void queue_insert(struct thread *thread, bool front)
 {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <weir/tree.h>
+#include "kern/task.h"
 #include "kern/thread.h"
 
 struct ledger;
@@ -40,7 +41,11 @@ void sched_thread_enter(struct thread *thread);
 void sched_thread_leave(struct thread *thread);
 
 /* True if nothing stops the thread from running. */
-bool sched_runnable(const struct thread *thread);
+static inline __attribute__((always_inline)) bool sched_runnable(const struct thread *thread)
+{
+	return thread->state != THREAD_DEAD && thread->suspend_count == 0 &&
+	       thread->task->suspend_count == 0 && !thread->task->dead;
+}
 /* Queues a thread that may run (or marks it stopped, if it may not). */
 void sched_ready(struct thread *thread);
 /* Takes a ready thread off its queue. */

@@ -61,8 +61,8 @@ struct thread {
 	enum thread_state state : 8;
 	uint8_t priority;		/* now (depressed: the lowest) */
 	uint8_t base_priority, max_priority;
-	bool depressed;
-	bool serves_counted;		/* among the set's running threads */
+	bool depressed : 1;
+	bool serves_counted : 1;	/* among the set's running threads */
 	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
 	uint32_t suspend_count;
 	uint32_t id;

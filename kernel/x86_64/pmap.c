@@ -11,8 +11,8 @@
     - The upper half of every root is the kernel's, copied once: it never changes after boot.
       Translations are global only in the kernel's half, so loading CR3 forgets all of a task's.
 
-    - pmap->leaf is the leaf table looked at last, of the 2 MiB with the number leaf_tag: it saves
-      the walk. It is forgotten when that table is given back.
+    - pmap->leaf are the leaf tables walked to last, of the 2 MiB with the number tag: they save
+      the walk. Both are forgotten when one is given back.
 
     - The processor keeps no translation whose accessed bit is clear (Intel SDM volume 3, 4.10.2.3),
       and nobody here clears that bit of a present slot: so what was mapped and never used needs no
@@ -25,12 +25,12 @@
 #include "x86_64/io.h"
 #include "x86_64/pte.h"
 
-struct pmap kernel_pmap = {.leaf_tag = UINT64_MAX};
+struct pmap kernel_pmap = {.leaf = {{.tag = UINT64_MAX}, {.tag = UINT64_MAX}}};
 static uint64_t active_root;
 
 #define WORK_MAX 512u			/* slots or missing tables looked at in one go, and at most as many again */
 #define FLUSH_MAX 32u			/* above so many pages, all translations are dropped instead */
-#define LEAF_NONE UINT64_MAX		/* no leaf_tag */
+#define LEAF_NONE UINT64_MAX		/* no tag */
 
 /* Translations to be forgotten, at once or with all others when flush_end is called. */
 struct flush {
@@ -105,7 +105,8 @@ bool pmap_create(struct pmap *pmap, struct ledger *payer)
 		return false;
 	kernel_slots_set(page_address(page), true);
 	page->count = 0;
-	*pmap = (struct pmap){.root = page_frame(page) << PAGE_SHIFT, .payer = payer, .leaf_tag = LEAF_NONE};
+	*pmap = (struct pmap){.root = page_frame(page) << PAGE_SHIFT, .payer = payer,
+			       .leaf = {{.tag = LEAF_NONE}, {.tag = LEAF_NONE}}};
 	return true;
 }
 
@@ -141,14 +142,19 @@ static unsigned walk(struct pmap *pmap, uint64_t address, uint64_t *entries[4])
 
 static void leaf_keep(struct pmap *pmap, uint64_t address, uint64_t *slot)
 {
-	pmap->leaf_tag = address / pte_span(1);
-	pmap->leaf = slot - pte_index(address, 0);
+	pmap->leaf[1] = pmap->leaf[0];
+	pmap->leaf[0].tag = address / pte_span(1);
+	pmap->leaf[0].table = slot - pte_index(address, 0);
 }
 
-/* The slot of address in the table kept; NULL: it is not of that. */
+/* The slot of address in a table kept; NULL: it is in none of them. */
 static inline uint64_t *kept_slot(const struct pmap *pmap, uint64_t address)
 {
-	return pmap->leaf_tag == address / pte_span(1) ? &pmap->leaf[pte_index(address, 0)] : NULL;
+	uint64_t tag = address / pte_span(1);
+
+	if (pmap->leaf[0].tag == tag)
+		return &pmap->leaf[0].table[pte_index(address, 0)];
+	return pmap->leaf[1].tag == tag ? &pmap->leaf[1].table[pte_index(address, 0)] : NULL;
 }
 
 static __attribute__((noinline)) uint64_t *leaf_find(struct pmap *pmap, uint64_t address)
@@ -172,7 +178,7 @@ static inline uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
 /* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
 static void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
 {
-	pmap->leaf_tag = LEAF_NONE;
+	pmap->leaf[0].tag = pmap->leaf[1].tag = LEAF_NONE;
 	for (unsigned level = 1; level <= PTE_ROOT_LEVEL; level++) {
 		struct page *above = page_of_frame(table->next);
 

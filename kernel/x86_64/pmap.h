@@ -15,8 +15,11 @@ struct pmap {
 	struct ledger *payer;
 	uint32_t tables;		/* table pages below the root */
 	uint64_t mapped;		/* pages mapped */
-	uint64_t leaf_tag;		/* address / 2 MiB of the leaf table used last */
-	uint64_t *leaf;
+	/* The leaf tables walked to last, the latest first: two, as the buffers of two threads that talk lie apart. */
+	struct {
+		uint64_t tag;		/* address / 2 MiB */
+		uint64_t *table;
+	} leaf[2];
 };
 
 /* Makes the root table. False: denied. */

@@ -45,7 +45,19 @@ fault:
 	return false;
 }
 
-/* Six words to a user address (usercopy_range); false: they may be there in part. */
+/* Four words to a user address (usercopy_range); false: they may be there in part. */
+static inline bool user_write4(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movq %[a], (%[to])\n\tmovq %[b], 8(%[to])\n\tmovq %[c], 16(%[to])\n\tmovq %[d], 24(%[to])\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: : [to] "r"(to), [a] "r"(a), [b] "re"(b), [c] "r"(c), [d] "r"(d) : "rax", "memory" : fault);
+	return true;
+fault:
+	return false;
+}
+
+/* Six words, in the same way. */
 static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
 	__asm__ volatile goto(USERCOPY_STAC

@@ -71,12 +71,6 @@ void sched_pass(struct thread *from, struct thread *to)
 	longjmp(test_passed, 1);
 }
 
-bool sched_runnable(const struct thread *thread)
-{
-	return thread->state != THREAD_DEAD && thread->suspend_count == 0 && thread->task->suspend_count == 0 &&
-	       !thread->task->dead;
-}
-
 void thread_wake(struct thread *thread, int result)
 {
 	assert(thread->state == THREAD_WAITING);

@@ -17,6 +17,18 @@ static inline bool user_read4(uint64_t from, uint64_t word[4])
 	return user_copy_in(word, from, 32, &fault);
 }
 
+static inline bool usercopy_range(uint64_t address)
+{
+	return address < USER_ADDRESS_MAX - USERCOPY_MAX;
+}
+
+static inline bool user_write4(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	uint64_t word[4] = { a, b, c, d }, fault;
+
+	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
+}
+
 static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
 	uint64_t word[6] = { a, b, c, d, e, f }, fault;
