@@ -160,8 +160,7 @@ static bool kmsg_clean(struct kmsg *kmsg)
 		if (left == 0)
 			return false;
 		next = kmsg->sequence;
-		if (kmsg_item_next(kmsg, &next, &item) != MACH_MSG_SUCCESS)
-			break;
+		kmsg_item_step(kmsg, &next, &item);
 		if (!kmsg_item_clean(kmsg, &item, &left))
 			return false;
 		kmsg->sequence = next;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <mach/message.h>
 #include "ipc/kmsg.h"
+#include "kern/assert.h"
 
 struct task;
 
@@ -21,9 +22,31 @@ struct kmsg_item {
 	uint32_t offset;	/* of the data, or of the address's slot, in the message */
 	uint64_t bytes;		/* data: inline or in the region */
 };
-/* The item at *offset, which moves on to the next. MACH_MSG_SUCCESS, MACH_SEND_INVALID_TYPE, MACH_SEND_MSG_TOO_SMALL;
-   a message in kernel form gives no error. Call while *offset < kmsg->size. */
-mach_msg_return_t kmsg_item_next(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item);
+/* The item whose type is at offset; returns the bytes of the message that its data, or its slot, takes behind the type. */
+static inline uint64_t kmsg_item_at(struct kmsg *kmsg, uint32_t offset, struct kmsg_item *item)
+{
+	mach_msg_type_t *type = kmsg_at(kmsg, offset);
+	bool ports = MACH_MSG_TYPE_PORT_ANY(type->msgt_name);
+
+	item->type = type;
+	item->offset = offset + (uint32_t)sizeof(*type);
+	item->bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
+	if (!type->msgt_inline) {
+		item->kind = ports ? KMSG_ITEM_PORT_ARRAY : KMSG_ITEM_REGION;
+		return 8;
+	}
+	item->kind = ports ? KMSG_ITEM_PORTS : KMSG_ITEM_DATA;
+	return (item->bytes + 7) & ~7ull;
+}
+
+/* The item at *offset of a message in kernel form; *offset moves on to the next. Call while *offset < kmsg->size. */
+static inline void kmsg_item_step(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item)
+{
+	uint64_t bytes = kmsg_item_at(kmsg, *offset, item);
+
+	assert(item->offset <= kmsg->size && bytes <= kmsg->size - item->offset);
+	*offset = item->offset + (uint32_t)bytes;
+}
 
 /* The 8-byte slot at offset as a right. */
 static inline struct port **kmsg_slot(struct kmsg *kmsg, uint32_t offset)

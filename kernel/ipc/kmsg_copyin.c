@@ -35,32 +35,23 @@ struct copyin {
 	int moved;			/* index of the region to be moved, not copied; -1: none */
 };
 
-mach_msg_return_t kmsg_item_next(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item)
+/* The item at *offset of a message as the user wrote it; *offset moves on to the next. MACH_MSG_SUCCESS, MACH_SEND_INVALID_TYPE,
+   MACH_SEND_MSG_TOO_SMALL. */
+static inline mach_msg_return_t item_next(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item)
 {
 	uint32_t left = kmsg->size - *offset - sizeof(mach_msg_type_t);
-	mach_msg_type_t *type = kmsg_at(kmsg, *offset);
-	bool ports = MACH_MSG_TYPE_PORT_ANY(type->msgt_name);
-	uint64_t inline_bytes = 8;
+	uint64_t bytes = kmsg_item_at(kmsg, *offset, item);
 
 	assert(*offset + sizeof(mach_msg_type_t) <= kmsg->size);
-	item->type = type;
-	item->offset = *offset + sizeof(mach_msg_type_t);
-	item->bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
-	if (type->msgt_unused != 0 || (type->msgt_inline && type->msgt_deallocate))
+	if (item->type->msgt_unused != 0 || (item->type->msgt_inline && item->type->msgt_deallocate))
 		return MACH_SEND_INVALID_TYPE;
-	if (type->msgt_inline) {
-		item->kind = ports ? KMSG_ITEM_PORTS : KMSG_ITEM_DATA;
-		inline_bytes = (item->bytes + 7) & ~7ull;
-		if (ports && type->msgt_size != 64)
-			return MACH_SEND_INVALID_TYPE;
-	} else {
-		item->kind = ports ? KMSG_ITEM_PORT_ARRAY : KMSG_ITEM_REGION;
-		if (ports && type->msgt_size != 32)
-			return MACH_SEND_INVALID_TYPE;
-	}
-	if (inline_bytes > left)
+	if (item->kind == KMSG_ITEM_PORTS && item->type->msgt_size != 64)
+		return MACH_SEND_INVALID_TYPE;
+	if (item->kind == KMSG_ITEM_PORT_ARRAY && item->type->msgt_size != 32)
+		return MACH_SEND_INVALID_TYPE;
+	if (bytes > left)
 		return MACH_SEND_MSG_TOO_SMALL;
-	*offset = item->offset + (uint32_t)inline_bytes;
+	*offset = item->offset + (uint32_t)bytes;
 	return MACH_MSG_SUCCESS;
 }
 
@@ -222,7 +213,7 @@ static mach_msg_return_t array_fill(struct copyin *in, struct port_array *array,
 	return error;
 }
 
-static mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item)
+static __attribute__((noinline)) mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item)
 {
 	uint64_t *slot = kmsg_at(in->kmsg, item->offset);
 	uint32_t count = item->type->msgt_number, type = item->type->msgt_name;
@@ -248,7 +239,7 @@ static mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item
 	return error;
 }
 
-static mach_msg_return_t ports_reserve(struct copyin *in, struct kmsg_item *item)
+static __attribute__((noinline)) mach_msg_return_t ports_reserve(struct copyin *in, struct kmsg_item *item)
 {
 	mach_msg_return_t error;
 	uint32_t i;
@@ -270,7 +261,7 @@ static mach_msg_return_t body_reserve(struct copyin *in)
 
 	in->stop = next;
 	while (next < in->kmsg->size) {
-		error = kmsg_item_next(in->kmsg, &next, &item);
+		error = item_next(in->kmsg, &next, &item);
 		if (error != MACH_MSG_SUCCESS)
 			return error;
 		in->stop_index = 0;
@@ -311,7 +302,7 @@ static void body_unreserve(struct copyin *in)
 	while (next < in->kmsg->size) {
 		at = next;
 		if (at > in->stop || (at == in->stop && in->stop_index == 0) ||
-		    kmsg_item_next(in->kmsg, &next, &item) != MACH_MSG_SUCCESS)
+		    item_next(in->kmsg, &next, &item) != MACH_MSG_SUCCESS)
 			return;
 		count = at == in->stop ? in->stop_index : item.type->msgt_number;
 		if (item.kind == KMSG_ITEM_PORTS)
@@ -325,8 +316,11 @@ static void body_unreserve(struct copyin *in)
 	}
 }
 
-static void body_begin(struct copyin *in)
+/* Member by member: there is no need to clear where the regions to be deallocated will stand. */
+static void body_begin(struct copyin *in, struct kmsg *kmsg, struct task *task)
 {
+	in->kmsg = kmsg;
+	in->task = task;
 	in->rights = in->deallocates = 0;
 	in->moves = false;
 	in->moved = -1;
@@ -344,6 +338,12 @@ static mach_msg_return_t body_prepare(struct copyin *in)
 	return error;
 }
 
+/* Is there anything left to do once all is prepared? */
+static bool body_moves(const struct copyin *in)
+{
+	return in->moves || in->deallocates != 0;
+}
+
 /* The moves. False: a right was not there twice. */
 static bool body_commit(struct copyin *in)
 {
@@ -354,7 +354,7 @@ static bool body_commit(struct copyin *in)
 	unsigned d;
 
 	while (in->moves && next < in->kmsg->size) {
-		kmsg_item_next(in->kmsg, &next, &item);
+		kmsg_item_step(in->kmsg, &next, &item);
 		type = item.type->msgt_name;
 		if (item.kind == KMSG_ITEM_PORTS) {
 			for (i = 0; i < item.type->msgt_number; i++)
@@ -499,14 +499,12 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 	if (error != MACH_MSG_SUCCESS)
 		return error;
 	header = kmsg_at(kmsg, 0);
-	in.kmsg = kmsg;
-	in.task = task;
+	body_begin(&in, kmsg, task);
 	in.remote_type = MACH_MSGH_BITS_REMOTE(header->msgh_bits);
 	in.local_type = MACH_MSGH_BITS_LOCAL(header->msgh_bits);
 	in.remote_name = header->msgh_remote_port;
 	in.local_name = header->msgh_local_port;
 	in.skip = skip;
-	body_begin(&in);
 	kmsg->id = (uint32_t)header->msgh_id;
 	if ((error = header_check(&in)) != MACH_MSG_SUCCESS || (error = header_reserve(&in)) != MACH_MSG_SUCCESS)
 		return error;
@@ -531,12 +529,12 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 
 mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
 {
-	struct copyin in = { .kmsg = kmsg, .task = task };
+	struct copyin in;
 	mach_msg_return_t error;
 
-	body_begin(&in);
+	body_begin(&in, kmsg, task);
 	error = body_prepare(&in);
-	if (error == MACH_MSG_SUCCESS && !body_commit(&in)) {
+	if (error == MACH_MSG_SUCCESS && body_moves(&in) && !body_commit(&in)) {
 		kmsg_empty(kmsg);
 		error = MACH_SEND_INVALID_RIGHT;
 	}

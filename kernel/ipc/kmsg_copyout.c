@@ -91,7 +91,7 @@ static uint64_t array_room(struct copyout *out, uint64_t bytes, kern_return_t *e
 	return 0;
 }
 
-static void array_receive(struct copyout *out, struct kmsg_item *item)
+static __attribute__((noinline)) void array_receive(struct copyout *out, struct kmsg_item *item)
 {
 	uint64_t *slot = kmsg_at(out->kmsg, item->offset);
 	struct port_array *array = (struct port_array *)*slot;
@@ -127,24 +127,28 @@ static void array_receive(struct copyout *out, struct kmsg_item *item)
 	*slot = address;
 }
 
+static void ports_receive(struct copyout *out, struct kmsg_item *item)
+{
+	for (uint32_t i = 0; i < item->type->msgt_number; i++) {
+		uint64_t *slot = kmsg_at(out->kmsg, item->offset + i * 8);
+
+		*slot = right_receive(out, (struct port *)*slot, item->type->msgt_name);
+	}
+}
+
 static void body_receive(struct copyout *out)
 {
-	uint32_t next = sizeof(mach_msg_header_t), i;
+	uint32_t next = sizeof(mach_msg_header_t);
 	struct kmsg_item item;
 
 	while (next < out->kmsg->size) {
-		if (kmsg_item_next(out->kmsg, &next, &item) != MACH_MSG_SUCCESS)
-			panic("message in kernel form has a bad item");
+		kmsg_item_step(out->kmsg, &next, &item);
 		if (item.kind == KMSG_ITEM_REGION)
 			region_receive(out, &item);
 		else if (item.kind == KMSG_ITEM_PORT_ARRAY)
 			array_receive(out, &item);
 		else if (item.kind == KMSG_ITEM_PORTS)
-			for (i = 0; i < item.type->msgt_number; i++) {
-				uint64_t *slot = kmsg_at(out->kmsg, item.offset + i * 8);
-
-				*slot = right_receive(out, (struct port *)*slot, item.type->msgt_name);
-			}
+			ports_receive(out, &item);
 	}
 }
 

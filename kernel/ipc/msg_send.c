@@ -130,8 +130,7 @@ bool msg_transit_begin(struct kmsg *kmsg)
 	struct port *port;
 
 	while (next < kmsg->size) {
-		if (kmsg_item_next(kmsg, &next, &item) != MACH_MSG_SUCCESS)
-			return false;
+		kmsg_item_step(kmsg, &next, &item);
 		if (item.type->msgt_name != MACH_MSG_TYPE_PORT_RECEIVE)
 			continue;
 		if (item.kind == KMSG_ITEM_PORTS) {

@@ -24,9 +24,19 @@ static inline void copy_up(uint8_t *t, const uint8_t *f, size_t size)
 		v[2] = c;
 		v[3] = d;
 	}
-	for (; size >= 8; size -= 8, t += 8, f += 8)
+	if (size & 16) {
+		uint64_t a = ((const word_t *)f)[0], b = ((const word_t *)f)[1];
+		((word_t *)t)[0] = a;
+		((word_t *)t)[1] = b;
+		t += 16;
+		f += 16;
+	}
+	if (size & 8) {
 		*(word_t *)t = *(const word_t *)f;
-	while (size-- > 0)
+		t += 8;
+		f += 8;
+	}
+	for (size &= 7; size > 0; size--)
 		*t++ = *f++;
 }
 

@@ -247,22 +247,39 @@ static uint64_t copy_offset(uint64_t address, uint64_t size)
 	return size < 2 * PAGE_SIZE ? 0 : address & PAGE_MASK;
 }
 
-kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
-			 struct ledger *payer, struct vm_copy **result)
+/* The usual case: whole pages inside one entry, of which there is a copy already, so that nothing of it need change. */
+static bool is_simple(const struct vm_entry *source, uint64_t address, uint64_t size)
 {
-	struct copying c = { .map = map, .destroy = destroy, .chain.payer = payer };
+	return source != NULL && ((address | size) & PAGE_MASK) == 0 && size >= 2 * PAGE_SIZE &&
+	       size <= source->end - address && source->needs_copy && !source->wired &&
+	       (source->protection & VM_PROT_READ);
+}
+
+static struct vm_copy *simple_copy(struct vm_entry *source, uint64_t address, uint64_t size, struct ledger *payer)
+{
+	struct chain chain = { .payer = payer };
+	struct vm_entry *entry = chain_add(&chain, address, address + size);
+
+	if (entry == NULL)
+		return NULL;
+	vm_object_ref(source->object);
+	vm_entry_set_object(entry, source->object, source->offset + (address - source->start));
+	entry->needs_copy = true;
+	return chain_finish(&chain, size, 0);
+}
+
+/* Any other. source: the entry that holds the first byte, NULL: none. */
+static __attribute__((noinline)) kern_return_t copy_in(struct vm_map *map, struct vm_entry *source, uint64_t address,
+						       uint64_t size, bool destroy, struct ledger *payer,
+						       struct vm_copy **result)
+{
+	struct copying c = { .map = map, .destroy = destroy, .source = source, .chain.payer = payer };
+	uint64_t start = trunc_page(address), end = round_page(address + size);
 	struct vm_entry *hole = NULL;
-	uint64_t start, end;
 	kern_return_t code;
 	bool built;
 
-	*result = NULL;
-	if (size == 0)
-		return KERN_SUCCESS;
-	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
-		return KERN_INVALID_ADDRESS;
-	c.source = vm_map_lookup(map, start);
-	code = vm_entry_range_check(c.source, start, end, VM_PROT_READ);
+	code = vm_entry_range_check(source, start, end, VM_PROT_READ);
 	if (code != KERN_SUCCESS)
 		return code;
 	if (destroy && vm_entry_makes_hole(c.source, start, end) &&
@@ -285,6 +302,24 @@ kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bo
 	vm_map_debug_check(map);
 	*result = chain_finish(&c.chain, size, copy_offset(address, size));
 	return KERN_SUCCESS;
+}
+
+kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
+			 struct ledger *payer, struct vm_copy **result)
+{
+	struct vm_entry *source;
+	uint64_t start, end;
+
+	*result = NULL;
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
+		return KERN_INVALID_ADDRESS;
+	source = vm_map_lookup(map, start);
+	if (destroy || !is_simple(source, address, size))
+		return copy_in(map, source, address, size, destroy, payer, result);
+	*result = simple_copy(source, address, size, payer);
+	return *result != NULL ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
 }
 
 /* A copy of bytes only. */

@@ -39,14 +39,15 @@ static void entry_pay(struct vm_entry *entry, struct ledger *payer)
 		vm_object_fix_payer(entry->object);
 }
 
-static void insert_entries(const struct receiving *r, const struct vm_place *place)
+/* The chain, of so many bytes, becomes a range at the place, which is free. */
+static void insert_entries(struct vm_map *map, struct vm_entry *first, const struct vm_place *place, uint64_t bytes)
 {
-	struct vm_map *map = r->map;
-	struct vm_entry *entry = r->first, *next;
+	struct vm_entry *entry = first, *next;
 	uint64_t address = place->start, rounds = 0;
 	uint32_t range = map->next_range++;
 
-	for (; entry != NULL; entry = next) {
+	map->size_bytes += bytes;
+	for (;; entry = next) {
 		uint64_t length = entry->end - entry->start;
 
 		next = entry->next;
@@ -55,9 +56,10 @@ static void insert_entries(const struct receiving *r, const struct vm_place *pla
 		entry->range = range;
 		entry_pay(entry, map->payer);
 		vm_map_link(map, entry, place->next);
+		if (next == NULL)
+			return;
 		vm_breathe(&rounds);
 	}
-	map->size_bytes += r->pages << PAGE_SHIFT;
 }
 
 /* Makes a copy of them again. */
@@ -85,41 +87,53 @@ static void take_back(const struct receiving *r)
 	r->map->size_bytes -= r->pages << PAGE_SHIFT;
 }
 
+/* To a receiver that does not pay for it yet, or whose new memory is wired: both can be denied. */
+static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struct vm_copy *copy,
+						       const struct vm_place *place)
+{
+	struct receiving r = {
+		.map = map, .first = &copy->first, .sender = copy->first.payer, .size = copy->first.size,
+		.page_offset = copy->first.page_offset, .pages = vm_copy_pages(copy), .entries = copy->first.entries,
+	};
+	uint64_t bytes = r.pages << PAGE_SHIFT;
+	/* Both ledgers pay until it is certain; if they are the same, once is enough. */
+	bool pays = map->payer != r.sender;
+	kern_return_t result = KERN_SUCCESS;
+
+	if (pays && !charge(map->payer, &r))
+		return KERN_RESOURCE_SHORTAGE;
+	insert_entries(map, r.first, place, bytes);
+	if (map->wire_future)
+		result = vm_map_wire(map, place->start, bytes, VM_PROT_DEFAULT, UINT64_MAX);
+	if (result != KERN_SUCCESS)
+		take_back(&r);
+	if (pays)
+		refund(result == KERN_SUCCESS ? r.sender : map->payer, &r);
+	return result;
+}
+
 kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
 {
-	struct receiving r = { .map = map, .first = &copy->first };
 	struct vm_place place;
-	uint64_t bytes;
-	bool pays;
+	uint64_t bytes, page_offset;
 	kern_return_t result;
 
 	*address = 0;
 	if (copy == NULL)
 		return KERN_SUCCESS;
-	r.sender = copy->first.payer;
-	r.size = copy->first.size;
-	r.page_offset = copy->first.page_offset;
-	r.entries = copy->first.entries;
-	r.pages = vm_copy_pages(copy);
-	bytes = r.pages << PAGE_SHIFT;
+	bytes = vm_copy_pages(copy) << PAGE_SHIFT;
+	page_offset = copy->first.page_offset;
 	result = vm_map_size_check(map, bytes);
 	if (result == KERN_SUCCESS)
 		result = vm_map_find_space(map, bytes, 0, &place);
 	if (result != KERN_SUCCESS)
 		return result;
-	/* Both ledgers pay until it is certain; if they are the same, once is enough. */
-	pays = map->payer != r.sender;
-	if (pays && !charge(map->payer, &r))
-		return KERN_RESOURCE_SHORTAGE;
-	insert_entries(&r, &place);
-	if (map->wire_future)
-		result = vm_map_wire(map, place.start, bytes, VM_PROT_DEFAULT, UINT64_MAX);
-	if (result != KERN_SUCCESS)
-		take_back(&r);
+	if (copy->first.payer != map->payer || map->wire_future)
+		result = receive(map, copy, &place);
 	else
-		*address = place.start + r.page_offset;
-	if (pays)
-		refund(result == KERN_SUCCESS ? r.sender : map->payer, &r);
+		insert_entries(map, &copy->first, &place, bytes);
+	if (result == KERN_SUCCESS)
+		*address = place.start + page_offset;
 	vm_map_debug_check(map);
 	return result;
 }

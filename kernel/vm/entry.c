@@ -49,7 +49,15 @@ struct vm_entry *vm_entry_make(struct ledger *payer)
 
 	if (entry == NULL)
 		return NULL;
-	*entry = (struct vm_entry){ .payer = payer };
+	/* The tree and the object set their links themselves, who makes a chain what its first entry knows. */
+	entry->payer = payer;
+	entry->start = entry->end = entry->offset = 0;
+	entry->object = NULL;
+	entry->next = NULL;
+	entry->range = 0;
+	entry->protection = entry->max_protection = VM_PROT_NONE;
+	entry->inheritance = VM_INHERIT_SHARE;
+	entry->in_map = entry->red = entry->needs_copy = entry->shared = entry->mapped = entry->wired = false;
 	return entry;
 }
 

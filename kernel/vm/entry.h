@@ -30,7 +30,7 @@ static inline void vm_breathe(uint64_t *rounds)
 		machine_window();
 }
 
-/* A cleared entry in no map, charged (LEDGER_ENTRIES) to payer; NULL: denied. */
+/* An entry of nothing in no map, charged (LEDGER_ENTRIES) to payer; NULL: denied. */
 struct vm_entry *vm_entry_make(struct ledger *payer);
 /* The same for [start, end), whose pages are charged too (LEDGER_VIRTUAL_PAGES). */
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end);
@@ -117,7 +117,12 @@ bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
 void vm_map_clip(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry *spare[2]);
 /* All of pmap_remove and pmap_restrict for the entry's [start, end), with windows in between; nothing
    when it is not mapped. */
-void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64_t end);
+void vm_entry_unmap_mapped(struct vm_entry *entry, uint64_t start, uint64_t end);
+static inline void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64_t end)
+{
+	if (entry->mapped)
+		vm_entry_unmap_mapped(entry, start, end);
+}
 void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_prot_t allowed);
 /* Reads what is seen in an allocated range, without faults: cannot fail. */
 void vm_map_peek(struct vm_map *map, uint64_t from, void *to, uint64_t size);

@@ -173,11 +173,11 @@ bool vm_map_create(struct vm_map *map, struct ledger *payer)
 	return pmap_create(&map->pmap, payer);
 }
 
-void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64_t end)
+void vm_entry_unmap_mapped(struct vm_entry *entry, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
 
-	while (entry->mapped && (at = pmap_remove(&entry->map->pmap, at, end)) < end)
+	while ((at = pmap_remove(&entry->map->pmap, at, end)) < end)
 		machine_window();
 	if (start == entry->start && end == entry->end)
 		entry->mapped = false;

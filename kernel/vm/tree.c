@@ -51,11 +51,9 @@ static void gaps_up(struct vm_entry *entry)
 	}
 }
 
-/* The same after the gap in front of an entry became larger. */
-static void gap_grown(struct vm_entry *entry)
+/* The same where a gap has become larger, or a new one has come below. */
+static inline void gap_grown(struct vm_entry *entry, uint64_t gap)
 {
-	uint64_t gap = entry->gap;
-
 	for (; entry != NULL && entry->gap_max < gap; entry = entry->parent)
 		entry->gap_max = gap;
 }
@@ -120,6 +118,7 @@ static void insert_balance(struct vm_map *map, struct vm_entry *entry)
 void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
 	struct vm_entry *parent = next != NULL ? next : map->last;
+	uint64_t before = next != NULL ? next->gap : 0;
 	bool side = next == NULL;
 
 	entry->gap = entry->start - vm_tree_start(map, next);
@@ -142,8 +141,10 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 		parent->child[side] = entry;
 	else
 		map->root = entry;
-	gaps_up(parent);
-	gaps_up(next);
+	gap_grown(parent, entry->gap);
+	/* Of next's gap two smaller ones have come: where it was not the largest nobody sees that. */
+	if (next != NULL && next->gap_max == before)
+		gaps_up(next);
 	insert_balance(map, entry);
 }
 
@@ -223,7 +224,7 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 	}
 	/* The larger gap first: where it counts, the one that is gone is not looked for any more. */
 	if (next != NULL)
-		gap_grown(next);
+		gap_grown(next, next->gap);
 	gaps_up(parent);
 	if (black)
 		remove_balance(map, moved, parent);
