@@ -244,15 +244,19 @@ static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
 }
 
 /* Takes the whole entry out. */
-static void entry_remove(struct vm_entry *entry, const struct vm_kept *kept)
+static void entry_remove(struct vm_entry *entry)
 {
 	account_removed(entry, entry->end - entry->start);
 	vm_map_unlink(entry);
-	if (entry->start < kept->end && kept->start < entry->end) {
-		free_unkept(entry, entry->start, entry->end, kept);
-		vm_entry_drop_object(entry);
-	}
 	vm_entry_destroy(entry);
+}
+
+/* The same of an entry that lies in part within the range kept. */
+static void entry_remove_kept(struct vm_entry *entry, const struct vm_kept *kept)
+{
+	free_unkept(entry, entry->start, entry->end, kept);
+	vm_entry_drop_object(entry);
+	entry_remove(entry);
 }
 
 void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry **spare,
@@ -271,10 +275,12 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 
 		vm_entry_unmap(entry, from, to);
 		next = entry->end < end ? vm_map_next(entry) : NULL;
-		if (from == entry->start && to == entry->end)
-			entry_remove(entry, kept);
-		else
+		if (from != entry->start || to != entry->end)
 			entry_cut(entry, from, to, kept);
+		else if (from < kept->end && kept->start < to)
+			entry_remove_kept(entry, kept);
+		else
+			entry_remove(entry);
 		vm_breathe(&rounds);
 	}
 }
@@ -294,7 +300,7 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	/* Mostly it is what was allocated. */
 	if (entry->start == start && entry->end == end) {
 		vm_entry_unmap(entry, start, end);
-		entry_remove(entry, &vm_kept_none);
+		entry_remove(entry);
 		vm_map_debug_check(map);
 		return KERN_SUCCESS;
 	}

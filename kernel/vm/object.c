@@ -258,34 +258,43 @@ static bool object_merge_step(struct reap *item)
 }
 
 /* Its last user but a shadow has gone: what the shadow hides would be held for nobody. */
-static void object_merge_later(struct vm_object *object)
+static __attribute__((noinline)) void merge_later(struct vm_object *object)
 {
-	if (object->refs != 1 || LIST_EMPTY(&object->shadows) || object->kernel_held ||
-	    object->merge_due)
+	if (object->kernel_held || object->merge_due)
 		return;
 	object->merge_due = true;
 	reap_defer_live(&object->merge, object_merge_step);
 }
 
+static inline void object_merge_later(struct vm_object *object)
+{
+	if (object->refs == 1 && !LIST_EMPTY(&object->shadows))
+		merge_later(object);
+}
+
+/* Nobody uses it any more. Returns the object that it was a shadow of. */
+static struct vm_object *object_end(struct vm_object *object)
+{
+	struct vm_object *below = vm_object_leave_shadow(object);
+
+	assert(!object->kernel_held);
+	if (object->resident > VM_PIECE) {
+		reap_defer(&object->reap, object_reap_step);
+		return below;
+	}
+	vm_object_free_range(object, 0, UINT64_MAX, VM_PIECE);
+	object_free(object);
+	return below;
+}
+
 void vm_object_release(struct vm_object *object)
 {
-	while (object != NULL) {
-		struct vm_object *below;
-
+	for (; object != NULL; object = object_end(object)) {
 		assert(object->refs > 0);
 		if (--object->refs != 0) {
 			object_merge_later(object);
 			return;
 		}
-		assert(!object->kernel_held);
-		below = vm_object_leave_shadow(object);
-		if (object->resident <= VM_PIECE) {
-			vm_object_free_range(object, 0, UINT64_MAX, VM_PIECE);
-			object_free(object);
-		} else {
-			reap_defer(&object->reap, object_reap_step);
-		}
-		object = below;
 	}
 }
 

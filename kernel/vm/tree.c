@@ -86,8 +86,8 @@ static void rotate(struct vm_map *map, struct vm_entry *top, bool side)
 	top->gap_max = gap_max_computed(top);
 }
 
-/* The entry is red, and so may its parent be. */
-static void insert_balance(struct vm_map *map, struct vm_entry *entry)
+/* The entry is red, and so is its parent. */
+static __attribute__((noinline)) void insert_balance(struct vm_map *map, struct vm_entry *entry)
 {
 	struct vm_entry *parent;
 
@@ -136,7 +136,6 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	entry->child[0] = entry->child[1] = NULL;
 	entry->parent = parent;
 	entry->gap_max = entry->gap;
-	entry->red = true;
 	if (parent != NULL)
 		parent->child[side] = entry;
 	else
@@ -145,11 +144,14 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	/* Of next's gap two smaller ones have come: where it was not the largest nobody sees that. */
 	if (next != NULL && next->gap_max == before)
 		gaps_up(next);
-	insert_balance(map, entry);
+	/* A red parent is not the root, which is black. */
+	entry->red = parent != NULL;
+	if (is_red(parent))
+		insert_balance(map, entry);
 }
 
 /* Below `parent`, at `entry` (NULL: an empty place), every path has lost a black one. */
-static void remove_balance(struct vm_map *map, struct vm_entry *entry, struct vm_entry *parent)
+static __attribute__((noinline)) void remove_balance(struct vm_map *map, struct vm_entry *entry, struct vm_entry *parent)
 {
 	while (entry != map->root && !is_red(entry)) {
 		bool side = side_of(entry, parent);
