@@ -29,6 +29,7 @@
 #include "mach_server.h"
 #include "vm/copy.h"
 #include "x86_64/machine.h"
+#include "x86_64/usercopy.h"
 
 #define ARG(thread, i) syscall_argument(thread, i)
 #define NAME(thread, i) ((mach_port_name_t)ARG(thread, i))
@@ -180,21 +181,33 @@ static int64_t trap_thread_switch(struct thread *thread)
 	yield_with(thread, KERN_SUCCESS);
 }
 
+/* The word at `where` in the caller's memory, which is made ready to be written by word_out. False: it cannot be had. */
+static bool word_in(struct thread *thread, uint64_t where, uint64_t *word)
+{
+	struct vm_map *own = &thread->task->map;
+
+	return user_read_back(where, word) ||
+	       (copyin(own, word, where, sizeof(*word)) == KERN_SUCCESS &&
+		copyout_prepare(own, where, sizeof(*word)) == KERN_SUCCESS);
+}
+
+static void word_out(struct thread *thread, uint64_t where, uint64_t word)
+{
+	if (!user_write(where, word))
+		copyout(&thread->task->map, where, &word, sizeof(word));
+}
+
 static int64_t trap_vm_allocate(struct thread *thread)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
-	struct vm_map *own = &thread->task->map;
 	uint64_t address;
 	kern_return_t error;
 
-	if (task == NULL)
-		return MACH_SEND_INTERRUPTED;
-	if (copyin(own, &address, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS ||
-	    copyout_prepare(own, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS)
+	if (task == NULL || !word_in(thread, ARG(thread, 1), &address))
 		return MACH_SEND_INTERRUPTED;
 	error = vm_map_allocate(&task->map, &address, ARG(thread, 2), (uint32_t)ARG(thread, 3) != 0);
 	if (error == KERN_SUCCESS)
-		copyout(own, ARG(thread, 1), &address, sizeof(address));
+		word_out(thread, ARG(thread, 1), address);
 	return error;
 }
 
@@ -210,7 +223,6 @@ static int64_t trap_vm_deallocate(struct thread *thread)
 static int64_t trap_vm_map(struct thread *thread)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
-	struct vm_map *own = &thread->task->map;
 	mach_port_name_t object_name = NAME(thread, 5);
 	struct port *object = NULL;
 	uint64_t rest[5], address;
@@ -225,15 +237,14 @@ static int64_t trap_vm_map(struct thread *thread)
 		if (object == NULL)
 			return MACH_SEND_INTERRUPTED;
 	}
-	if (copyin(own, &address, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS ||
-	    copyout_prepare(own, ARG(thread, 1), sizeof(address)) != KERN_SUCCESS)
+	if (!word_in(thread, ARG(thread, 1), &address))
 		return MACH_SEND_INTERRUPTED;
 	if (object != NULL)
 		return MACH_SEND_INTERRUPTED;	/* the message carries the right; this call would only borrow it */
 	error = vm_map(&task->map, &address, ARG(thread, 2), ARG(thread, 3), (boolean_t)ARG(thread, 4), NULL,
 		       rest[0], (boolean_t)rest[1], (vm_prot_t)rest[2], (vm_prot_t)rest[3], (vm_inherit_t)rest[4]);
 	if (error == KERN_SUCCESS)
-		copyout(own, ARG(thread, 1), &address, sizeof(address));
+		word_out(thread, ARG(thread, 1), address);
 	return error;
 }
 
