@@ -55,16 +55,15 @@ static uint64_t around(const struct fault *fault, unsigned *count)
 	return fault->address - (before << PAGE_SHIFT);
 }
 
-static void map_around(struct fault *fault)
+/* Maps what is seen of the object, which has shadows, and is not mapped yet in this place. */
+static __attribute__((noinline)) void map_chain(struct vm_entry *entry, uint64_t address, unsigned count)
 {
-	struct vm_entry *entry = fault->entry;
 	struct vm_object *object = entry->object;
+	uint64_t first = vm_entry_index(entry, address);
 	struct page *pages[AHEAD] = { NULL };
-	unsigned count, missing;
-	uint64_t address = around(fault, &count), first = vm_entry_index(entry, address);
 	uint32_t writable = 0;
+	unsigned missing = vm_object_gather(object, first, count, pages);
 
-	missing = vm_object_gather(object, first, count, pages);
 	for (unsigned i = 0; !entry->needs_copy && i < count; i++)
 		writable |= (uint32_t)(pages[i] != NULL) << i;
 	while (missing != 0 && object->shadow != NULL) {
@@ -73,6 +72,21 @@ static void map_around(struct fault *fault)
 		missing = vm_object_gather(object, first, count, pages);
 	}
 	pmap_fill(&entry->map->pmap, address, count, pages, writable, entry->protection);
+}
+
+static void map_around(struct fault *fault)
+{
+	struct vm_entry *entry = fault->entry;
+	unsigned count;
+	uint64_t address = around(fault, &count);
+
+	if (entry->object->shadow != NULL) {
+		map_chain(entry, address, count);
+		return;
+	}
+	/* The page seen, and so all that is there, is in one node of this object. */
+	pmap_fill(&entry->map->pmap, address, count, vm_object_slots(entry->object, vm_entry_index(entry, address)),
+		  entry->needs_copy ? 0 : UINT32_MAX, entry->protection);
 }
 
 static kern_return_t fault_map_seen(struct fault *fault)

@@ -333,12 +333,13 @@ static kern_return_t find_place(struct vm_map *map, uint64_t address, uint64_t s
 	return KERN_SUCCESS;
 }
 
-static kern_return_t wire_new(struct vm_map *map, struct vm_entry *entry)
+/* New memory of a map whose memory is to be wired. Denied: it is gone again. */
+static __attribute__((noinline)) kern_return_t wire_new(struct vm_map *map, struct vm_entry *entry)
 {
 	uint64_t start = entry->start, size = entry->end - entry->start;
 	kern_return_t result;
 
-	if (!map->wire_future || entry->protection == VM_PROT_NONE)
+	if (entry->protection == VM_PROT_NONE)
 		return KERN_SUCCESS;
 	result = vm_map_wire(map, start, size, entry->protection, UINT64_MAX);
 	if (result != KERN_SUCCESS)
@@ -346,25 +347,16 @@ static kern_return_t wire_new(struct vm_map *map, struct vm_entry *entry)
 	return result;
 }
 
-kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
-			   bool anywhere, struct vm_object *object, uint64_t offset, bool copy,
-			   vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance)
+/* vm_map_enter of whole pages with arguments that make sense. In line: vm_map_allocate, which is by far the most common, gives
+   constants. */
+static inline __attribute__((always_inline)) kern_return_t
+enter(struct vm_map *map, uint64_t *address, uint64_t bytes, uint64_t mask, bool anywhere, struct vm_object *object,
+      uint64_t offset, bool copy, vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance)
 {
-	uint64_t bytes = round_page(size);
 	struct vm_entry *entry;
 	struct vm_place place;
 	kern_return_t result;
 
-	if (size == 0 || ((protection | max_protection) & ~VM_PROT_ALL) ||
-	    (protection & ~max_protection) ||
-	    (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY &&
-	     inheritance != VM_INHERIT_NONE))
-		return KERN_INVALID_ARGUMENT;
-	if (bytes < size)
-		return KERN_NO_SPACE;
-	if (object != NULL && ((offset & PAGE_MASK) || offset + bytes < offset ||
-			       (offset + bytes) >> PAGE_SHIFT > object->size_pages))
-		return KERN_INVALID_ARGUMENT;
 	result = find_place(map, *address, bytes, mask, anywhere, &place);
 	if (result == KERN_SUCCESS && max_protection != VM_PROT_NONE)
 		result = vm_map_size_check(map, bytes);
@@ -387,14 +379,32 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 		entry->shared = !copy;
 	}
 	vm_map_link(map, entry, place.next);
-	result = wire_new(map, entry);
-	if (result != KERN_SUCCESS)
+	if (map->wire_future && (result = wire_new(map, entry)) != KERN_SUCCESS)
 		return result;
 	if (object != NULL)
 		vm_object_release(object);
 	*address = place.start;
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
+}
+
+kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size, uint64_t mask,
+			   bool anywhere, struct vm_object *object, uint64_t offset, bool copy,
+			   vm_prot_t protection, vm_prot_t max_protection, vm_inherit_t inheritance)
+{
+	uint64_t bytes = round_page(size);
+
+	if (size == 0 || ((protection | max_protection) & ~VM_PROT_ALL) ||
+	    (protection & ~max_protection) ||
+	    (inheritance != VM_INHERIT_SHARE && inheritance != VM_INHERIT_COPY &&
+	     inheritance != VM_INHERIT_NONE))
+		return KERN_INVALID_ARGUMENT;
+	if (bytes < size)
+		return KERN_NO_SPACE;
+	if (object != NULL && ((offset & PAGE_MASK) || offset + bytes < offset ||
+			       (offset + bytes) >> PAGE_SHIFT > object->size_pages))
+		return KERN_INVALID_ARGUMENT;
+	return enter(map, address, bytes, mask, anywhere, object, offset, copy, protection, max_protection, inheritance);
 }
 
 kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t size, bool anywhere)
@@ -404,8 +414,10 @@ kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t si
 		*address = anywhere ? 0 : trunc_page(*address);
 		return KERN_SUCCESS;
 	}
-	return vm_map_enter(map, address, size, 0, anywhere, NULL, 0, false, VM_PROT_DEFAULT,
-			    VM_PROT_ALL, VM_INHERIT_DEFAULT);
+	if (round_page(size) < size)
+		return KERN_NO_SPACE;
+	return enter(map, address, round_page(size), 0, anywhere, NULL, 0, false, VM_PROT_DEFAULT, VM_PROT_ALL,
+		     VM_INHERIT_DEFAULT);
 }
 
 bool vm_map_dismantle(struct vm_map *map)

@@ -46,9 +46,18 @@ struct vm_object *vm_object_make(uint64_t size_pages, struct ledger *payer)
 
 	if (object == NULL)
 		return NULL;
-	*object = (struct vm_object){
-		.pages.payer = payer, .payer = payer, .size_pages = size_pages, .refs = 1
-	};
+	radix_init(&object->pages, payer);
+	object->payer = payer;
+	object->size_pages = size_pages;
+	object->resident = 0;
+	object->refs = 1;
+	object->kernel_held = object->merge_due = object->gone = false;
+	object->pinned = 0;
+	object->shadow = NULL;
+	object->shadow_offset = 0;
+	LIST_INIT(&object->entries);
+	LIST_INIT(&object->shadows);
+	object->name_port = NULL;
 	return object;
 }
 
@@ -58,7 +67,7 @@ void vm_object_ref(struct vm_object *object)
 	object->refs++;
 }
 
-static struct ledger *object_due_payer(struct vm_object *object)
+static inline struct ledger *object_due_payer(struct vm_object *object)
 {
 	struct vm_entry *entry = LIST_FIRST(&object->entries);
 	struct vm_object *shadow = LIST_FIRST(&object->shadows);
@@ -94,7 +103,7 @@ static void object_pin(struct vm_object *object)
 static void object_unpin(struct vm_object *object)
 {
 	assert(object->pinned > 0);
-	if (--object->pinned == 0)
+	if (--object->pinned == 0 && object_due_payer(object) != object->payer)
 		vm_object_fix_payer(object);
 }
 
@@ -147,6 +156,13 @@ struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct 
 	}
 	*holder = NULL;
 	return NULL;
+}
+
+struct page *const *vm_object_slots(struct vm_object *object, uint64_t index)
+{
+	if (object->size_pages == 1)
+		return &object->only;
+	return (struct page *const *)&radix_leaf_of(&object->pages, index)->slot[radix_slot_of(index, 0)];
 }
 
 /* The same of one node's slots; NULL: there is no node. */

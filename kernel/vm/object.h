@@ -46,6 +46,9 @@ struct page *vm_object_page(struct vm_object *object, uint64_t index);
 /* The page seen at index of object, in it or in what it shadows; NULL: zero fill. *holder: whose
  * page it is. */
 struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct vm_object **holder);
+/* The pages of this very object from index, which is in it, to the end of its node (pages.h), NULL where there are none. One of that
+   node's must be there. */
+struct page *const *vm_object_slots(struct vm_object *object, uint64_t index);
 /* Puts the object's own pages of [first, first + count) into those of `pages` that are NULL; returns how many still are. */
 unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned count, struct page **pages);
 /* Takes a page away and frees it. The page must be there and unmapped. */

@@ -176,7 +176,7 @@ static inline uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
 }
 
 /* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
-static void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
+static __attribute__((noinline)) void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
 {
 	pmap->leaf[0].tag = pmap->leaf[1].tag = LEAF_NONE;
 	for (unsigned level = 1; level <= PTE_ROOT_LEVEL; level++) {
@@ -222,14 +222,11 @@ static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4
 }
 
 /* The slot of address, in tables that may be new; NULL: denied, nothing changed. */
-static uint64_t *make_slot(struct pmap *pmap, uint64_t address)
+static __attribute__((noinline)) uint64_t *make_slot(struct pmap *pmap, uint64_t address)
 {
-	uint64_t *slot = kept_slot(pmap, address), *entries[4];
-	unsigned level;
+	uint64_t *entries[4];
+	unsigned level = walk(pmap, address, entries);
 
-	if (slot != NULL)
-		return slot;
-	level = walk(pmap, address, entries);
 	if (level > 0 && !make_tables(pmap, address, entries, level))
 		return NULL;
 	leaf_keep(pmap, address, entries[0]);
@@ -241,8 +238,8 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 	uint64_t *slot, old, new = frame << PAGE_SHIFT | leaf_flags(protection);
 
 	assert(address < USER_ADDRESS_MAX && pmap->root != 0 && (protection & VM_PROT_ALL) != 0);
-	slot = make_slot(pmap, address);
-	if (slot == NULL)
+	slot = kept_slot(pmap, address);
+	if (slot == NULL && (slot = make_slot(pmap, address)) == NULL)
 		return false;
 	old = *slot;
 	if ((old & ~(PTE_ACCESSED | PTE_DIRTY)) == new)
@@ -289,6 +286,7 @@ static uint64_t next_at(uint64_t address, unsigned level, uint64_t end)
 static void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t end, struct flush *flush)
 {
 	struct page *table = page_of_address(slot);
+	struct flush here = *flush;
 	unsigned cleared = 0;
 
 	for (; at < end; at += PAGE_SIZE, slot++) {
@@ -298,8 +296,9 @@ static void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64
 			continue;
 		*slot = 0;
 		cleared++;
-		flush_page(flush, at, old);
+		flush_page(&here, at, old);
 	}
+	*flush = here;
 	pmap->mapped -= cleared;
 	table->count -= cleared;
 	if (table->count == 0)
@@ -319,9 +318,19 @@ static void change_leaves(uint64_t *slot, uint64_t at, uint64_t end, uint64_t of
 	}
 }
 
+/* Clears the slots for [at, to) in one leaf table, or changes their bits. */
+static inline void change_table(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t to, bool clear, uint64_t off,
+				uint64_t on, struct flush *flush)
+{
+	if (clear)
+		remove_leaves(pmap, slot, at, to, flush);
+	else
+		change_leaves(slot, at, to, off, on, flush);
+}
+
 /* One leaf table after the other, or what lies behind where there is none, until WORK_MAX. clear: the slots;
    else their bits change. Tells how far. */
-static uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bool clear, uint64_t off, uint64_t on)
+static __attribute__((noinline)) uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bool clear, uint64_t off, uint64_t on)
 {
 	struct flush flush = {.active = pmap_is_current(pmap)};
 	uint64_t at = start, last = end < USER_ADDRESS_MAX ? end : USER_ADDRESS_MAX;
@@ -343,10 +352,7 @@ static uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bo
 		}
 		to = next_at(at, 1, last);
 		work += (to - at) >> PAGE_SHIFT;
-		if (clear)
-			remove_leaves(pmap, slot, at, to, &flush);
-		else
-			change_leaves(slot, at, to, off, on, &flush);
+		change_table(pmap, slot, at, to, clear, off, on, &flush);
 		at = to;
 	}
 	flush_end(&flush);
@@ -355,7 +361,15 @@ static uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bo
 
 uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 {
-	return change_range(pmap, start, end, true, 0, 0);
+	struct flush flush = {.active = pmap_is_current(pmap)};
+	uint64_t *slot = kept_slot(pmap, start);
+
+	/* Mostly it is a little of the table kept. */
+	if (slot == NULL || start >= end || kept_slot(pmap, end - 1) == NULL)
+		return change_range(pmap, start, end, true, 0, 0);
+	remove_leaves(pmap, slot, start, end, &flush);
+	flush_end(&flush);
+	return end;
 }
 
 uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_t allowed)
