@@ -123,6 +123,60 @@ static void allocation(void)
 	is_code(vm_deallocate(self, a, 0), KERN_SUCCESS, "and given back");
 }
 
+/* The trap takes and leaves the address at this place. */
+static void place_refused(vm_address_t place, const char *what)
+{
+	uint64_t before = used_now(test_ledger(), LEDGER_VIRTUAL_PAGES);
+
+	is(syscall_vm_allocate(self, (vm_address_t *)place, 3 * PAGE, TRUE), MACH_SEND_INTERRUPTED, "no place for an address: %s", what);
+	is(used_now(test_ledger(), LEDGER_VIRTUAL_PAGES), before, "and nothing is allocated");
+}
+
+static void place_good(char *place, const char *what)
+{
+	vm_address_t address;
+
+	is(syscall_vm_allocate(self, (vm_address_t *)place, 3 * PAGE, TRUE), KERN_SUCCESS, "a place for an address: %s", what);
+	memcpy(&address, place, sizeof(address));
+	memset((char *)address, 1, 3 * PAGE);
+	is(vm_deallocate(self, address, 3 * PAGE), KERN_SUCCESS, "and the memory is there");
+}
+
+static void places_of_addresses(void)
+{
+	char *place = pages(4), *copy = pages(1);
+	vm_address_t last;
+
+	place_good(place, "never touched");
+	place_good(place, "touched");
+	place_good(place + PAGE - 3, "across two pages, the second never touched");
+	place_good(place + PAGE - 3, "across two pages");
+	memset(place, 7, PAGE);
+	need(vm_copy(self, at(place), PAGE, at(copy)), "a copy");
+	place_good(place + 8, "yet to be copied");
+	need(memcmp(place, copy, 8) == 0 && copy[8] == 7 && copy[15] == 7 ? KERN_SUCCESS : KERN_FAILURE, "the copy as it was");
+	memset(place + PAGE, 7, PAGE);
+	need(vm_protect(self, at(place + PAGE), PAGE, FALSE, VM_PROT_READ), "protection");
+	place_refused(at(place + PAGE), "read only");
+	place_refused(at(place + PAGE - 3), "the second page read only");
+	place_refused(at(place + 2 * PAGE - 3), "the first page read only");
+	is(place[PAGE], 7, "what is there stays");
+	need(vm_deallocate(self, at(place + 2 * PAGE), PAGE), "a hole");
+	place_refused(at(place + 2 * PAGE), "not allocated");
+	place_refused(at(place + 3 * PAGE - 3), "the first page not allocated");
+	last = VM_MAX_ADDRESS - PAGE;
+	need(vm_allocate(self, &last, PAGE, FALSE), "the last page");
+	place_good((char *)last, "in the last page");
+	place_good((char *)last + PAGE - 8, "at the very end");
+	place_refused(last + PAGE - 7, "across the end");
+	place_refused(last + PAGE, "behind the end");
+	place_refused(KERNEL, "the kernel's");
+	place_refused(UINT64_MAX - 3, "around zero");
+	need(vm_deallocate(self, last, PAGE), "the last page to be given back");
+	give_back(place, 4);
+	give_back(copy, 1);
+}
+
 static void wild_allocations(void)
 {
 	static const struct { vm_address_t address; vm_size_t size; } bad[] = {
@@ -687,6 +741,7 @@ int main(int argc, char **argv)
 	test_begin(argc, argv, 60);
 	self = mach_task_self();
 	allocation();
+	places_of_addresses();
 	wild_allocations();
 	pieces();
 	across_ranges();
