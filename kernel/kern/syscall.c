@@ -186,14 +186,15 @@ static bool word_in(struct thread *thread, uint64_t where, uint64_t *word)
 {
 	struct vm_map *own = &thread->task->map;
 
-	return user_read_back(where, word) ||
-	       (copyin(own, word, where, sizeof(*word)) == KERN_SUCCESS &&
-		copyout_prepare(own, where, sizeof(*word)) == KERN_SUCCESS);
+	if (usercopy_range(where) && user_read_back(where, word))
+		return true;
+	return copyin(own, word, where, sizeof(*word)) == KERN_SUCCESS &&
+	       copyout_prepare(own, where, sizeof(*word)) == KERN_SUCCESS;
 }
 
 static void word_out(struct thread *thread, uint64_t where, uint64_t word)
 {
-	if (!user_write(where, word))
+	if (!usercopy_range(where) || !user_write(where, word))
 		copyout(&thread->task->map, where, &word, sizeof(word));
 }
 

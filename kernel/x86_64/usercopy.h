@@ -100,39 +100,32 @@ static inline bool user_words_out(uint64_t to, const void *from, uint64_t bytes)
 	return user_words_copy((char *)to, from, bytes);
 }
 
-/* A word of the current address space that will be written to (user_write): reads it and writes it back. False: it cannot be both,
-   or spans pages of which one cannot. Faults go on as in user_read4. */
+/* A word at a user address (usercopy_range) that user_write will write to: reads it and writes it back. False: it cannot be both,
+   or spans pages of which one cannot; nothing has changed. */
 static inline bool user_read_back(uint64_t at, uint64_t *word)
 {
-	uint64_t ok, value;
+	uint64_t value;
 
-	if (at >= USER_ADDRESS_MAX - 4096)
-		return false;
-	__asm__ volatile(USERCOPY_STAC
-		"1: movq (%[at]), %[value]\n\tmovq %[value], (%[at])\n\tmovl $1, %%eax\n\t"
-		"2: " USERCOPY_CLAC
-		".pushsection .text.unlikely\n\t3: xorl %%eax, %%eax\n\tjmp 2b\n\t.popsection\n\t"
-		".pushsection .fixup, \"a\"\n\t.quad 1b, 2b, 3b\n\t.popsection"
-		: "=&a"(ok), [value] "=&r"(value) : [at] "r"(at) : "memory", "cc");
-	if (ok)
-		*word = value;
-	return ok;
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movq (%[at]), %[value]\n\tmovq %[value], (%[at])\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: [value] "=&r"(value) : [at] "r"(at) : "rax", "memory" : fault);
+	*word = value;
+	return true;
+fault:
+	return false;
 }
 
-/* Writes a word to the current address space; false: it cannot be written. */
+/* A word to a user address (usercopy_range). */
 static inline bool user_write(uint64_t to, uint64_t word)
 {
-	uint64_t ok;
-
-	if (to >= USER_ADDRESS_MAX - 4096)
-		return false;
-	__asm__ volatile(USERCOPY_STAC
-		"1: movq %[word], (%[to])\n\tmovl $1, %%eax\n\t"
-		"2: " USERCOPY_CLAC
-		".pushsection .text.unlikely\n\t3: xorl %%eax, %%eax\n\tjmp 2b\n\t.popsection\n\t"
-		".pushsection .fixup, \"a\"\n\t.quad 1b, 2b, 3b\n\t.popsection"
-		: "=&a"(ok) : [word] "r"(word), [to] "r"(to) : "memory", "cc");
-	return ok;
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movq %[word], (%[to])\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: : [to] "r"(to), [word] "r"(word) : "rax", "memory" : fault);
+	return true;
+fault:
+	return false;
 }
 
 #endif
