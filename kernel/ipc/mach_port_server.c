@@ -11,6 +11,7 @@
 #include "ipc/portset.h"
 #include "ipc/right.h"
 #include "kern/assert.h"
+#include "kern/opaque.h"
 #include "mach_debug_server.h"
 #include "mach_port_server.h"
 #include "vm/copy.h"
@@ -515,7 +516,7 @@ kern_return_t mach_port_dnrequest_info(struct space *task, mach_port_name_t name
 _Static_assert(sizeof((const char *const[]){WEIR_OBJECT_NAMES}) / sizeof(char *) == KOBJECT_PORT_SET,
 	       "each kind of object has its name in weir/weir.h");
 
-/* object_type: enum kobject, WEIR_OBJECT_NAMES. The address tells objects apart, no more. */
+/* object_type: enum kobject, WEIR_OBJECT_NAMES. What Mach calls the address tells objects apart, no more. */
 kern_return_t mach_port_kernel_object(struct space *task, mach_port_name_t name, unsigned *object_type,
 				      vm_offset_t *object_addr)
 {
@@ -527,6 +528,6 @@ kern_return_t mach_port_kernel_object(struct space *task, mach_port_name_t name,
 	if ((entry->type & MACH_PORT_TYPE_SEND_RECEIVE) == 0)
 		return KERN_INVALID_RIGHT;
 	*object_type = entry->port->kobject_type;
-	*object_addr = *object_type == KOBJECT_NONE ? 0 : (vm_offset_t)entry->port->kobject;
+	*object_addr = *object_type == KOBJECT_NONE ? 0 : opaque_of(entry->port->kobject);
 	return KERN_SUCCESS;
 }

@@ -11,6 +11,7 @@
  */
 #include "kern/denials.h"
 #include "kern/assert.h"
+#include "kern/opaque.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -21,6 +22,23 @@
 
 static struct ledger_denial ring[DENIALS_KEPT];
 static uint32_t ring_next, ring_count;
+
+uint32_t denials_kept(void)
+{
+	return ring_count;
+}
+
+static const struct ledger_denial *denial_kept(uint32_t index)
+{
+	assert(index < ring_count);
+	return &ring[(ring_next + DENIALS_KEPT - ring_count + index) % DENIALS_KEPT];
+}
+
+void denial_of_machine(uint32_t index, struct ledger_denial *denial)
+{
+	*denial = *denial_kept(index);
+	denial->site = opaque_of((const void *)(uintptr_t)denial->site);
+}
 
 static bool same_kind(const struct ledger_denial *a, const struct ledger_denial *b)
 {
@@ -67,7 +85,7 @@ void denial_of_thread(const struct thread *thread, struct ledger_denial *denial)
 	denial->used = record->used;
 	denial->limit = record->limit;
 	denial->wanted = record->wanted;
-	denial->site = (uint64_t)(uintptr_t)record->site;
+	denial->site = opaque_of(record->site);
 	denial->when_ns = record->when_ns;
 	denial->count = record->count;
 	strlcpy(denial->ledger, ledger_name_find(thread, record->ledger_id), sizeof(denial->ledger));
@@ -100,17 +118,6 @@ void mem_denied(const struct ledger_denial *denial)
 	if (thread != NULL)
 		record_keep(&thread->denial, &event);
 	ring_add(&event);
-}
-
-uint32_t denials_kept(void)
-{
-	return ring_count;
-}
-
-const struct ledger_denial *denial_kept(uint32_t index)
-{
-	assert(index < ring_count);
-	return &ring[(ring_next + DENIALS_KEPT - ring_count + index) % DENIALS_KEPT];
 }
 
 bool mem_fail_nth(const struct alloc_site *site)

@@ -23,8 +23,8 @@ struct denial_record {
 
 /* How many events are kept, at most DENIALS_KEPT. A run of the same denials is one event with a count. */
 uint32_t denials_kept(void);
-/* Event index < denials_kept(), 0 the oldest; valid until the next denial. */
-const struct ledger_denial *denial_kept(uint32_t index);
+/* Event index < denials_kept(), 0 the oldest, as users are told. */
+void denial_of_machine(uint32_t index, struct ledger_denial *denial);
 /* The thread's last denial; count 0: none. The name of a ledger that is none of its own and not in an event any more is empty. */
 void denial_of_thread(const struct thread *thread, struct ledger_denial *denial);
 

@@ -467,6 +467,7 @@ kern_return_t ledger_last_denial(struct thread *thread, ledger_denial_t *denial)
 
 kern_return_t ledger_denials(struct host *host_priv, struct vm_copy **denials, mach_msg_type_number_t *count)
 {
+	struct ledger_denial denial;
 	uint32_t n = denials_kept();
 	kern_return_t result;
 
@@ -475,8 +476,10 @@ kern_return_t ledger_denials(struct host *host_priv, struct vm_copy **denials, m
 	result = vm_copy_alloc(n * sizeof(struct ledger_denial), thread_current()->task->ledger, denials);
 	if (result != KERN_SUCCESS)
 		return result;
-	for (uint32_t i = 0; i < n; i++)
-		vm_copy_write(*denials, i * sizeof(struct ledger_denial), denial_kept(i), sizeof(struct ledger_denial));
+	for (uint32_t i = 0; i < n; i++) {
+		denial_of_machine(i, &denial);
+		vm_copy_write(*denials, i * sizeof(denial), &denial, sizeof(denial));
+	}
 	*count = n;
 	return KERN_SUCCESS;
 }

@@ -2,6 +2,7 @@
 /* What the mach_debug interface tells of virtual memory: regions, objects, pages. */
 #include "mach_debug_server.h"
 #include "ipc/port.h"
+#include "kern/opaque.h"
 #include "kern/string.h"
 #include "vm/copy.h"
 #include "vm/entry.h"
@@ -30,7 +31,7 @@ kern_return_t mach_vm_region_info(struct vm_map *map, vm_address_t address,
 		.vri_inheritance = entry->inheritance,
 		.vri_wired_count = entry->wired,
 		.vri_user_wired_count = entry->wired,
-		.vri_object = (rpc_vm_offset_t)(uintptr_t)entry->object,
+		.vri_object = opaque_of(entry->object),
 		.vri_offset = entry->offset,
 		.vri_needs_copy = entry->needs_copy,
 		.vri_sharing = entry->object != NULL ? entry->object->refs : 0,
@@ -56,12 +57,12 @@ kern_return_t mach_vm_object_info(struct port *port, vm_object_info_t *info, str
 	if (result != KERN_SUCCESS)
 		return result;
 	*info = (vm_object_info_t){
-		.voi_object = (rpc_vm_offset_t)(uintptr_t)object,
+		.voi_object = opaque_of(object),
 		.voi_pagesize = PAGE_SIZE,
 		.voi_size = object->size_pages << PAGE_SHIFT,
 		.voi_ref_count = object->refs,
 		.voi_resident_page_count = (unsigned)object->resident,
-		.voi_shadow = (rpc_vm_offset_t)(uintptr_t)object->shadow,
+		.voi_shadow = opaque_of(object->shadow),
 		.voi_shadow_offset = object->shadow_offset,
 		.voi_copy_strategy = MEMORY_OBJECT_COPY_DELAY,
 		.voi_state = VOI_STATE_ALIVE |

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is remembered of denials: the thread's record, the machine's ring, counts of equal ones; and fail-nth. */
-/* SOURCES: kernel/kern/denials.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: kernel/kern/denials.c kernel/kern/opaque.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
 #include <string.h>
 #include "host.h"
 #include "kern/denials.h"
@@ -24,13 +24,16 @@ struct thread *thread_current(void)
 static uint32_t events_copy(struct ledger_denial events[DENIALS_KEPT])
 {
 	for (uint32_t i = 0; i < denials_kept(); i++)
-		events[i] = *denial_kept(i);
+		denial_of_machine(i, &events[i]);
 	return denials_kept();
 }
 
 static uint64_t events_site(void)
 {
-	return denial_kept(denials_kept() - 1)->site;
+	struct ledger_denial newest;
+
+	denial_of_machine(denials_kept() - 1, &newest);
+	return newest.site;
 }
 
 static void records(void)

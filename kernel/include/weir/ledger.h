@@ -71,7 +71,7 @@ struct ledger_denial {
 	uint64_t	used;
 	uint64_t	limit;
 	uint64_t	wanted;
-	uint64_t	site;		/* allocation site, a kernel address */
+	uint64_t	site;		/* allocation site: a number for each */
 	char		ledger[LEDGER_NAME_MAX];
 	char		task[32];	/* whose operation was denied */
 	uint64_t	when_ns;	/* since boot, of the last one */
