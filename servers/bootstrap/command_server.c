@@ -10,6 +10,7 @@
 #include "bootstrap.h"
 #include "command.h"
 #include "ledgers.h"
+#include "names.h"
 #include "server.h"
 #include "shell.h"
 
@@ -47,6 +48,40 @@ static void print_server(const struct server_facts *facts, const weir_task_info_
 	printf(", started %u times\n", facts->starts);
 }
 
+/* The names that it is found by, whether its program's is one of them; false: none. */
+static bool print_names(const struct job *job, const char *before)
+{
+	bool any = job->server != MACH_PORT_NULL;
+
+	if (any)
+		printf("%s %s", before, job->name);
+	for (unsigned i = 0; i < NAMES_MAX; i++) {
+		uint32_t id;
+		const char *name = names_at(i, &id);
+
+		if (name == NULL || id != job->id)
+			continue;
+		printf("%s %s", any ? "" : before, name);
+		any = true;
+	}
+	return any;
+}
+
+/* A server that was started as a program: whoever wants it anew starts it. */
+static void print_other(const struct job *job, const weir_task_info_t *tasks, unsigned count)
+{
+	const struct weir_task_info *task = find_task(job->task, tasks, count);
+	char ledger[LEDGER_NAME_MAX];
+
+	if (task == NULL)
+		return;
+	ledgers_name(task->ledger_id, ledger);
+	printf("%s: task %" PRIu64 ", %" PRIu64 " threads, in %s", job->name, task->id, task->threads, ledger);
+	if (!print_names(job, ", found as"))
+		printf(", not found by any name");
+	printf("\n");
+}
+
 void command_servers(int argc, char **argv)
 {
 	struct server_facts facts;
@@ -61,6 +96,12 @@ void command_servers(int argc, char **argv)
 	}
 	server_tell(&facts);
 	print_server(&facts, tasks, count);
+	for (unsigned i = 0; i < JOBS_MAX; i++) {
+		const struct job *job = job_at(i);
+
+		if (job != NULL && job->is_server && job != facts.job)
+			print_other(job, tasks, count);
+	}
 	if (count > 0)
 		give_back_memory((vm_address_t)tasks, count * sizeof *tasks);
 }

@@ -173,7 +173,7 @@ const struct command system_commands[] = {
 	{ "top", "[N]", "zones, ledgers, tasks, denials, live; q leaves", 0, 1, run_top,
 	  "  each second, N times or until q: the largest zones, of each the ledger that\n"
 	  "  holds most; ledgers and tasks with most kernel memory; the newest denials\n" },
-	{ "servers", "", "the server's task, threads, ledger, words, starts", 0, 0, command_servers, NULL },
+	{ "servers", "", "task, threads, ledger of each; words of null", 0, 0, command_servers, NULL },
 	{ "server", "NAME [WORD...]", "starts that server anew, with these words", 1, -1, command_server,
 	  "  in the ledger services; `in LEDGER server NAME ...`: in that ledger. The old\n"
 	  "  one ends when the new one serves: if that does not start nothing has changed.\n"

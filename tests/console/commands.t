@@ -292,6 +292,18 @@ def look_into_zones(c, m):
     tap.ok(counts[0] > 50 and abs(counts[0] - counts[1]) <= 2, "max=none lifts it", counts, machine=m)
 
 
+def show_other_servers(c, m):
+    c.do("in services counter &; in services slow -n other -w 2 &; mdconfig -a -t malloc -s 64k")
+    expected = [("counter", "services", "counter"), ("md", "md", "md md0"), ("slow", "services", "other")]
+    row = re.compile(r"(\w+): task \d+, \d+ threads, in (\w+), found as (.*)")
+    tap.equal(c.eventually(lambda: sorted(match.groups() for line in c.do("servers") if (match := row.fullmatch(line))),
+                           expected), expected, "servers tells of others than null, with their names", machine=m)
+    # How they end may be told before or behind a prompt: so one line, which waits.
+    c.do("; ".join(f"kill {c.tasks_of(name)[0]}" for name, _, _ in expected) + "; wait; sleep 500")
+    gone = c.eventually(lambda: len(c.do("servers")), 1)
+    tap.equal(gone, 1, "and no longer when they have ended", machine=m)
+
+
 def server_of(c):
     """[task, threads, ledger, words, starts] as `servers` tells."""
     # How the one before has ended may be told in between, and the line be lost to us: ask again then.
@@ -392,7 +404,7 @@ with boot(mem="128M", zone_map="4M", options=("x" * 700,)) as machine:
     console = Console(machine)
     console.do("ledger small tasks=9")
     for part in (show_what_is_there, say_what_is_wrong, run_programs, keep_ledgers, look_into_tasks,
-                 look_into_zones, start_servers_anew, end_ledgers, interrupt):
+                 look_into_zones, start_servers_anew, end_ledgers, show_other_servers, interrupt):
         began = time.monotonic()
         part(console, machine)
         comment(f"{part.__name__}: {time.monotonic() - began:.1f} s")
