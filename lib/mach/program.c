@@ -5,6 +5,7 @@
 #include <device_user.h>
 #include <ledger_user.h>
 #include <mach.h>
+#include <mach/mig_errors.h>
 #include <mach/mig_support.h>
 #include <mach/task_special_ports.h>
 #include <mach/threads.h>
@@ -15,6 +16,9 @@
 /* A server that is only now being started is asked for so often, at such intervals. */
 #define LOOKUP_TURNS	300
 #define LOOKUP_MS	10
+/* How often, and at what intervals, a status is told again for which there was no memory. */
+#define EXIT_TURNS	50
+#define EXIT_MS		20
 
 mach_port_t mach_task_self_;
 
@@ -69,10 +73,29 @@ void program_init(void)
 	stdio_set_writer(stdout, write_console);
 }
 
+/*
+ * The ledger has no room for the message, and may be kept full by others. What nobody needs any more, the port for
+ * answers and the message prepaid with it, is room for a message without an answer, unless others are faster.
+ */
+static void tell_status_without_memory(int status)
+{
+	struct thread *self = thread_self();
+
+	self->replacing_port = true;
+	mach_port_mod_refs(mach_task_self(), self->reply_port, MACH_PORT_RIGHT_RECEIVE, -1);
+	for (unsigned turn = 0; turn < EXIT_TURNS; turn++) {
+		if (console_exit_now(console, status) != MACH_SEND_NO_BUFFER)
+			return;
+		thread_sleep(EXIT_MS);
+	}
+}
+
 _Noreturn void program_exit(int status)
 {
-	if (MACH_PORT_VALID(console))
-		console_exit(console, status);
+	kern_return_t code = MACH_PORT_VALID(console) ? console_exit(console, status) : KERN_SUCCESS;
+
+	if ((code & ~MACH_MSG_MASK) == MACH_SEND_NO_BUFFER || code == MIG_SERVER_DIED)
+		tell_status_without_memory(status);
 	for (;;) {
 		give_back_task(mach_task_self());
 		thread_yield();

@@ -327,6 +327,11 @@ kern_return_t serve_console_exit(mach_port_t port, int status)
 	return KERN_SUCCESS;
 }
 
+kern_return_t serve_console_exit_now(mach_port_t port, int status)
+{
+	return serve_console_exit(port, status);
+}
+
 kern_return_t serve_console_register(mach_port_t port, mach_port_t server)
 {
 	struct job *job = job_of_port(port);
