@@ -2,9 +2,9 @@
 /*
  * Messages in the kernel.
  *
- * A message of at most 256 bytes lies in its struct kmsg; a longer one in pages, whose frame numbers take the same place:
- * nothing bigger than a page is ever allocated, and an inline message has at most 256 KiB. Every message is
- * charged to one ledger, the sender's, until it is received; the message that a send-once right carries (prepaid: DESIGN,
+ * A message of at most 112 bytes, as most are, lies in its struct kmsg; one of up to 256 bytes in that and in a second element of
+ * the zone; a longer one in pages, whose frame numbers take the same place: nothing bigger than a page is ever
+ * allocated, and an inline message has at most 256 KiB. Every message is charged to one ledger, the sender's, until it is received; the message that a send-once right carries (prepaid: DESIGN,
  * ledgers) to the ledger of whoever made the right.
  *
  * In kernel form the slots of the body hold pointers: rights, regions in transit (struct vm_copy), arrays of rights (struct
@@ -39,13 +39,33 @@ void kmsg_system_init(void)
 static void kmsg_free_pages(struct kmsg *kmsg)
 {
 	while (kmsg->pages != 0)
-		kpage_free(page_of_frame(kmsg->frames[--kmsg->pages]));
+		kpage_free(page_of_frame(*(uint32_t *)kmsg_place(kmsg, --kmsg->pages * 4u)));
+}
+
+/* What the message needs beside its struct kmsg: pages, or none for a small one. False: denied. */
+static bool kmsg_extend(struct kmsg *kmsg, uint32_t pages)
+{
+	struct ledger *payer = kmsg->payer;
+
+	if (pages == 0 || pages * 4 > KMSG_INSIDE) {
+		kmsg->rest = zone_alloc(&kmsg_zone, payer);
+		if (kmsg->rest == NULL)
+			return false;
+		kmsg->rest->payer = payer;
+	}
+	while (kmsg->pages < pages) {
+		struct page *page = kpage_alloc(payer);
+
+		if (page == NULL)
+			return false;
+		*(uint32_t *)kmsg_place(kmsg, kmsg->pages++ * 4u) = (uint32_t)page_frame(page);
+	}
+	return true;
 }
 
 struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 {
 	struct kmsg *kmsg;
-	struct page *page;
 
 	if (size > KMSG_SIZE_MAX) {
 		ledger_deny(payer, LEDGER_KPAGES, 0, KMSG_PAGES_MAX, (size + PAGE_SIZE - 1) / PAGE_SIZE, ALLOC_SITE());
@@ -65,17 +85,11 @@ struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 	kmsg->pages = 0;
 	kmsg->holder = NULL;
 	kmsg->queued_ns = 0;
-	if (size <= KMSG_SMALL)
+	kmsg->rest = NULL;
+	if (size <= KMSG_INSIDE || kmsg_extend(kmsg, size <= KMSG_SMALL ? 0 : (size + PAGE_SIZE - 1) / PAGE_SIZE))
 		return kmsg;
-	while (kmsg->pages < (size + PAGE_SIZE - 1) / PAGE_SIZE) {
-		page = kpage_alloc(payer);
-		if (page == NULL) {
-			kmsg_free(kmsg);
-			return NULL;
-		}
-		kmsg->frames[kmsg->pages++] = (uint32_t)page_frame(page);
-	}
-	return kmsg;
+	kmsg_free(kmsg);
+	return NULL;
 }
 
 void kmsg_free(struct kmsg *kmsg)
@@ -90,7 +104,21 @@ void kmsg_free(struct kmsg *kmsg)
 	if (kmsg->kind == KMSG_STATIC)
 		return;
 	kmsg_free_pages(kmsg);
+	if (kmsg->rest != NULL)
+		zone_free(&kmsg_zone, kmsg->rest, kmsg->payer);
 	zone_free(&kmsg_zone, kmsg, kmsg->payer);
+}
+
+void kmsg_write(struct kmsg *kmsg, const void *from, uint32_t size)
+{
+	uint32_t done, piece;
+
+	for (done = 0; done < size; done += piece) {
+		piece = kmsg_contiguous(kmsg, done);
+		if (piece > size - done)
+			piece = size - done;
+		memcpy(kmsg_at(kmsg, done), (const uint8_t *)from + done, piece);
+	}
 }
 
 /* The right by which the message came is used up: no notification of a lost send-once right. */

@@ -9,7 +9,9 @@
 #include "ipc/port.h"
 #include "mem/page.h"
 
-#define KMSG_SMALL 256				/* bytes of body and header kept inside (a prepaid message) */
+#define KMSG_SMALL 256				/* bytes of body and header without pages (a prepaid message) */
+#define KMSG_INSIDE 112				/* as many of them in the struct kmsg itself, the others in a kmsg_rest */
+#define KMSG_PREPAID 2				/* elements of a prepaid message */
 #define KMSG_PAGES_MAX (KMSG_SMALL / 4)		/* a longer message: page frame numbers in the same place */
 #define KMSG_SIZE_MAX (KMSG_PAGES_MAX * 4096)	/* inline messages: at most 256 KiB */
 #define KMSG_LINEAR 0xffff			/* in kmsg->pages: the bytes are at kmsg->linear */
@@ -20,12 +22,19 @@ enum kmsg_kind {
 	KMSG_STATIC,		/* the kernel's own buffers for its calls: never freed */
 };
 
+/* The second element of a message that one is too small for. */
+struct kmsg_rest {
+	uint8_t unused[16];
+	struct ledger *payer;			/* where struct kmsg has it */
+	uint8_t place[KMSG_SMALL - KMSG_INSIDE];
+};
+
 struct kmsg {
 	union {
 		TAILQ_ENTRY(kmsg) link;		/* in a port's messages */
 		LIST_ENTRY(kmsg) prepaid_link;	/* in a port's prepaid */
 	};
-	struct ledger *payer;			/* LEDGER_MESSAGES 1 and KPAGES of its pages */
+	struct ledger *payer;			/* LEDGER_MESSAGES 1, for the rest 1 more, and KPAGES of its pages */
 	struct port *remote, *local;		/* destination right and reply right carried, by dispositions in bits */
 	uint32_t bits;				/* REMOTE and LOCAL: MACH_MSG_TYPE_PORT_* of remote and local; COMPLEX */
 	uint32_t size;				/* header and body, bytes */
@@ -44,11 +53,13 @@ struct kmsg {
 	union {
 		/* Header and body; port slots hold struct port *, out-of-line slots struct vm_copy * or struct
 		   port_array *, NULL for none. The header's 32 bytes mean nothing: the members above count. */
-		uint8_t small[KMSG_SMALL] __attribute__((aligned(8)));
-		uint32_t frames[KMSG_PAGES_MAX];
+		uint8_t small[KMSG_INSIDE] __attribute__((aligned(8)));
 		uint8_t *linear;
 	};
+	struct kmsg_rest *rest;			/* NULL: none */
 };
+_Static_assert(offsetof(struct kmsg, payer) == offsetof(struct kmsg_rest, payer) && sizeof(struct kmsg_rest) <= sizeof(struct kmsg),
+	       "elements of one zone");
 #define KMSG_HEAD_BYTES offsetof(struct kmsg, small)
 
 /* Writes a whole header, as a receiver sees it: member by member, which is shorter than an initializer. */
@@ -72,23 +83,39 @@ void kmsg_discard(struct kmsg *kmsg);
 void kmsg_empty(struct kmsg *kmsg);
 /* Only the buffer (rights were moved on). NULL is fine. */
 void kmsg_free(struct kmsg *kmsg);
+/* Where byte offset of the KMSG_SMALL is that lie in the message's elements: bytes of a small one, else frame numbers. */
+static inline void *kmsg_place(struct kmsg *kmsg, uint32_t offset)
+{
+	return offset < KMSG_INSIDE ? kmsg->small + offset : kmsg->rest->place + (offset - KMSG_INSIDE);
+}
 /* Where the message's byte at offset is; the aligned 8 bytes there are in one piece. */
 static inline void *kmsg_at(struct kmsg *kmsg, uint32_t offset)
 {
 	if (kmsg->pages == 0)
-		return kmsg->small + offset;
+		return kmsg_place(kmsg, offset);
 	if (kmsg->pages == KMSG_LINEAR)
 		return kmsg->linear + offset;
-	return (uint8_t *)page_address(page_of_frame(kmsg->frames[offset / PAGE_SIZE])) + offset % PAGE_SIZE;
+	return (uint8_t *)page_address(page_of_frame(*(uint32_t *)kmsg_place(kmsg, offset / PAGE_SIZE * 4))) + offset % PAGE_SIZE;
 }
 /* How many bytes from offset on are in one piece. */
 static inline uint32_t kmsg_contiguous(const struct kmsg *kmsg, uint32_t offset)
 {
-	uint32_t left = kmsg->size - offset;
-	uint32_t piece = PAGE_SIZE - offset % PAGE_SIZE;
+	uint32_t left = kmsg->size - offset, piece = PAGE_SIZE - offset % PAGE_SIZE;
 
-	return kmsg->pages == 0 || kmsg->pages == KMSG_LINEAR || left < piece ? left : piece;
+	if (kmsg->pages == 0)
+		piece = offset < KMSG_INSIDE ? KMSG_INSIDE - offset : KMSG_SMALL - offset;
+	return kmsg->pages == KMSG_LINEAR || left < piece ? left : piece;
 }
+/* How long a message there is memory for. */
+static inline uint32_t kmsg_capacity(const struct kmsg *kmsg)
+{
+	if (kmsg->pages != 0)
+		return kmsg->pages * PAGE_SIZE;
+	return kmsg->rest != NULL ? KMSG_SMALL : KMSG_INSIDE;
+}
+
+/* The first size bytes of the message, at most kmsg->size. */
+void kmsg_write(struct kmsg *kmsg, const void *from, uint32_t size);
 
 /* Prepaid messages of send-once rights. */
 /* Adds one, charged to payer, to port->prepaid; false: denied. */

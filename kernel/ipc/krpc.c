@@ -2,9 +2,8 @@
 /*
  * Calls to kernel objects.
  *
- * A message to a kernel port is carried out in the caller's context and is never queued. A small request lies in one
- * static buffer, for the kernel is never entered twice, and what is left in it is destroyed before anything else
- * can run; one of up to REQUEST_MAX bytes in another. A longer one is for no routine: it is read, into a message charged
+ * A message to a kernel port is carried out in the caller's context and is never queued. A request of up to REQUEST_MAX bytes lies in
+ * a static buffer, for the kernel is never entered twice, and what is left in it is destroyed before anything else can run. A longer one is for no routine: it is read, into a message charged
  * to the caller, destroyed and answered by MIG_BAD_ARGUMENTS.
  *
  * The common caller sends and receives in one call, with a reply port that only it uses (reply_is_direct). Then no
@@ -57,11 +56,10 @@ static const struct krpc_subsystem *const by_id[] = {
 };
 #define ID_SLOTS (sizeof(by_id) / sizeof(by_id[0]))
 
-static struct kmsg request_buffer = { .kind = KMSG_STATIC };
 /* The longest arrays in line are of 1024 integers (thread_set_state): 4 KiB, and other arguments. */
 #define REQUEST_MAX (2 * PAGE_SIZE)
 static uint8_t request_bytes[REQUEST_MAX] __attribute__((aligned(16)));
-static struct kmsg long_request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
+static struct kmsg request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
 uint8_t krpc_reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
 static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = krpc_reply_bytes };
 
@@ -138,8 +136,6 @@ static void reply_once(struct kmsg *kmsg, struct port *port)
    lost). One that nobody gets is destroyed here at once: krpc_created_settle looks at the rights that are left. */
 static void reply_queue(struct kmsg *kmsg)
 {
-	uint32_t done = 0;
-
 	if (kmsg == NULL || reply_buffer.remote->dead || reply_buffer.remote->kobject_type != KOBJECT_NONE) {
 		kmsg_discard(&reply_buffer);
 		kmsg_free(kmsg);
@@ -151,12 +147,7 @@ static void reply_queue(struct kmsg *kmsg)
 	kmsg->remote = reply_buffer.remote;
 	kmsg->local = NULL;
 	kmsg->receive_rights = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0;
-	while (done < kmsg->size) {
-		uint32_t piece = kmsg_contiguous(kmsg, done);
-
-		memcpy(kmsg_at(kmsg, done), krpc_reply_bytes + done, piece);
-		done += piece;
-	}
+	kmsg_write(kmsg, krpc_reply_bytes, kmsg->size);
 	reply_buffer.remote = NULL;
 	/* mach_port_extract_right gives receive rights, even the one that the reply goes to. */
 	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
@@ -223,7 +214,7 @@ static int64_t reply_by_right(struct thread *thread, bool may_wait)
 			else
 				port_unprepay(port);
 		}
-		if (kmsg == NULL || (kmsg->pages == 0 && reply_buffer.size > KMSG_SMALL)) {
+		if (kmsg == NULL || kmsg_capacity(kmsg) < reply_buffer.size) {
 			kmsg_free(kmsg);
 			own = NULL;
 			kmsg = kmsg_alloc(reply_buffer.size, thread->task->ledger);
@@ -307,12 +298,11 @@ static bool reply_reserve(struct thread *thread, const struct call *call, const 
 static struct kmsg *request_memory(struct thread *thread)
 {
 	uint32_t size = thread->msg.send_size;
-	struct kmsg *buffer = size <= KMSG_SMALL ? &request_buffer : &long_request_buffer;
 
 	if (size > REQUEST_MAX)
 		return kmsg_alloc(size, thread->task->ledger);
-	buffer->size = size;
-	return buffer;
+	request_buffer.size = size;
+	return &request_buffer;
 }
 
 /* Reads the request; then the reply right, if one was taken, is in thread->msg. */
@@ -327,7 +317,7 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 		skip |= KMSG_SKIP_REMOTE;
 	if (msg->reply_direct)
 		skip |= KMSG_SKIP_LOCAL;
-	memcpy(kmsg_at(call->request, 0), head, have);
+	kmsg_write(call->request, head, have);
 	error = kmsg_copyin(call->request, thread->task, msg->buffer, have, skip);
 	if (error != MACH_MSG_SUCCESS)
 		return error;

@@ -20,7 +20,7 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 
-_Static_assert(sizeof(struct krpc_later) <= KMSG_SMALL && KRPC_LATER_BODY_MAX <= KMSG_SMALL, "one small message");
+_Static_assert(sizeof(struct krpc_later) <= KMSG_INSIDE && KRPC_LATER_BODY_MAX <= KMSG_SMALL, "one small message");
 
 static int compare_pointers(const void *a, const void *b)
 {
@@ -90,14 +90,14 @@ void krpc_later_reply(struct krpc_later *later, kern_return_t code, const void *
 	struct kmsg *kmsg = later->kmsg;
 	mig_reply_header_t *reply = (mig_reply_header_t *)kmsg->small;
 
-	assert(size >= sizeof(*reply) && size <= KRPC_LATER_BODY_MAX && size % 8 == 0);
+	assert(size >= sizeof(*reply) && size <= kmsg_capacity(kmsg) && size % 8 == 0);
 	RB_REMOVE(later_tree, &laters, later);
-	memcpy(kmsg->small, body, size);
+	kmsg->size = size;
+	kmsg_write(kmsg, body, size);
 	reply->RetCodeType = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32,
 						.msgt_inline = 1, .msgt_number = 1 };
 	reply->RetCode = code;
 	reply->RetCodePadding = 0;
-	kmsg->size = size;
 	kmsg->bits |= complex ? MACH_MSGH_BITS_COMPLEX : 0;
 	mqueue_deliver(kmsg);
 }

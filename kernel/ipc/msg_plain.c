@@ -24,10 +24,27 @@
 
 #define HEAD sizeof(mach_msg_header_t)
 
+/* Copies the message's body from or to the user's buffer, in the pieces that it has; false: that is not all there. */
+static inline bool body_in(struct kmsg *kmsg, uint64_t buffer)
+{
+	if (kmsg->size <= KMSG_INSIDE)
+		return kmsg->size == HEAD || user_words_in(kmsg->small + HEAD, buffer + HEAD, kmsg->size - HEAD);
+	return user_words_in(kmsg->small + HEAD, buffer + HEAD, KMSG_INSIDE - HEAD) &&
+	       user_words_in(kmsg->rest->place, buffer + KMSG_INSIDE, kmsg->size - KMSG_INSIDE);
+}
+
+static inline bool body_out(uint64_t buffer, const struct kmsg *kmsg)
+{
+	if (kmsg->size <= KMSG_INSIDE)
+		return kmsg->size == HEAD || user_words_out(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
+	return user_words_out(buffer + HEAD, kmsg->small + HEAD, KMSG_INSIDE - HEAD) &&
+	       user_words_out(buffer + KMSG_INSIDE, kmsg->rest->place, kmsg->size - KMSG_INSIDE);
+}
+
 /* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
 static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, const mach_msg_header_t *head)
 {
-	if (kmsg->size != HEAD && !user_words_in(kmsg->small + HEAD, thread->regs.rdi + HEAD, kmsg->size - HEAD))
+	if (!body_in(kmsg, thread->regs.rdi))
 		return MACH_SEND_INVALID_DATA;
 	kmsg->id = (uint32_t)head->msgh_id;
 	kmsg->bits = head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
@@ -92,11 +109,6 @@ static bool head_out(uint64_t buffer, const struct kmsg *kmsg, mach_port_name_t 
 
 	return user_write4(buffer, bits | (uint64_t)kmsg->size << 32, reply, kmsg->remote->receiver_name,
 			   kmsg->remote->sequence | (uint64_t)kmsg->id << 32);
-}
-
-static bool body_out(uint64_t buffer, const struct kmsg *kmsg)
-{
-	return kmsg->size == HEAD || user_words_out(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
 }
 
 bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result)

@@ -183,7 +183,7 @@ static int64_t send_now(struct thread *thread, struct port *port, const struct m
 
 	if (kmsg == NULL)
 		return MACH_SEND_NO_BUFFER;
-	memcpy(kmsg_at(kmsg, 0), head->bytes, head->have);
+	kmsg_write(kmsg, head->bytes, head->have);
 	error = kmsg_copyin(kmsg, thread->task, thread->msg.buffer, head->have, 0);
 	if (error != MACH_MSG_SUCCESS) {
 		send_spoilt(port, kmsg, prepaid);

@@ -45,7 +45,7 @@ struct exception_message {
 	mach_msg_type_t subcode_type;
 	uint64_t subcode;
 };
-_Static_assert(sizeof(struct exception_message) == 112, "exception_raise request");
+_Static_assert(sizeof(struct exception_message) == 112 && sizeof(struct exception_message) <= KMSG_INSIDE, "exception_raise request");
 
 static const mach_msg_type_t right_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
 					    .msgt_number = 1 };
@@ -275,7 +275,7 @@ int64_t exception_reply_message(struct thread *sender, struct port *port, const 
 
 	if (kmsg == NULL)
 		return MACH_SEND_NO_BUFFER;
-	memcpy(kmsg_at(kmsg, 0), head, have);
+	kmsg_write(kmsg, head, have);
 	error = kmsg_copyin(kmsg, sender->task, sender->msg.buffer, have, 0);
 	if (error != MACH_MSG_SUCCESS) {
 		if (port_valid(kmsg->remote))

@@ -98,7 +98,7 @@ struct mark_message {
 	mach_msg_type_t used_type;
 	uint64_t used;
 };
-_Static_assert(sizeof(struct mark_message) == 80 && sizeof(struct mark_message) <= KMSG_SMALL, "ledger_notify_mark");
+_Static_assert(sizeof(struct mark_message) == 80 && sizeof(struct mark_message) <= KMSG_INSIDE, "ledger_notify_mark");
 
 static mach_msg_type_t item_type(unsigned name, unsigned bits)
 {

@@ -48,7 +48,8 @@ static void sizes(void)
 /* Inline messages of all lengths around what the kernel keeps in one piece or in pages. */
 static void long_messages(void)
 {
-	static const uint32_t lengths[] = { 248, 256, 264, 4088, 4096, 4104, 8192, 12296, 65536, 262144 };
+	static const uint32_t lengths[] = { 104, 112, 120, 248, 256, 264, 4088, 4096, 4104, 8192, 12296, 65536, 114688, 114696,
+					    262144 };
 	static uint64_t out[262144 / 8 + 1], in[262144 / 8 + 1];
 	mach_msg_header_t *head = (mach_msg_header_t *)out, *got = (mach_msg_header_t *)in;
 	unsigned good = 0;

@@ -206,7 +206,7 @@ static void port_destroyed(void)
 	name_destroy(space_lookup(&client->task->space, reply));
 	ok(test_run(client) == MACH_RCV_PORT_DIED, "the reply port is destroyed: the client is told");
 	reap_all();
-	is_u64(messages_a(), used - 1, "the kept message is freed, although its right is out");
+	is_u64(messages_a(), used - KMSG_PREPAID, "the kept message is freed, although its right is out");
 	c = plain_reply();
 	ok(go(server, &c) == MACH_SEND_INVALID_DEST && !was_fast() && test_type(server, once) == MACH_PORT_TYPE_DEAD_NAME,
 	   "the reply right is a dead name");
@@ -254,7 +254,7 @@ static void port_moved(void)
 	   "by which the reply comes to the new receiver, with full ledgers");
 	full(ledger_a, false);
 	full(ledger_b, false);
-	is_u64(messages_a(), used - 1, "and is freed then");
+	is_u64(messages_a(), used - KMSG_PREPAID, "and is freed then");
 	port_check(r);
 	task_end(other->task);
 	reply = test_port(client);
@@ -264,7 +264,7 @@ static void port_moved(void)
 	other = test_thread(ledger_b);
 	used = messages_a();
 	move_right(other, &moved);
-	is_u64(messages_a(), used - 1, "a kept message at home is freed when the right moves");
+	is_u64(messages_a(), used - KMSG_PREPAID, "a kept message at home is freed when the right moves");
 	task_end(other->task);
 	reply = test_port(client);
 	port_keep_reply(reply_port());
@@ -287,7 +287,7 @@ static void birth(void)
 	ok(!port_keep_reply(p) && !p->keeps_reply && !p->spare_prepaid && LIST_EMPTY(&p->prepaid),
 	   "a message to keep is denied: the port keeps none");
 	ledger_limit(ledger_a, LEDGER_MESSAGES, LEDGER_UNLIMITED);
-	ok(port_keep_reply(p) && messages_a() == used + 1, "one is charged when the port is made");
+	ok(port_keep_reply(p) && messages_a() == used + KMSG_PREPAID, "one is charged when the port is made");
 	name_destroy(space_lookup(&client->task->space, name));
 	is_u64(messages_a(), used, "and given back with it");
 	settle("birth");
@@ -435,7 +435,7 @@ static void many(void)
 			server_waits();
 		}
 		claim_begin("four reply rights out, answered in order %u", order);
-		claim(messages_a() == used + 3, "three are charged");
+		claim(messages_a() == used + 3 * KMSG_PREPAID, "three are charged");
 		while (n != 0) {
 			unsigned which = rank % n;
 

@@ -969,7 +969,7 @@ static void reply_port_plain(void)
 	used = test_used(ledger_a, LEDGER_MESSAGES);
 	reply = test_port(client);
 	c = plain_request();
-	ok(goes_slowly(REQUEST, &c) && served() && test_used(ledger_a, LEDGER_MESSAGES) == used + 1,
+	ok(goes_slowly(REQUEST, &c) && served() && test_used(ledger_a, LEDGER_MESSAGES) == used + KMSG_PREPAID,
 	   "a reply port that keeps no message has its right's charged");
 	c = plain_reply();
 	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && answered() && test_used(ledger_a, LEDGER_MESSAGES) == used,

@@ -110,6 +110,46 @@ static void sizes(void)
 	ok(test_mach_msg(client, MACH_SEND_MSG, KMSG_SIZE_MAX + 8, 0, NONE, 0, 0) == MACH_SEND_NO_BUFFER, "longer than any");
 }
 
+/* What messages of all lengths are kept in, and what is charged for that. */
+static void memory(void)
+{
+	static const struct { uint32_t size, elements, pages; } kinds[] = {
+		{ 24, 1, 0 }, { 104, 1, 0 }, { 112, 1, 0 }, { 120, 2, 0 }, { 256, 2, 0 }, { 264, 1, 1 }, { 4096, 1, 1 },
+		{ 4104, 1, 2 }, { 28 * 4096, 1, 28 }, { 28 * 4096 + 8, 2, 29 }, { KMSG_SIZE_MAX, 2, 64 },
+	};
+	uint64_t messages = test_used(ledger_a, LEDGER_MESSAGES), pages = test_used(ledger_a, LEDGER_KPAGES);
+	static uint64_t bytes[KMSG_SIZE_MAX / 8];
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		uint32_t size = kinds[i].size, done = 0;
+		struct kmsg *kmsg = kmsg_alloc(size, ledger_a);
+
+		claim_begin("a message of %u bytes", size);
+		claim(test_used(ledger_a, LEDGER_MESSAGES) == messages + kinds[i].elements, "elements");
+		claim(test_used(ledger_a, LEDGER_KPAGES) == pages + kinds[i].pages, "pages");
+		claim(kmsg_capacity(kmsg) >= size, "room for it");
+		for (uint32_t w = 0; w < size / 8; w++)
+			bytes[w] = w * 0x9e3779b97f4a7c15 + i;
+		kmsg_write(kmsg, bytes, size);
+		for (uint32_t w = 0; w < size / 8; w++)
+			claim(*(uint64_t *)kmsg_at(kmsg, w * 8) == bytes[w], "word %u", w);
+		while (done < size) {
+			claim(memcmp(kmsg_at(kmsg, done), (char *)bytes + done, kmsg_contiguous(kmsg, done)) == 0, "from %u on", done);
+			done += kmsg_contiguous(kmsg, done);
+		}
+		claim(done == size, "the pieces are the whole");
+		kmsg_free(kmsg);
+		claim(test_used(ledger_a, LEDGER_MESSAGES) == messages && test_used(ledger_a, LEDGER_KPAGES) == pages, "given back");
+		claim_end();
+	}
+	for (uint64_t left = 0; left < 2; left++) {
+		ledger_limit(ledger_a, LEDGER_MESSAGES, messages + left);
+		ok(kmsg_alloc(200, ledger_a) == NULL && test_used(ledger_a, LEDGER_MESSAGES) == messages,
+		   "a message of two elements where there is room for %u is denied, and nothing kept", (unsigned)left);
+	}
+	ledger_limit(ledger_a, LEDGER_MESSAGES, LEDGER_UNLIMITED);
+}
+
 static void handover(void)
 {
 	uint32_t size = test_header(&m, MACH_MSGH_BITS(COPY, 0), to_port, NONE, 5);
@@ -374,6 +414,7 @@ int main(void)
 	plain();
 	codes();
 	sizes();
+	memory();
 	handover();
 	rpc();
 	full_queue();
