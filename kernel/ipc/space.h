@@ -32,7 +32,7 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 /* The bits of type that say what the entry is, without its user references. */
 #define NAME_TYPE_MASK 0xffff0000u
 
-#define SPACE_RECENT 8
+#define SPACE_RECENT 16
 
 struct space {
 	struct radix names;		/* name -> struct name * */
