@@ -158,7 +158,7 @@ static mach_msg_return_t region_error(kern_return_t error)
 	       error == KERN_RESOURCE_SHORTAGE ? MACH_SEND_NO_BUFFER : MACH_SEND_INVALID_MEMORY;
 }
 
-static mach_msg_return_t region_reserve(struct copyin *in, struct kmsg_item *item)
+static inline mach_msg_return_t region_reserve(struct copyin *in, const struct kmsg_item *item)
 {
 	uint64_t *slot = kmsg_at(in->kmsg, item->offset);
 	uint64_t address = *slot;
@@ -213,7 +213,7 @@ static mach_msg_return_t array_fill(struct copyin *in, struct port_array *array,
 	return error;
 }
 
-static __attribute__((noinline)) mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item)
+static mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item)
 {
 	uint64_t *slot = kmsg_at(in->kmsg, item->offset);
 	uint32_t count = item->type->msgt_number, type = item->type->msgt_name;
@@ -239,7 +239,7 @@ static __attribute__((noinline)) mach_msg_return_t array_reserve(struct copyin *
 	return error;
 }
 
-static __attribute__((noinline)) mach_msg_return_t ports_reserve(struct copyin *in, struct kmsg_item *item)
+static mach_msg_return_t ports_reserve(struct copyin *in, struct kmsg_item *item)
 {
 	mach_msg_return_t error;
 	uint32_t i;
@@ -251,6 +251,16 @@ static __attribute__((noinline)) mach_msg_return_t ports_reserve(struct copyin *
 			return error;
 	}
 	return MACH_MSG_SUCCESS;
+}
+
+/* The item at offset, which carries rights. */
+static __attribute__((noinline)) mach_msg_return_t rights_reserve(struct copyin *in, uint32_t offset)
+{
+	struct kmsg_item item;
+
+	kmsg_item_at(in->kmsg, offset, &item);
+	in->moves = true;
+	return item.kind == KMSG_ITEM_PORTS ? ports_reserve(in, &item) : array_reserve(in, &item);
 }
 
 static mach_msg_return_t body_reserve(struct copyin *in)
@@ -265,13 +275,10 @@ static mach_msg_return_t body_reserve(struct copyin *in)
 		if (error != MACH_MSG_SUCCESS)
 			return error;
 		in->stop_index = 0;
-		in->moves |= item.kind == KMSG_ITEM_PORTS || item.kind == KMSG_ITEM_PORT_ARRAY;
-		if (item.kind == KMSG_ITEM_PORTS)
-			error = ports_reserve(in, &item);
-		else if (item.kind == KMSG_ITEM_REGION)
+		if (item.kind == KMSG_ITEM_REGION)
 			error = region_reserve(in, &item);
-		else if (item.kind == KMSG_ITEM_PORT_ARRAY)
-			error = array_reserve(in, &item);
+		else if (item.kind != KMSG_ITEM_DATA)
+			error = rights_reserve(in, in->stop);
 		if (error != MACH_MSG_SUCCESS)
 			return error;
 		in->stop = next;
@@ -326,8 +333,8 @@ static void body_begin(struct copyin *in, struct kmsg *kmsg, struct task *task)
 	in->moved = -1;
 }
 
-/* All of the body that can be denied or refused. An error: nothing has changed. */
-static mach_msg_return_t body_prepare(struct copyin *in)
+/* All of the body that can be denied or refused. An error: nothing has changed. In line, as most of it is seldom needed. */
+static inline __attribute__((always_inline)) mach_msg_return_t body_prepare(struct copyin *in)
 {
 	mach_msg_return_t error = body_reserve(in);
 

@@ -48,29 +48,26 @@ static mach_port_name_t right_receive(struct copyout *out, struct port *port, ui
 	return name;
 }
 
-static void region_failed(struct copyout *out, struct kmsg_item *item, kern_return_t error)
+static void region_failed(struct copyout *out, mach_msg_type_t *type, kern_return_t error)
 {
 	out->bits |= error == KERN_NO_SPACE ? MACH_MSG_VM_SPACE : MACH_MSG_VM_KERNEL;
-	item->type->msgt_size = 0;
+	type->msgt_size = 0;
 }
 
 /* The slot becomes the region's address in the receiver, 0 when there is none. */
-static void region_receive(struct copyout *out, struct kmsg_item *item)
+static inline void region_receive(struct copyout *out, mach_msg_type_t *type, uint64_t *slot)
 {
-	uint64_t *slot = kmsg_at(out->kmsg, item->offset);
 	struct vm_copy *copy = (struct vm_copy *)*slot;
 	uint64_t address = 0;
 	kern_return_t error;
 
-	*slot = 0;
-	item->type->msgt_deallocate = 1;
+	type->msgt_deallocate = 1;
 	if (copy == NULL)
 		return;
 	error = vm_copy_out(&out->task->map, copy, &address);
 	if (error != KERN_SUCCESS) {
 		vm_copy_discard(copy);
-		region_failed(out, item, error);
-		return;
+		region_failed(out, type, error);
 	}
 	*slot = address;
 }
@@ -91,7 +88,7 @@ static uint64_t array_room(struct copyout *out, uint64_t bytes, kern_return_t *e
 	return 0;
 }
 
-static __attribute__((noinline)) void array_receive(struct copyout *out, struct kmsg_item *item)
+static void array_receive(struct copyout *out, struct kmsg_item *item)
 {
 	uint64_t *slot = kmsg_at(out->kmsg, item->offset);
 	struct port_array *array = (struct port_array *)*slot;
@@ -107,7 +104,7 @@ static __attribute__((noinline)) void array_receive(struct copyout *out, struct 
 	/* The kernel may have made it longer than it is now. */
 	count = item->type->msgt_number < array->count ? item->type->msgt_number : array->count;
 	if (count != 0 && (address = array_room(out, count * 4ull, &error)) == 0) {
-		region_failed(out, item, error);
+		region_failed(out, item->type, error);
 		port_array_discard(array);
 		return;
 	}
@@ -136,19 +133,30 @@ static void ports_receive(struct copyout *out, struct kmsg_item *item)
 	}
 }
 
+/* The item at offset, which carries rights. */
+static __attribute__((noinline)) void rights_receive(struct copyout *out, uint32_t offset)
+{
+	struct kmsg_item item;
+
+	kmsg_item_at(out->kmsg, offset, &item);
+	if (item.kind == KMSG_ITEM_PORTS)
+		ports_receive(out, &item);
+	else
+		array_receive(out, &item);
+}
+
 static void body_receive(struct copyout *out)
 {
-	uint32_t next = sizeof(mach_msg_header_t);
+	uint32_t next = sizeof(mach_msg_header_t), at;
 	struct kmsg_item item;
 
 	while (next < out->kmsg->size) {
+		at = next;
 		kmsg_item_step(out->kmsg, &next, &item);
 		if (item.kind == KMSG_ITEM_REGION)
-			region_receive(out, &item);
-		else if (item.kind == KMSG_ITEM_PORT_ARRAY)
-			array_receive(out, &item);
-		else if (item.kind == KMSG_ITEM_PORTS)
-			ports_receive(out, &item);
+			region_receive(out, item.type, kmsg_at(out->kmsg, item.offset));
+		else if (item.kind != KMSG_ITEM_DATA)
+			rights_receive(out, at);
 	}
 }
 

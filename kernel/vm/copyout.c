@@ -39,25 +39,31 @@ static void entry_pay(struct vm_entry *entry, struct ledger *payer)
 		vm_object_fix_payer(entry->object);
 }
 
-/* The chain, of so many bytes, becomes a range at the place, which is free. */
-static void insert_entries(struct vm_map *map, struct vm_entry *first, const struct vm_place *place, uint64_t bytes)
+/* The entry becomes one of the map, at a free address; `next` is behind it. */
+static inline void insert(struct vm_map *map, struct vm_entry *entry, uint64_t address, struct vm_entry *next,
+			  uint32_t range)
 {
-	struct vm_entry *entry = first, *next;
+	uint64_t length = entry->end - entry->start;
+
+	entry->start = address;
+	entry->end = address + length;
+	entry->range = range;
+	map->size_bytes += length;
+	vm_map_link(map, entry, next);
+}
+
+/* The chain becomes a range at the place, which is free. */
+static void insert_entries(const struct receiving *r, const struct vm_place *place)
+{
 	uint64_t address = place->start, rounds = 0;
-	uint32_t range = map->next_range++;
+	uint32_t range = r->map->next_range++;
+	struct vm_entry *entry, *next;
 
-	map->size_bytes += bytes;
-	for (;; entry = next) {
-		uint64_t length = entry->end - entry->start;
-
+	for (entry = r->first; entry != NULL; entry = next) {
 		next = entry->next;
-		entry->start = address;
-		entry->end = address += length;
-		entry->range = range;
-		entry_pay(entry, map->payer);
-		vm_map_link(map, entry, place->next);
-		if (next == NULL)
-			return;
+		entry_pay(entry, r->map->payer);
+		insert(r->map, entry, address, place->next, range);
+		address = entry->end;
 		vm_breathe(&rounds);
 	}
 }
@@ -87,7 +93,7 @@ static void take_back(const struct receiving *r)
 	r->map->size_bytes -= r->pages << PAGE_SHIFT;
 }
 
-/* To a receiver that does not pay for it yet, or whose new memory is wired: both can be denied. */
+/* Of several entries, or to a receiver who does not pay for it yet, or whose new memory is wired: both can be denied. */
 static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struct vm_copy *copy,
 						       const struct vm_place *place)
 {
@@ -102,7 +108,7 @@ static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struc
 
 	if (pays && !charge(map->payer, &r))
 		return KERN_RESOURCE_SHORTAGE;
-	insert_entries(map, r.first, place, bytes);
+	insert_entries(&r, place);
 	if (map->wire_future)
 		result = vm_map_wire(map, place->start, bytes, VM_PROT_DEFAULT, UINT64_MAX);
 	if (result != KERN_SUCCESS)
@@ -128,10 +134,10 @@ kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *ad
 		result = vm_map_find_space(map, bytes, 0, &place);
 	if (result != KERN_SUCCESS)
 		return result;
-	if (copy->first.payer != map->payer || map->wire_future)
+	if (copy->first.next != NULL || copy->first.payer != map->payer || map->wire_future)
 		result = receive(map, copy, &place);
 	else
-		insert_entries(map, &copy->first, &place, bytes);
+		insert(map, &copy->first, place.start, place.next, map->next_range++);
 	if (result == KERN_SUCCESS)
 		*address = place.start + page_offset;
 	vm_map_debug_check(map);

@@ -43,7 +43,7 @@ void vm_init(void)
 		  object_payer);
 }
 
-struct vm_entry *vm_entry_make(struct ledger *payer)
+static inline struct vm_entry *entry_make(struct ledger *payer)
 {
 	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
 
@@ -61,6 +61,11 @@ struct vm_entry *vm_entry_make(struct ledger *payer)
 	return entry;
 }
 
+struct vm_entry *vm_entry_make(struct ledger *payer)
+{
+	return entry_make(payer);
+}
+
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end)
 {
 	uint64_t pages = (end - start) >> PAGE_SHIFT;
@@ -68,7 +73,7 @@ struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint6
 
 	if (!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, pages, 0))
 		return NULL;
-	entry = vm_entry_make(payer);
+	entry = entry_make(payer);
 	if (entry == NULL) {
 		ledger_refund(payer, LEDGER_VIRTUAL_PAGES, pages);
 		return NULL;
@@ -103,7 +108,7 @@ void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint6
 		vm_object_fix_payer(object);
 }
 
-void vm_entry_drop_object(struct vm_entry *entry)
+static inline void drop_object(struct vm_entry *entry)
 {
 	struct vm_object *object = entry->object;
 	bool paid;
@@ -119,6 +124,11 @@ void vm_entry_drop_object(struct vm_entry *entry)
 	if (paid && object->refs > 1)
 		vm_object_fix_payer(object);
 	vm_object_release(object);
+}
+
+void vm_entry_drop_object(struct vm_entry *entry)
+{
+	drop_object(entry);
 }
 
 bool vm_entry_is_shared(struct vm_entry *entry)
@@ -258,7 +268,7 @@ bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
 	if (vm_entry_exclusive(entry) && entry->object->refs > 1 &&
 	    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages))
 		return false;
-	vm_entry_drop_object(entry);
+	drop_object(entry);
 	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);
 	vm_entry_free(entry);
 	return true;

@@ -289,7 +289,7 @@ static inline void object_merge_later(struct vm_object *object)
 }
 
 /* Nobody uses it any more. Returns the object that it was a shadow of. */
-static struct vm_object *object_end(struct vm_object *object)
+static __attribute__((noinline)) struct vm_object *object_end(struct vm_object *object)
 {
 	struct vm_object *below = vm_object_leave_shadow(object);
 
