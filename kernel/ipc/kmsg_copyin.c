@@ -263,7 +263,7 @@ static __attribute__((noinline)) mach_msg_return_t rights_reserve(struct copyin 
 	return item.kind == KMSG_ITEM_PORTS ? ports_reserve(in, &item) : array_reserve(in, &item);
 }
 
-static mach_msg_return_t body_reserve(struct copyin *in)
+static inline __attribute__((always_inline)) mach_msg_return_t body_reserve(struct copyin *in)
 {
 	uint32_t next = sizeof(mach_msg_header_t);
 	mach_msg_return_t error = MACH_MSG_SUCCESS;
@@ -288,13 +288,11 @@ static mach_msg_return_t body_reserve(struct copyin *in)
 }
 
 /* The first region to be deallocated is moved at once: no page of it will ever be copied. */
-static mach_msg_return_t region_move(struct copyin *in)
+static __attribute__((noinline)) mach_msg_return_t region_move(struct copyin *in)
 {
 	struct vm_copy *copy = NULL;
 	mach_msg_return_t error;
 
-	if (in->moved < 0)
-		return MACH_MSG_SUCCESS;
 	error = region_error(vm_copy_in(&in->task->map, in->deallocate[in->moved].address,
 					in->deallocate[in->moved].bytes, true, in->task->ledger, &copy));
 	*(struct vm_copy **)kmsg_at(in->kmsg, in->deallocate[in->moved].slot) = copy;
@@ -333,12 +331,12 @@ static void body_begin(struct copyin *in, struct kmsg *kmsg, struct task *task)
 	in->moved = -1;
 }
 
-/* All of the body that can be denied or refused. An error: nothing has changed. In line, as most of it is seldom needed. */
+/* All of the body that can be denied or refused. An error: nothing has changed. In line, as its common part is short. */
 static inline __attribute__((always_inline)) mach_msg_return_t body_prepare(struct copyin *in)
 {
 	mach_msg_return_t error = body_reserve(in);
 
-	if (error == MACH_MSG_SUCCESS)
+	if (error == MACH_MSG_SUCCESS && in->moved >= 0)
 		error = region_move(in);
 	if (error != MACH_MSG_SUCCESS)
 		body_unreserve(in);

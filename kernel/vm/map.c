@@ -244,7 +244,7 @@ static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
 }
 
 /* Takes the whole entry out. */
-static void entry_remove(struct vm_entry *entry)
+static inline void entry_remove(struct vm_entry *entry)
 {
 	account_removed(entry, entry->end - entry->start);
 	vm_map_unlink(entry);
@@ -285,9 +285,25 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 	}
 }
 
+/* A piece, or several entries; `entry` is the first. */
+static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, struct vm_entry *entry, uint64_t start,
+							  uint64_t end)
+{
+	struct vm_entry *spare = NULL;
+
+	if (vm_entry_makes_hole(entry, start, end)) {
+		spare = vm_entry_make(map->payer);
+		if (spare == NULL)
+			return KERN_RESOURCE_SHORTAGE;
+	}
+	vm_map_remove(map, start, end, &spare, &vm_kept_none);
+	vm_map_debug_check(map);
+	return KERN_SUCCESS;
+}
+
 kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
-	struct vm_entry *spare = NULL, *entry;
+	struct vm_entry *entry;
 	uint64_t start, end;
 
 	if (size == 0)
@@ -298,18 +314,10 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	if (entry == NULL || entry->start >= end)
 		return KERN_INVALID_ADDRESS;
 	/* Mostly it is what was allocated. */
-	if (entry->start == start && entry->end == end) {
-		vm_entry_unmap(entry, start, end);
-		entry_remove(entry);
-		vm_map_debug_check(map);
-		return KERN_SUCCESS;
-	}
-	if (vm_entry_makes_hole(entry, start, end)) {
-		spare = vm_entry_make(map->payer);
-		if (spare == NULL)
-			return KERN_RESOURCE_SHORTAGE;
-	}
-	vm_map_remove(map, start, end, &spare, &vm_kept_none);
+	if (entry->start != start || entry->end != end)
+		return deallocate(map, entry, start, end);
+	vm_entry_unmap(entry, start, end);
+	entry_remove(entry);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
 }
