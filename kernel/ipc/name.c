@@ -40,20 +40,30 @@ void name_system_init(void)
 	zone_init(&name_zone, "name", sizeof(struct name), LEDGER_NAMES, name_payer);
 }
 
+/* The next free name in a window twice as wide as the space is full. A space that grows, whose last name is still in use, leaves two
+   free in each node (radix_put_beside). They are for the program that makes and frees names again and again where the nodes are
+   full otherwise, and would need a node each time. 0: denied. */
 static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *space, struct name *entry)
 {
-	uint64_t window = 64 + 2 * (uint64_t)space->count;
-	uint64_t name = radix_lowest_free(&space->names, space->last < window ? space->last + 1 : 1);
+	bool freed = radix_lookup(&space->names, space->last) == NULL;
+	uint64_t window = 64 + 2 * (uint64_t)space->count, left = 1;
+	uint64_t name = freed ? space->last : space->last | (RADIX_SLOTS - 1);
 
+	name = radix_lowest_free(&space->names, name < window ? name + 1 : 1);
 	if (name >= window)
 		name = radix_lowest_free(&space->names, 1);
+	if (freed && radix_leaf_of(&space->names, name) == NULL && radix_next(&space->names, &left) != NULL) {
+		left = radix_lowest_free(&space->names, left);
+		if (left != space->last && radix_leaf_of(&space->names, left) != NULL)
+			name = left;
+	}
 	assert(name != 0 && name < MACH_PORT_NAME_DEAD);
 	return radix_put(&space->names, name, entry) ? (mach_port_name_t)name : 0;
 }
 
 /* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they
-   cost no other; else in a window twice as wide as the space is full. The search goes round, so a name that was just
-   freed is not given out again at once. False: denied. */
+   cost no other; else further on. The search goes round, so a name that was just freed is not given out again at once. False:
+   denied. */
 static inline bool name_choose(struct space *space, struct name *entry)
 {
 	mach_port_name_t name = (mach_port_name_t)radix_put_beside(&space->names, space->last, entry);

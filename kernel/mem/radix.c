@@ -157,21 +157,17 @@ static void grow(struct radix *tree, uint64_t key, struct radix_node **spares)
 	}
 }
 
-/* Allocating may work off what is dead, and that may take keys out of this very tree: so the tree is looked at
-   anew after each node, and nothing is linked before all are there. */
-bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site)
+/* Makes the nodes that the path to the key lacks. Returns its leaf, NULL: denied. Allocating may work off what is dead, and that
+   may take keys out of this very tree: so the tree is looked at anew after each node, and nothing is linked before all are there. */
+static __attribute__((noinline)) struct radix_node *path_make(struct radix *tree, uint64_t key, const struct alloc_site *site)
 {
-	struct radix_node *spares = NULL, *node = radix_leaf_of(tree, key), *child;
+	struct radix_node *spares = NULL, *node;
 
-	if (node != NULL) {
-		node->reserved++;
-		return true;
-	}
 	for (unsigned made = 0; made < nodes_missing(tree, key); made++) {
 		node = node_make(tree, 0, site);
 		if (node == NULL) {
 			spares_free(tree, spares);
-			return false;
+			return NULL;
 		}
 		node->parent = spares;
 		spares = node;
@@ -181,15 +177,23 @@ bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site 
 	while (node->level > 0) {
 		unsigned index = radix_slot_of(key, node->level);
 
-		child = node->slot[index];
-		if (child == NULL) {
-			child = spare_take(&spares, node->level - 1);
-			node_link(node, index, child);
-		}
-		node = child;
+		if (node->slot[index] == NULL)
+			node_link(node, index, spare_take(&spares, node->level - 1));
+		node = node->slot[index];
 	}
-	node->reserved++;
 	spares_free(tree, spares);
+	return node;
+}
+
+bool radix_reserve_at(struct radix *tree, uint64_t key, const struct alloc_site *site)
+{
+	struct radix_node *leaf = radix_leaf_of(tree, key);
+
+	if (leaf == NULL)
+		leaf = path_make(tree, key, site);
+	if (leaf == NULL)
+		return false;
+	leaf->reserved++;
 	return true;
 }
 
@@ -250,16 +254,13 @@ void radix_insert(struct radix *tree, uint64_t key, void *value)
 
 bool radix_put_at(struct radix *tree, uint64_t key, void *value, const struct alloc_site *site)
 {
-	struct radix_node *node = radix_leaf_of(tree, key);
+	struct radix_node *leaf = radix_leaf_of(tree, key);
 
-	/* Nearly always the leaf is there. */
-	if (node == NULL) {
-		if (!radix_reserve_at(tree, key, site))
-			return false;
-		radix_insert(tree, key, value);
-		return true;
-	}
-	leaf_fill(node, key, value);
+	if (leaf == NULL)
+		leaf = path_make(tree, key, site);
+	if (leaf == NULL)
+		return false;
+	leaf_fill(leaf, key, value);
 	return true;
 }
 
@@ -274,7 +275,11 @@ uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value)
 	free = leaf->present ^ FULL;
 	if (first == 0)
 		free &= ~1u;
-	if ((free & (free - 1)) == 0)
+	/* One, or two, of the free keys are left. */
+	ahead = free & (free - 1);
+	if ((leaf->present >> (key & SLOT_MASK)) & 1)
+		ahead &= ahead - 1;
+	if (ahead == 0)
 		return 0;
 	ahead = free & (~1u << (key & SLOT_MASK));
 	free = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);

@@ -102,7 +102,7 @@ static void test_choice(void)
 	ok(highest < 100, "names stay small when few are used: at most %u", highest);
 	before = ledger->account[LEDGER_NODES].used;
 	claim_begin("one more name needs no more nodes, mostly");
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 11; i++) {
 		mach_port_name_t kept = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 
 		claim(ledger->account[LEDGER_NODES].used == before, "name %u", kept);
@@ -127,6 +127,48 @@ static void test_choice(void)
 	mach_port_destroy(&space, name);
 	ok(fake_charged(ledger) < before, "what was made was given back");
 	is_u64(fake_charged(ledger), 0, "all of it");
+}
+
+/* Makes a name and frees it, again and again. Returns how often that took a node. */
+static unsigned again_and_again(unsigned rounds)
+{
+	mach_port_name_t last = 0;
+	unsigned nodes_made = 0;
+
+	while (rounds-- != 0) {
+		uint64_t before = ledger->account[LEDGER_NODES].used;
+		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+		nodes_made += ledger->account[LEDGER_NODES].used != before;
+		claim(name != last, "the name %u is given out again at once", name);
+		mach_port_destroy(&space, name);
+		last = name;
+	}
+	return nodes_made;
+}
+
+static void test_brink(void)
+{
+	unsigned nodes_made = 0;
+
+	claim_begin("whatever the number of names that stay, one more, made and freed, takes a node once at most");
+	for (unsigned stay = 1; stay < 300; stay++) {
+		for (unsigned i = 0; i < stay; i++)
+			allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+		nodes_made = again_and_again(40);
+		claim(nodes_made <= 1, "%u times beside %u", nodes_made, stay);
+		empty(&space);
+	}
+	claim_end();
+	claim_begin("and when some of those stay, too, it is still seldom");
+	for (nodes_made = 0; space.count < 600;) {
+		allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+		nodes_made += again_and_again(40);
+	}
+	claim(nodes_made < 600 * 40 / 25, "%u times", nodes_made);
+	claim_end();
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "all came back");
 }
 
 static void test_many(void)
@@ -513,10 +555,10 @@ static void test_reply_names(void)
 	empty(&space);
 	is_u64(fake_charged(ledger), 0, "all came back");
 	/* In a leaf of its own the name would cost a node. */
-	space.last = 0;
-	for (int i = 0; i < 3 * 16; i++)
-		allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+	for (mach_port_name_t other_name = 1; other_name <= 48; other_name++)
+		mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, other_name);
 	mach_port_rename(&space, 40, 1000);
+	mach_port_destroy(&space, 39);
 	space.last = 39;
 	is_u64(reply_round(source), 40, "a reply right beside other names");
 	for (mach_port_name_t other_name = 1; other_name <= 48; other_name++)
@@ -604,6 +646,7 @@ int main(void)
 	space_init(&space, ledger);
 	space_init(&other, other_ledger);
 	test_choice();
+	test_brink();
 	test_many();
 	test_storm();
 	test_port_destroyed();

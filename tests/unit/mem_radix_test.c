@@ -89,7 +89,8 @@ static void insert(uint64_t key, void *value)
 	model_insert(key, value);
 }
 
-/* A neighbour in the same leaf, the next free one in its order; none when there would be no other left. */
+/* A neighbour in the same leaf, the next free one in its order; none when there would be no other left, or but one beside a key
+   that is there. */
 static void insert_beside(uint64_t key, void *value)
 {
 	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1), want = 0, got;
@@ -106,7 +107,7 @@ static void insert_beside(uint64_t key, void *value)
 		if (want == 0)
 			want = other;
 	}
-	if (there == 0 || free < 2)
+	if (there == 0 || free < (model_has(key) ? 3 : 2))
 		want = 0;
 	claim(there != 1 || !model_has(key) || radix_lonely(&tree, key), "%lx is alone", key);
 	claim(there < 2 || !model_has(key) || !radix_lonely(&tree, key), "%lx is not alone", key);
