@@ -271,7 +271,8 @@ void msg_abandon(struct thread *thread)
 	struct kmsg *kmsg = msg->kmsg;
 	struct port *reply = msg->reply_port;
 
-	mqueue_room_return(thread, false);
+	if (msg->room != NULL)
+		mqueue_room_return(thread, false);
 	msg->kmsg = NULL;
 	msg->reply_port = NULL;
 	msg->reply_direct = false;

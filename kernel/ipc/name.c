@@ -73,6 +73,7 @@ static inline bool name_choose(struct space *space, struct name *entry)
 	if (name == 0)
 		return false;
 	entry->name = space->last = name;
+	space_remember(space, entry);
 	return true;
 }
 
@@ -84,7 +85,8 @@ void name_once_forget(struct space *space)
 	space->once.type = 0;
 }
 
-void name_unlist(struct space *space, mach_port_name_t name)
+/* The name leaves the space's tree. */
+static inline void unlist(struct space *space, mach_port_name_t name)
 {
 	const struct name *once = &space->once;
 	const struct radix_node *left = radix_clear(&space->names, name);
@@ -103,7 +105,13 @@ bool name_once_lonely(struct space *space)
 	return space->once_alone;
 }
 
-void name_unmake(struct name *entry)
+void name_unlist(struct space *space, mach_port_name_t name)
+{
+	unlist(space, name);
+}
+
+/* The entry, which hangs nowhere, leaves its space. */
+static inline void unmake(struct name *entry)
 {
 	struct space *space = entry->space;
 
@@ -112,8 +120,13 @@ void name_unmake(struct name *entry)
 		name_once_forget(space);
 		return;
 	}
-	name_unlist(space, entry->name);
+	unlist(space, entry->name);
 	zone_free(&name_zone, entry, space->payer);
+}
+
+void name_unmake(struct name *entry)
+{
+	unmake(entry);
 }
 
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
@@ -295,7 +308,7 @@ static void name_free(struct name *entry)
 	mach_port_name_t name = entry->name;
 	struct port *once = entry->dead_request;
 
-	name_unmake(entry);
+	unmake(entry);
 	if (once != NULL)
 		notify_port_deleted(once, name);
 }

@@ -62,13 +62,10 @@ struct port *right_make_send_once(struct port *port, struct ledger *payer)
 	return port;
 }
 
-void right_uncount_send(struct port *port)
+void right_no_senders(struct port *port)
 {
 	struct port *once = port->no_senders;
 
-	assert(port->send_rights != 0);
-	if (--port->send_rights != 0)
-		return;
 	if (port->kobject_type == KOBJECT_DEVICE && !port->dead)
 		device_no_senders(port->kobject);
 	if (once == NULL)

@@ -4,6 +4,7 @@
 #define IPC_RIGHT_H
 #include <stdbool.h>
 #include "ipc/port.h"
+#include "kern/assert.h"
 
 #define TRANSIT_DEPTH_MAX 32
 
@@ -22,7 +23,19 @@ void right_detach_receive(struct port *port);
 bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received);
 /* One send or send-once right fewer; the reference is the caller's affair. The last send right may cause a no-senders
    notification; nothing else is sent. */
-void right_uncount_send(struct port *port);
+static inline void right_uncount_send(struct port *port);
 void right_uncount_send_once(struct port *port);
+
+/* -- inline -- */
+
+/* The last send right is gone, and there is somebody to tell. */
+void right_no_senders(struct port *port);
+
+static inline void right_uncount_send(struct port *port)
+{
+	assert(port->send_rights != 0);
+	if (--port->send_rights == 0 && (port->no_senders != NULL || port->kobject_type == KOBJECT_DEVICE))
+		right_no_senders(port);
+}
 
 #endif

@@ -36,7 +36,7 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 
 struct space {
 	struct radix names;		/* name -> struct name * */
-	struct name *recent[SPACE_RECENT];	/* entries of names looked up last, by name; NULL: none (space_find) */
+	struct name *recent[SPACE_RECENT];	/* entries of names made or looked up last, by name; NULL: none (space_find) */
 	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
@@ -91,6 +91,12 @@ static inline struct name *space_find(struct space *space, mach_port_name_t name
 	if (entry != NULL && entry->name == name)
 		return entry;
 	return space->recent[name % SPACE_RECENT] = radix_lookup(&space->names, name);
+}
+
+/* The new entry is likely to be looked up soon. */
+static inline void space_remember(struct space *space, struct name *entry)
+{
+	space->recent[entry->name % SPACE_RECENT] = entry;
 }
 
 /* The name is to have another entry, or none. */

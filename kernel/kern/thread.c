@@ -126,7 +126,8 @@ static void thread_detach(struct thread *thread)
 	if (thread->exception_port != NULL)
 		right_release_send(thread->exception_port);
 	thread->exception_port = NULL;
-	throttle_leave(thread);
+	if (thread->serves != NULL)
+		throttle_leave(thread);
 	msg_abandon(thread);
 }
 

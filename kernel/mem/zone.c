@@ -338,13 +338,17 @@ static void current_give_up(struct zone *zone)
 	current_set(zone);
 }
 
-/* A slab that was full or is empty now changes lists. */
+/* Of a slab that was full or is empty now: is it in the wrong list? The current one may stay, unless it is to be given back. */
+static inline bool slab_misplaced(const struct zone *zone, const struct slab *slab)
+{
+	return slab != zone->current || (slab->used == 0 && empty_mark(zone) == 0);
+}
+
+/* It changes lists. */
 static __attribute__((noinline)) void slab_moved(struct zone *zone, struct slab *slab)
 {
 	bool full = slab->used + 1 == zone->per_slab && slab != zone->current;
 
-	if (slab == zone->current && (slab->used != 0 || empty_mark(zone) != 0))
-		return;
 	TAILQ_REMOVE(full ? &zone->full : &zone->partial, slab, link);
 	if (slab->used != 0) {
 		current_retire(zone);
@@ -367,12 +371,10 @@ static inline void slab_put(struct zone *zone, void *element)
 
 	*(void **)element = next;
 	slab->free = element;
-	if (unlikely(next == NULL)) {
-		slab->used--;
+	if (likely(--slab->used != 0) && likely(next != NULL))
+		return;
+	if (slab_misplaced(zone, slab))
 		slab_moved(zone, slab);
-	} else if (unlikely(--slab->used == 0)) {
-		slab_moved(zone, slab);
-	}
 }
 
 /* The oldest element of the quarantine, out of it; NULL: it is empty. */

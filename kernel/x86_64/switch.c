@@ -13,9 +13,16 @@
 
 void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp)
 {
-	*regs = (struct regs){
-		.rip = rip, .rsp = rsp, .cs = USER_CS, .ss = USER_DS, .rflags = RFLAGS_ONE | RFLAGS_IF,
-	};
+	/* Word by word: the compiler would clear it by a loop first. */
+	regs->fs_base = regs->gs_base = 0;
+	regs->r15 = regs->r14 = regs->r13 = regs->r12 = regs->rbp = regs->rbx = 0;
+	regs->r11 = regs->r10 = regs->r9 = regs->r8 = regs->rax = regs->rcx = regs->rdx = regs->rsi = regs->rdi = 0;
+	regs->vector = regs->error = 0;
+	regs->rip = rip;
+	regs->cs = USER_CS;
+	regs->rflags = RFLAGS_ONE | RFLAGS_IF;
+	regs->rsp = rsp;
+	regs->ss = USER_DS;
 }
 
 void machine_regs_changed(struct regs *regs)
