@@ -364,8 +364,8 @@ uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 	struct flush flush = {.active = pmap_is_current(pmap)};
 	uint64_t *slot = kept_slot(pmap, start);
 
-	/* Mostly it is a little of the table kept. */
-	if (slot == NULL || start >= end || kept_slot(pmap, end - 1) == NULL)
+	/* Mostly it is a little of one table kept. */
+	if (slot == NULL || start >= end || next_at(start, 1, end) != end)
 		return change_range(pmap, start, end, true, 0, 0);
 	remove_leaves(pmap, slot, start, end, &flush);
 	flush_end(&flush);

@@ -736,6 +736,31 @@ static void family(void)
 	give_back(page, 1);
 }
 
+#define TABLE_PAGES	512u		/* pages that one page table maps */
+
+/* What is given back from one page table into the next, both just used, is gone from both. */
+static void across_tables(void)
+{
+	static const unsigned counts[] = { 2, 3, 40, TABLE_PAGES, TABLE_PAGES + 1 };
+	char *all = pages(4 * TABLE_PAGES);
+	/* The first page of a table, with one before it. */
+	char *edge = (char *)((at(all) / (TABLE_PAGES * PAGE) + 1) * TABLE_PAGES * PAGE);
+
+	for (unsigned i = 0; i < countof(counts); i++) {
+		vm_address_t from = at(edge) - PAGE;
+		vm_size_t size = counts[i] * PAGE;
+		volatile char *first = edge - PAGE, *last = first + size - PAGE;
+
+		*first = *last = 1;
+		need(vm_deallocate(self, from, size), "pages of two tables to be given back");
+		need(vm_allocate(self, &from, size, FALSE), "the same range");
+		ok(*first == 0 && *last == 0, "%u pages across the edge of a page table are new after they were given back",
+		   counts[i]);
+	}
+	give_back(all, 4 * TABLE_PAGES);
+	ok(books_agree(), "and the books agree");
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -745,6 +770,7 @@ int main(int argc, char **argv)
 	wild_allocations();
 	pieces();
 	across_ranges();
+	across_tables();
 	protection();
 	inheritance();
 	reading_and_writing();
