@@ -479,9 +479,7 @@ void vm_copy_discard(struct vm_copy *copy)
 		reap_defer(&left->reap, copy_reap_step);
 }
 
-/* If the object that the entry at this address is to copy from has no users but pieces of the entry's own
-   range, which do not overlap, nobody needs the copy: they are one again. */
-static void source_unmark(struct vm_map *map, uint64_t address)
+void vm_copy_unmark(struct vm_map *map, uint64_t address)
 {
 	struct vm_entry *entry = vm_map_lookup(map, address), *piece;
 	uint64_t low = UINT64_MAX, high = 0;
@@ -517,7 +515,7 @@ void vm_copy_undo(struct vm_map *map, struct vm_copy *copy)
 		next = entry->next;
 		vm_entry_destroy(entry);
 		if (shares)
-			source_unmark(map, start);
+			vm_copy_unmark(map, start);
 		vm_breathe(&rounds);
 	}
 	vm_map_debug_check(map);

@@ -124,6 +124,9 @@ static inline void vm_entry_unmap(struct vm_entry *entry, uint64_t start, uint64
 		vm_entry_unmap_mapped(entry, start, end);
 }
 void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_prot_t allowed);
+/* If the object that the entry at this address is to copy from has no users but pieces of the entry's own range, which do
+   not overlap, nobody needs the copy: they are one again. */
+void vm_copy_unmark(struct vm_map *map, uint64_t address);
 /* Reads what is seen in an allocated range, without faults: cannot fail. */
 void vm_map_peek(struct vm_map *map, uint64_t from, void *to, uint64_t size);
 /* Reads size bytes at offset (bytes) of what is seen of an object; NULL: zeros. */

@@ -7,7 +7,11 @@
    cost no memory, as the page table is there, and save faults. Else a page is
    made: in the entry's object, or in a fresh one if there is none yet or the one that is there is
    shared for copy on write (a read of untouched memory too, so that the reader pays and not the
-   object's payer). */
+   object's payer).
+
+   Those who share an object for writing map its own pages only: what lies below is copied up by
+   the first who reads it. So who makes a page need not look for others who have mapped what it
+   hides, however many share. */
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/map.h"
@@ -80,11 +84,11 @@ static void map_around(struct fault *fault)
 	unsigned count;
 	uint64_t address = around(fault, &count);
 
-	if (entry->object->shadow != NULL) {
+	if (entry->object->shadow != NULL && !entry->shared) {
 		map_chain(entry, address, count);
 		return;
 	}
-	/* The page seen, and so all that is there, is in one node of this object. */
+	/* The page seen, and so all that may be mapped, is in one node of this object. */
 	pmap_fill(&entry->map->pmap, address, count, vm_object_slots(entry->object, vm_entry_index(entry, address)),
 		  entry->needs_copy ? 0 : UINT32_MAX, entry->protection);
 }
@@ -101,26 +105,6 @@ static kern_return_t fault_map_seen(struct fault *fault)
 	entry->mapped = true;
 	map_around(fault);
 	return KERN_SUCCESS;
-}
-
-/* The sharers of a shared object that mapped the page which a write has just hidden must fault
- * again. */
-static void fault_unmap_others(struct fault *fault, struct vm_object *object, uint64_t index)
-{
-	struct vm_entry *other;
-	uint64_t rounds = 0;
-
-	LIST_FOREACH (other, &object->entries, object_link) {
-		uint64_t first = other->offset >> PAGE_SHIFT;
-
-		if (other != fault->entry && other->in_map && index >= first &&
-		    index - first < vm_entry_pages(other)) {
-			uint64_t at = other->start + ((index - first) << PAGE_SHIFT);
-
-			pmap_remove(&other->map->pmap, at, at + PAGE_SIZE);
-		}
-		vm_breathe(&rounds);
-	}
 }
 
 static void count_made(struct fault *fault)
@@ -159,8 +143,6 @@ static kern_return_t fault_make_page(struct fault *fault)
 	entry->mapped = true;
 	if (fresh != NULL)
 		vm_entry_adopt(entry, fresh);
-	else if (entry->shared && fault->seen != NULL)
-		fault_unmap_others(fault, target, index);
 	count_made(fault);
 	return KERN_SUCCESS;
 out_fresh:
@@ -182,7 +164,7 @@ kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
 	if (fault.entry->protection == VM_PROT_NONE || (access & ~fault.entry->protection))
 		return KERN_PROTECTION_FAILURE;
 	fault_look(&fault);
-	if (fault.seen != NULL && (fault.own || !(access & VM_PROT_WRITE)))
+	if (fault.seen != NULL && (fault.own || !(fault.entry->shared || (access & VM_PROT_WRITE))))
 		result = fault_map_seen(&fault);
 	else
 		result = fault_make_page(&fault);

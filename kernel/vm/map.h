@@ -91,7 +91,7 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 			   vm_prot_t protection, vm_prot_t max_protection,
 			   vm_inherit_t inheritance);
 /* Copies the parent's map into an empty one as inheritance says (task_create). Error: the child is
-   partly filled and must be dismantled. */
+   empty and without page tables, the parent as before. */
 kern_return_t vm_map_fork(struct vm_map *parent, struct vm_map *child);
 /* Makes the page present with the access asked for. KERN_SUCCESS, KERN_INVALID_ADDRESS,
    KERN_PROTECTION_FAILURE, KERN_RESOURCE_SHORTAGE (denied), KERN_MEMORY_ERROR. Never blocks yet. */

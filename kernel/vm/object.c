@@ -12,9 +12,9 @@
 
     - For each page index, either all who see it only read it (entries with needs_copy, shadows,
       read-only mappings of the kernel's objects): it is frozen; or one entry alone sees it
-      (neither needs_copy nor shared: exclusive); or it is seen by `shared` entries. So an
-      exclusive window's pages go with it, and the page below that a write hides needs to be
-      unmapped from other sharers only.
+      (neither needs_copy nor shared: exclusive); or it is seen by `shared` entries, which map
+      the pages of this very object only, none from below. So an exclusive window's pages go with
+      it, and a write that hides a page below concerns nobody but who makes it.
 
     - A chain is at most VM_SHADOW_DEPTH_MAX long below its top: whoever shares an object for
       copy on write shortens it first (vm_entry_shorten), by merging objects that have one user,

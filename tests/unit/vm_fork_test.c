@@ -180,6 +180,147 @@ static void payers(void)
 	ok(test_empty(other), "in the end nobody pays");
 }
 
+/* A write that hides a page which many see concerns nobody but the writer, and all see it. */
+static void sharers(void)
+{
+	struct vm_map *map = first_map(), *copy = child_of(map);
+	uint64_t at = base + 3 * PAGE_SIZE, windows;
+	unsigned count = 200;
+
+	test_poke(map, base, 100);
+	for (unsigned i = 0; i < PAGES; i++)
+		test_peek(map, base + i * PAGE_SIZE);
+	vm_map_inherit(map, base, PAGES * PAGE_SIZE, VM_INHERIT_SHARE);
+	for (unsigned n = 0; n < count; n++) {
+		all[n] = child_of(map);
+		if (n % 3 != 0)
+			test_peek(all[n], at);
+	}
+	test_peek(map, at);
+	windows = host_windows;
+	test_poke(all[7], at, 33);
+	is_u64(host_windows, windows, "a write beside %u sharers goes through none of them", count);
+	claim_begin("each of them sees it");
+	for (unsigned n = 0; n < count; n++)
+		claim(test_peek(all[n], at) == 33, "sharer %u", n);
+	claim(test_peek(map, at) == 33, "the first");
+	claim_end();
+	test_poke(map, at + PAGE_SIZE, 44);
+	test_poke(all[9], base + 6 * PAGE_SIZE, 66);
+	claim_begin("and writes to others that have been mapped or not");
+	for (unsigned n = 0; n < count; n++)
+		claim(test_peek(all[n], at + PAGE_SIZE) == 44 && test_peek(all[n], base + 6 * PAGE_SIZE) == 66 &&
+		      test_peek(all[n], base) == 100 && test_peek(all[n], base + 7 * PAGE_SIZE) == 7, "sharer %u", n);
+	claim(test_peek(map, base + 6 * PAGE_SIZE) == 66, "the first");
+	claim_end();
+	claim_begin("the copy is as it was");
+	for (unsigned i = 0; i < PAGES; i++)
+		claim(test_peek(copy, base + i * PAGE_SIZE) == i, "page %u", i);
+	claim_end();
+	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES, "no page is there more than twice");
+	for (unsigned n = 0; n < count; n++)
+		test_map_end(all[n]);
+	test_map_end(copy);
+	test_map_end(map);
+	end_and_audit("sharers");
+}
+
+/* Wired memory that comes to be shared stays mapped. */
+static void wired_sharer(void)
+{
+	struct vm_map *map = first_map(), *copy = child_of(map), *child;
+
+	test_poke(map, base, 100);
+	if (vm_map_wire(map, base, PAGES * PAGE_SIZE, VM_PROT_READ, UINT64_MAX) != KERN_SUCCESS)
+		panic("cannot wire");
+	vm_map_inherit(map, base, PAGES * PAGE_SIZE, VM_INHERIT_SHARE);
+	child = child_of(map);
+	claim_begin("wired pages stay mapped, and are those that the child shares");
+	for (unsigned i = 0; i < PAGES; i++) {
+		test_poke(child, base + i * PAGE_SIZE, 50 + i);
+		claim(host_user_page(&map->pmap, base + i * PAGE_SIZE, false) != NULL &&
+		      test_peek(map, base + i * PAGE_SIZE) == 50 + i, "page %u", i);
+	}
+	claim_end();
+	test_map_end(child);
+	test_map_end(copy);
+	test_map_end(map);
+	end_and_audit("wired sharer");
+}
+
+static const unsigned kinds[] = { LEDGER_ENTRIES, LEDGER_OBJECTS, LEDGER_VIRTUAL_PAGES, LEDGER_RESIDENT_PAGES,
+				  LEDGER_NODES, LEDGER_KPAGES, LEDGER_KMEM };
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* Says whether all that the ledger pays for is as in `before`. */
+static bool as_before(const uint64_t *before)
+{
+	for (unsigned i = 0; i < KINDS; i++) {
+		if (test_used(ledger, kinds[i]) == before[i])
+			continue;
+		diag("%s %lu, before %lu", ledger_resource_name(kinds[i]), (long)test_used(ledger, kinds[i]), (long)before[i]);
+		return false;
+	}
+	return true;
+}
+
+static void remember(uint64_t *before)
+{
+	for (unsigned i = 0; i < KINDS; i++)
+		before[i] = test_used(ledger, kinds[i]);
+}
+
+static void denied_forks(void)
+{
+	struct vm_map *map = first_map(), *copy, *child;
+	uint64_t before[KINDS], copied = test_allocate(map, PAGES), untouched;
+	unsigned n = 0;
+	bool fired = true;
+
+	for (unsigned i = 0; i < PAGES; i++)
+		test_poke(map, copied + i * PAGE_SIZE, i);
+	copy = child_of(map);
+	/* To be shared: one of which there is a copy, one that nobody has touched. */
+	vm_map_inherit(map, copied, PAGES * PAGE_SIZE, VM_INHERIT_SHARE);
+	untouched = test_allocate(map, PAGES);
+	vm_map_inherit(map, untouched, PAGES * PAGE_SIZE, VM_INHERIT_SHARE);
+	test_allocate(map, PAGES);
+	for (unsigned i = 0; i < PAGES; i++)
+		test_poke(map, base + i * PAGE_SIZE, 10 + i);
+	/* Pieces of one object. */
+	vm_map_protect(map, base + 2 * PAGE_SIZE, PAGE_SIZE, false, VM_PROT_READ);
+	remember(before);
+	claim_begin("a denied fork leaves nothing behind, wherever it is denied");
+	while (fired) {
+		kern_return_t result;
+
+		child = test_map(ledger);
+		host_fail_nth(++n);
+		result = vm_map_fork(map, child);
+		fired = host_fail_fired;
+		host_fail_nth(0);
+		claim(result == (fired ? KERN_RESOURCE_SHORTAGE : KERN_SUCCESS), "denial %u: %d", n, result);
+		test_map_end(child);
+		reap_all();
+		if (!fired)
+			break;
+		claim(as_before(before), "denial %u: what is charged", n);
+		for (unsigned i = 0; i < PAGES; i++) {
+			test_poke(map, base + i * PAGE_SIZE, 20 + i);
+			test_peek(map, copied + i * PAGE_SIZE);
+		}
+		claim(as_before(before), "denial %u: writes need no copies", n);
+		vm_map_check(map);
+	}
+	claim(n > 5, "only %u denials", n);
+	claim_end();
+	is_u64(test_peek(copy, base), 0, "the copy made before is as it was");
+	is_u64(test_peek(copy, copied + PAGE_SIZE), 1, "and of what is shared");
+	test_map_end(copy);
+	test_map_end(map);
+	end_and_audit("denied forks");
+}
+
 int main(void)
 {
 	tap_begin("vm_fork_test");
@@ -187,6 +328,9 @@ int main(void)
 	vm_init();
 	ledger = test_ledger("forks");
 	payers();
+	sharers();
+	wired_sharer();
+	denied_forks();
 	chain_of_dying_parents();
 	chain_of_living_parents(1, false);
 	chain_of_living_parents(PAGES, true);
