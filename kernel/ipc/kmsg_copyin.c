@@ -89,6 +89,14 @@ static void once_unmake(struct port *port)
 	right_consume_send_once(port);
 }
 
+/* The body has more things than one message may have. */
+static __attribute__((noinline)) mach_msg_return_t too_many(struct copyin *in, unsigned resource, uint64_t bound, uint64_t wanted,
+							    const struct alloc_site *site)
+{
+	ledger_deny(in->task->ledger, resource, 0, bound, wanted, site);
+	return MACH_SEND_NO_BUFFER;
+}
+
 /* Checks one right of the body; makes it, if that takes memory. *slot: name in, port (made) or name out. */
 static mach_msg_return_t right_reserve(struct copyin *in, uint32_t type, struct port **slot)
 {
@@ -101,7 +109,7 @@ static mach_msg_return_t right_reserve(struct copyin *in, uint32_t type, struct 
 	if (!name_valid(name))
 		return MACH_MSG_SUCCESS;
 	if (++in->rights > KMSG_RIGHTS_MAX)
-		return MACH_SEND_NO_BUFFER;
+		return too_many(in, LEDGER_NAMES, KMSG_RIGHTS_MAX, in->rights, ALLOC_SITE());
 	if (space_take_check(&in->task->space, name, type) != KERN_SUCCESS)
 		return MACH_SEND_INVALID_RIGHT;
 	if (type != MACH_MSG_TYPE_MAKE_SEND_ONCE)
@@ -145,7 +153,7 @@ static bool right_commit(struct copyin *in, uint32_t type, struct port **slot)
 static mach_msg_return_t deallocate_later(struct copyin *in, uint64_t address, uint64_t bytes, uint32_t slot)
 {
 	if (in->deallocates == KMSG_DEALLOCATE_MAX)
-		return MACH_SEND_NO_BUFFER;
+		return too_many(in, LEDGER_ENTRIES, KMSG_DEALLOCATE_MAX, in->deallocates + 1, ALLOC_SITE());
 	in->deallocate[in->deallocates].address = address;
 	in->deallocate[in->deallocates].bytes = bytes;
 	in->deallocate[in->deallocates++].slot = slot;
@@ -225,7 +233,7 @@ static mach_msg_return_t array_reserve(struct copyin *in, struct kmsg_item *item
 	if (count == 0)
 		return MACH_MSG_SUCCESS;
 	if (count > KMSG_RIGHTS_MAX)
-		return MACH_SEND_NO_BUFFER;
+		return too_many(in, LEDGER_NAMES, KMSG_RIGHTS_MAX, count, ALLOC_SITE());
 	if (item->type->msgt_deallocate) {
 		error = deallocate_later(in, address, item->bytes, 0);
 		if (error != MACH_MSG_SUCCESS)

@@ -242,6 +242,51 @@ static void many_regions(void)
 	}
 }
 
+/* The message is refused, and the denial says why. */
+static void beyond(struct msg *m, unsigned resource, uint64_t limit, uint64_t wanted, const char *what)
+{
+	struct snapshot before;
+	ledger_denial_t denial;
+
+	snapshot_take(&before, test_ledger());
+	is_code(msg_send(m, MACH_SEND_TIMEOUT, 0), MACH_SEND_NO_BUFFER, "%s: too much for one message", what);
+	need(ledger_last_denial(test_thread(), &denial), "the denial");
+	ok(denial.resource == resource && denial.limit == limit && denial.wanted == wanted,
+	   "%s: the denial says so: %u, %lu of %lu", what, denial.resource, denial.wanted, denial.limit);
+	snapshot_same(&before, SNAPSHOT_THINGS, "and nothing has changed");
+}
+
+static void too_much(void)
+{
+	enum { MOST = 4096, REGIONS = 17 };
+	mach_port_t *names = (mach_port_t *)(void *)pages(5 * PAGE), a = port_new_send();
+	char *from = pages(REGIONS * PAGE);
+	unsigned there = 0;
+	struct msg m;
+
+	for (unsigned i = 0; i <= MOST; i++)
+		names[i] = a;
+	msg_begin(&m, COPY_SEND, port, 0, 0, 1);
+	msg_add_array(&m, COPY_SEND, names, MOST + 1, false);
+	beyond(&m, LEDGER_NAMES, MOST, MOST + 1, "an array of rights");
+	msg_begin(&m, COPY_SEND, port, 0, 0, 1);
+	msg_add_array(&m, MAKE_ONCE, names, 10, false);
+	msg_add_array(&m, COPY_SEND, names, MOST - 10, false);
+	msg_add_port(&m, COPY_SEND, a);
+	beyond(&m, LEDGER_NAMES, MOST, MOST + 1, "rights in several places");
+	memset(from, 'x', REGIONS * PAGE);
+	msg_begin(&m, COPY_SEND, port, 0, 0, 1);
+	for (unsigned i = 0; i < REGIONS; i++)
+		msg_add_region(&m, from + i * PAGE, PAGE, true);
+	beyond(&m, LEDGER_ENTRIES, REGIONS - 1, REGIONS, "regions to be deallocated");
+	for (unsigned i = 0; i < REGIONS; i++)
+		there += mapped(from + i * PAGE);
+	is(there, REGIONS, "they are all there");
+	port_free(a);
+	give_back(names, 5 * PAGE);
+	give_back(from, REGIONS * PAGE);
+}
+
 static void arrays(void)
 {
 	enum { COUNT = 1500 };
@@ -493,6 +538,7 @@ int main(int argc, char **argv)
 	refused_regions();
 	without_copying();
 	many_regions();
+	too_much();
 	arrays();
 	cannot_hold();
 	denied_reply();
