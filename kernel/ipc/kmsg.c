@@ -43,7 +43,7 @@ static void kmsg_free_pages(struct kmsg *kmsg)
 }
 
 /* What the message needs beside its struct kmsg: pages, or none for a small one. False: denied. */
-static bool kmsg_extend(struct kmsg *kmsg, uint32_t pages)
+static __attribute__((noinline)) bool kmsg_extend(struct kmsg *kmsg, uint32_t pages)
 {
 	struct ledger *payer = kmsg->payer;
 
@@ -92,21 +92,28 @@ struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 	return NULL;
 }
 
+/* Of several elements or pages, or not of the zone. */
+static __attribute__((noinline)) void kmsg_free_other(struct kmsg *kmsg)
+{
+	if (kmsg->kind == KMSG_EXCEPTION)
+		kmsg->kind = KMSG_NORMAL;
+	else if (kmsg->kind == KMSG_NORMAL) {
+		kmsg_free_pages(kmsg);
+		if (kmsg->rest != NULL)
+			zone_free(&kmsg_zone, kmsg->rest, kmsg->payer);
+		zone_free(&kmsg_zone, kmsg, kmsg->payer);
+	}
+}
+
 void kmsg_free(struct kmsg *kmsg)
 {
 	if (kmsg == NULL)
 		return;
 	assert(!kmsg->queued && kmsg->holder == NULL);
-	if (kmsg->kind == KMSG_EXCEPTION) {
-		kmsg->kind = KMSG_NORMAL;
-		return;
-	}
-	if (kmsg->kind == KMSG_STATIC)
-		return;
-	kmsg_free_pages(kmsg);
-	if (kmsg->rest != NULL)
-		zone_free(&kmsg_zone, kmsg->rest, kmsg->payer);
-	zone_free(&kmsg_zone, kmsg, kmsg->payer);
+	if (kmsg->kind != KMSG_NORMAL || kmsg->pages != 0 || kmsg->rest != NULL)
+		kmsg_free_other(kmsg);
+	else
+		zone_free(&kmsg_zone, kmsg, kmsg->payer);
 }
 
 void kmsg_write(struct kmsg *kmsg, const void *from, uint32_t size)

@@ -59,30 +59,18 @@ void vm_map_unlink(struct vm_entry *entry)
 	entry->in_map = false;
 }
 
-static bool holds(const struct vm_entry *entry, uint64_t address)
-{
-	return entry != NULL && address >= entry->start && address < entry->end;
-}
-
 struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address)
 {
 	struct vm_entry *entry;
 
-	if (holds(map->hint[0], address))
+	if (vm_entry_holds(map->hint[0], address))
 		return map->hint[0];
-	if (holds(map->hint[1], address))
+	if (vm_entry_holds(map->hint[1], address))
 		return map->hint[1];
 	entry = vm_tree_above(map, address);
-	if (holds(entry, address))
+	if (vm_entry_holds(entry, address))
 		hint_set(map, entry);
 	return entry;
-}
-
-struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address)
-{
-	struct vm_entry *entry = vm_map_lookup_next(map, address);
-
-	return holds(entry, address) ? entry : NULL;
 }
 
 struct vm_entry *vm_map_next(struct vm_entry *entry)

@@ -101,10 +101,22 @@ static inline struct ledger *vm_entry_payer(const struct vm_entry *entry)
 {
 	return entry->in_map ? entry->map->payer : entry->payer;
 }
-/* The entry that holds address; NULL: none. */
-struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address);
+static inline bool vm_entry_holds(const struct vm_entry *entry, uint64_t address)
+{
+	return entry != NULL && address >= entry->start && address < entry->end;
+}
 /* The entry that holds address, or the next one above; NULL: none. */
 struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address);
+/* The entry that holds address; NULL: none. */
+static inline struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address)
+{
+	struct vm_entry *entry = map->hint[0];
+
+	if (vm_entry_holds(entry, address))
+		return entry;
+	entry = vm_map_lookup_next(map, address);
+	return vm_entry_holds(entry, address) ? entry : NULL;
+}
 /* The entry behind; NULL: the last. */
 struct vm_entry *vm_map_next(struct vm_entry *entry);
 /* Rights, inheritance and wiring of a range (manual, Memory Attributes). Each may need up to two
