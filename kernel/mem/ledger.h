@@ -116,7 +116,7 @@ void ledger_deny_shortage(unsigned resource, const struct ledger_shortage *short
 /* Denials of the root's pseudo resources LEDGER_ZONE_MAP and LEDGER_RAM. */
 uint64_t ledger_machine_denials(unsigned resource);
 
-/* -- between ledger.c and what stands behind the things (zone.c, page.c): theory in ledger.c -- */
+/* -- between ledger.c and what stands behind the things (slab.c, page.c): theory in ledger.c -- */
 
 /* How many things of the resource the root may count without asking backing_ensure. */
 extern uint64_t ledger_backed[LEDGER_RESOURCES];

@@ -5,19 +5,9 @@
  *
  * A slab is one page: a header, then elements. Free elements are linked through their first word,
  * so an element's slab is found by masking its address and nothing else is kept. Partial slabs
- * are used first, so that others become empty; empty ones are kept up to a mark (one, and a
- * sixteenth of all, beside the current slab; at least one beside what is guaranteed), beyond it the
- * page goes back at once. No zone keeps its pages for ever.
- *
- * Each zone has one resource, and each resource at most one zone: the root's used figure for the
- * resource says how many elements exist or are promised, and the zone holds at least as many
- *
- *	slabs * per_slab >= root.used[resource]		(I3 of ledger.c)
- *
- * The charge makes that true (backing_ensure below) before it is committed. So zone_alloc is: the
- * charge, then taking a free element, which is there. A slab is given back only when the rest
- * still suffices. What a charge may reach without coming here is ledger_backed[resource]: the
- * elements held, but no more than the zone's maximum, nor than a warning mark not yet passed.
+ * are used first, so that others become empty. Slabs come and go as slab.c says: the zone holds as
+ * many elements as are charged. So zone_alloc is: the charge, then taking a free element, which is
+ * there.
  *
  * Debug builds put a red zone behind each element: a word derived from its address that says live
  * or free, and the allocation site. Free elements are filled with poison, looked at when they are
@@ -26,7 +16,6 @@
  */
 #include "mem/zone.h"
 #include "kern/assert.h"
-#include "kern/printf.h"
 #include "kern/string.h"
 #include "mem/hide.h"
 #include "mem/ledger_fast.h"
@@ -38,15 +27,10 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define EMPTY_SHARE 16			/* of the slabs may be empty, and one more */
-#define SLAB_PIECE 32			/* made or released before interrupts get a window */
-#define POISON_FREE 0xdf
 #define POISON_NEW 0xa5
-#define POISON_SLAB 0xdb
 
 struct zone_list zone_list;
 bool zone_reclaim_eager;
-static struct zone *zone_of_resource[LEDGER_RESOURCES];
 /* The current slab of a zone that has no partial one. */
 static struct slab slab_none;
 
@@ -78,19 +62,6 @@ static void zone_layout(struct zone *zone, size_t elem_size, uint32_t align)
 	zone->cost = (PAGE_SIZE + zone->per_slab - 1) / zone->per_slab;
 }
 
-/* What the root may count without asking here. */
-static void backed_update(struct zone *zone)
-{
-	uint64_t things = zone_capacity(zone);
-
-	if (things > zone->max)
-		things = zone->max;
-	if (zone->warn != 0 && !zone->warned && things >= zone->warn)
-		things = zone->warn - 1;
-	ledger_backed[zone->resource] = things;
-	ledger_ease(&root_ledger, zone->resource);
-}
-
 void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned resource,
 	       struct ledger *(*payer)(const void *))
 {
@@ -119,7 +90,7 @@ void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, ui
 	LIST_INSERT_HEAD(&zone_list, zone, all);
 	zone_of_resource[resource] = zone;
 	ledger_thing_bytes[resource] = zone->cost;
-	backed_update(zone);
+	zone_backed_update(zone);
 }
 
 struct zone *zone_find(const char *name)
@@ -136,14 +107,14 @@ struct zone *zone_find(const char *name)
 void zone_set_max(struct zone *zone, uint64_t max)
 {
 	zone->max = max;
-	backed_update(zone);
+	zone_backed_update(zone);
 }
 
 void zone_set_warning(struct zone *zone, uint64_t mark)
 {
 	zone->warn = mark;
 	zone->warned = false;
-	backed_update(zone);
+	zone_backed_update(zone);
 }
 
 uint64_t zone_free_count(const struct zone *zone)
@@ -157,15 +128,6 @@ uint64_t zone_reserve(const struct zone *zone)
 }
 
 /* -- debugging aids: all are nothing in release builds -- */
-
-static inline void element_poison(struct zone *zone, void *element)
-{
-	if (!ZONE_DEBUG)
-		return;
-	memset((char *)element + sizeof(void *), POISON_FREE, zone->elem_size - sizeof(void *));
-	red_zone_of(zone, element)->word = RED_FREE ^ (uintptr_t)element;
-	memory_hide((char *)element + sizeof(void *), zone->elem_size - sizeof(void *));
-}
 
 static _Noreturn void element_panic(const struct zone *zone, const void *element, const char *what)
 {
@@ -210,95 +172,6 @@ static inline void element_check_live(struct zone *zone, void *element)
 }
 
 /* -- slabs -- */
-
-static bool slab_add(struct zone *zone)
-{
-	struct page *page = page_alloc_slab(zone);
-	struct slab *slab;
-
-	if (page == NULL)
-		return false;
-	slab = page_address(page);
-	slab->zone = zone;
-	slab->free = NULL;
-	slab->used = 0;
-	slab->quarantined = 0;
-	for (uint32_t i = zone->per_slab; i-- > 0;) {
-		void *element = slab_element(slab, i);
-
-		*(void **)element = slab->free;
-		slab->free = element;
-		element_poison(zone, element);
-		if (ZONE_DEBUG)
-			red_zone_of(zone, element)->site = NULL;
-	}
-	TAILQ_INSERT_HEAD(&zone->empty, slab, link);
-	zone->empties++;
-	zone->slabs++;
-	backed_update(zone);
-	return true;
-}
-
-/* Whether the other slabs, and `keep` fewer, hold all that the root counts but for so much slack. */
-static inline bool slab_superfluous(const struct zone *zone, uint64_t keep, uint64_t slack)
-{
-	return zone_capacity(zone) + slack >= root_ledger.account[zone->resource].used + (keep + 1) * zone->per_slab;
-}
-
-/* The same, when slack, which is nobody's, is settled. */
-static bool slab_kept_by_slack(const struct zone *zone, uint64_t keep)
-{
-	uint64_t slack = ledger_slack(zone->resource);
-
-	if (slack == 0 || !slab_superfluous(zone, keep, slack))
-		return false;
-	ledger_settle();
-	return slab_superfluous(zone, keep, 0);
-}
-
-/* Gives an empty slab's page back. */
-static void slab_release(struct zone *zone, struct slab *slab)
-{
-	assert(slab->used == 0);
-	TAILQ_REMOVE(&zone->empty, slab, link);
-	zone->empties--;
-	zone->slabs--;
-	backed_update(zone);
-	if (ZONE_DEBUG || zone_reclaim_eager) {
-		memory_show(slab, PAGE_SIZE);
-		memset(slab, POISON_SLAB, PAGE_SIZE);
-	}
-	page_free_slab(page_of_address(slab));
-}
-
-/* Releases empty slabs above the mark, at most so many; returns how many. */
-static uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
-{
-	/* One more than the root counts, if any may stay: or one thing more or less would make a slab and release it each time. */
-	uint64_t pages = 0, keep = mark != 0;
-
-	while (pages < most && zone->empties > mark) {
-		if (!slab_superfluous(zone, keep, 0) && !slab_kept_by_slack(zone, keep))
-			break;
-		slab_release(zone, TAILQ_FIRST(&zone->empty));
-		pages++;
-	}
-	return pages;
-}
-
-/* Releases all above the mark. */
-static void zone_trim(struct zone *zone, uint64_t mark)
-{
-	while (zone_trim_some(zone, mark, SLAB_PIECE) == SLAB_PIECE)
-		machine_window();
-}
-
-static inline uint64_t empty_mark(const struct zone *zone)
-{
-	if (zone_reclaim_eager || mem_pressure() >= 2)
-		return 0;
-	return 1 + zone->slabs / EMPTY_SHARE;
-}
 
 /* The first partial slab is the current one. It stays where it is when its last element is taken, and when its last one
    comes back, so that who takes and gives back at such a place moves no slabs; all others are where they belong. */
@@ -440,67 +313,6 @@ uint64_t zone_reclaim(void)
 		machine_window();
 	}
 	return pages;
-}
-
-/* -- what stands behind the ledgers' figures (ledger.h) -- */
-
-static bool zone_grow(struct zone *zone, uint64_t things, bool last, struct ledger_shortage *shortage)
-{
-	uint64_t slabs;
-
-	if (things > zone->max && !last) {
-		*shortage = (struct ledger_shortage){
-			&root_ledger, zone->resource, root_ledger.account[zone->resource].used, zone->max,
-			things - root_ledger.account[zone->resource].used,
-		};
-		return false;
-	}
-	if (things > zone_capacity(zone)) {
-		slabs = (things - zone_capacity(zone) + zone->per_slab - 1) / zone->per_slab;
-		if (!page_fits(slabs, 0, last, shortage))
-			return false;
-		for (; slabs > 0; slabs--) {
-			if (!slab_add(zone))
-				break;
-			if (slabs % SLAB_PIECE == 0)
-				machine_window();
-		}
-		if (slabs > 0) {
-			zone_trim(zone, 0);
-			page_shortage(shortage);
-			return false;
-		}
-	}
-	if (zone->warn != 0 && !zone->warned && things >= zone->warn) {
-		zone->warned = true;
-		printf("zone %s: %llu elements in use or promised, warning mark %llu\n", zone->name,
-		       (unsigned long long)things, (unsigned long long)zone->warn);
-	}
-	backed_update(zone);
-	return true;
-}
-
-bool backing_ensure(unsigned resource, uint64_t things, bool last, struct ledger_shortage *shortage)
-{
-	uint64_t more = things - root_ledger.account[resource].used;
-
-	switch (resource) {
-	case LEDGER_KPAGES:
-		return page_back(more, 0, last, shortage);
-	case LEDGER_RESIDENT_PAGES:
-		return page_back(0, more, last, shortage);
-	default:
-		return zone_grow(zone_of_resource[resource], things, last, shortage);
-	}
-}
-
-void backing_trim(unsigned resource)
-{
-	struct zone *zone = zone_of_resource[resource];
-
-	if (zone != NULL)
-		zone_trim(zone, empty_mark(zone));
-	mem_pressure_update();
 }
 
 /* -- allocating and freeing -- */
