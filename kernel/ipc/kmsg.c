@@ -42,35 +42,43 @@ static void kmsg_free_pages(struct kmsg *kmsg)
 		kpage_free(page_of_frame(*(uint32_t *)kmsg_place(kmsg, --kmsg->pages * 4u)));
 }
 
-/* What the message needs beside its struct kmsg: pages, or none for a small one. False: denied. */
-static __attribute__((noinline)) bool kmsg_extend(struct kmsg *kmsg, uint32_t pages)
+/* Gives the message what it needs beside its struct kmsg. NULL: denied, and the message is freed. */
+static __attribute__((noinline)) struct kmsg *kmsg_extend(struct kmsg *kmsg)
 {
 	struct ledger *payer = kmsg->payer;
+	uint32_t pages = kmsg->size <= KMSG_SMALL ? 0 : (kmsg->size + PAGE_SIZE - 1) / PAGE_SIZE;
+	struct page *page;
 
 	if (pages == 0 || pages * 4 > KMSG_INSIDE) {
 		kmsg->rest = zone_alloc(&kmsg_zone, payer);
 		if (kmsg->rest == NULL)
-			return false;
+			goto denied;
 		kmsg->rest->payer = payer;
 	}
 	while (kmsg->pages < pages) {
-		struct page *page = kpage_alloc(payer);
-
+		page = kpage_alloc(payer);
 		if (page == NULL)
-			return false;
+			goto denied;
 		*(uint32_t *)kmsg_place(kmsg, kmsg->pages++ * 4u) = (uint32_t)page_frame(page);
 	}
-	return true;
+	return kmsg;
+denied:
+	kmsg_free(kmsg);
+	return NULL;
+}
+
+static __attribute__((noinline)) struct kmsg *kmsg_deny(uint32_t size, struct ledger *payer)
+{
+	ledger_deny(payer, LEDGER_KPAGES, 0, KMSG_PAGES_MAX, (size + PAGE_SIZE - 1) / PAGE_SIZE, ALLOC_SITE());
+	return NULL;
 }
 
 struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 {
 	struct kmsg *kmsg;
 
-	if (size > KMSG_SIZE_MAX) {
-		ledger_deny(payer, LEDGER_KPAGES, 0, KMSG_PAGES_MAX, (size + PAGE_SIZE - 1) / PAGE_SIZE, ALLOC_SITE());
-		return NULL;
-	}
+	if (size > KMSG_SIZE_MAX)
+		return kmsg_deny(size, payer);
 	kmsg = zone_alloc(&kmsg_zone, payer);
 	if (kmsg == NULL)
 		return NULL;
@@ -86,14 +94,11 @@ struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 	kmsg->holder = NULL;
 	kmsg->queued_ns = 0;
 	kmsg->rest = NULL;
-	if (size <= KMSG_INSIDE || kmsg_extend(kmsg, size <= KMSG_SMALL ? 0 : (size + PAGE_SIZE - 1) / PAGE_SIZE))
-		return kmsg;
-	kmsg_free(kmsg);
-	return NULL;
+	return size <= KMSG_INSIDE ? kmsg : kmsg_extend(kmsg);
 }
 
-/* Of several elements or pages, or not of the zone. */
-static __attribute__((noinline)) void kmsg_free_other(struct kmsg *kmsg)
+/* Apart, so that what most messages need is short. */
+static __attribute__((noinline)) void kmsg_free_uncommon(struct kmsg *kmsg)
 {
 	if (kmsg->kind == KMSG_EXCEPTION)
 		kmsg->kind = KMSG_NORMAL;
@@ -110,8 +115,9 @@ void kmsg_free(struct kmsg *kmsg)
 	if (kmsg == NULL)
 		return;
 	assert(!kmsg->queued && kmsg->holder == NULL);
+	/* An exception's has no memory, and no rest to look at. */
 	if (kmsg->kind != KMSG_NORMAL || kmsg->pages != 0 || kmsg->rest != NULL)
-		kmsg_free_other(kmsg);
+		kmsg_free_uncommon(kmsg);
 	else
 		zone_free(&kmsg_zone, kmsg, kmsg->payer);
 }

@@ -278,18 +278,11 @@ bool mqueue_full(struct port *port)
 
 /* -- queues -- */
 
-static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
+/* The member of a set has a message more. Apart: most ports are in no set. */
+static __attribute__((noinline)) void set_queues(struct port *port, struct kmsg *kmsg)
 {
 	struct port *set = port_set_of(port);
 
-	if (front)
-		TAILQ_INSERT_HEAD(&port->messages, kmsg, link);
-	else
-		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
-	kmsg->queued = true;
-	port->message_count++;
-	port->queued += !kmsg->by_send_once;
-	kmsg->queued_ns = 0;
 	if (set == NULL)
 		return;
 	ready_insert(port);
@@ -299,12 +292,32 @@ static void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 	}
 }
 
-static void queue_remove(struct port *port, struct kmsg *kmsg)
+static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
+{
+	if (front)
+		TAILQ_INSERT_HEAD(&port->messages, kmsg, link);
+	else
+		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
+	kmsg->queued = true;
+	port->message_count++;
+	port->queued += !kmsg->by_send_once;
+	kmsg->queued_ns = 0;
+	if (port->set != NULL)
+		set_queues(port, kmsg);
+}
+
+
+static inline void queue_unlink(struct port *port, struct kmsg *kmsg)
 {
 	TAILQ_REMOVE(&port->messages, kmsg, link);
 	kmsg->queued = false;
 	port->message_count--;
 	port->queued -= !kmsg->by_send_once;
+}
+
+static void queue_remove(struct port *port, struct kmsg *kmsg)
+{
+	queue_unlink(port, kmsg);
 	if (!port->is_ready)
 		return;
 	/* The next message comes after those of the set's other ports. */
@@ -374,7 +387,7 @@ struct kmsg *mqueue_peek(struct port *object)
 	return port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
 }
 
-static struct kmsg *take(struct port *object)
+static __attribute__((noinline)) struct kmsg *take_of_set(struct port *object)
 {
 	struct port *port = queue_next(object);
 	struct kmsg *kmsg = port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
@@ -384,6 +397,18 @@ static struct kmsg *take(struct port *object)
 	queue_remove(port, kmsg);
 	if (throttle_on(object))
 		throttle_taken(object, kmsg->queued_ns);
+	return kmsg;
+}
+
+static inline struct kmsg *take(struct port *object)
+{
+	struct kmsg *kmsg;
+
+	if (object->kobject_type == KOBJECT_PORT_SET || object->is_ready)
+		return take_of_set(object);
+	kmsg = TAILQ_FIRST(&object->messages);
+	if (kmsg != NULL)
+		queue_unlink(object, kmsg);
 	return kmsg;
 }
 

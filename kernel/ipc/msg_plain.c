@@ -19,7 +19,6 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "x86_64/machine.h"
-#include "x86_64/pmap.h"
 #include "x86_64/usercopy.h"
 
 #define HEAD sizeof(mach_msg_header_t)
@@ -127,10 +126,11 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 		return false;
 	port = kmsg->remote;
 	complex = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0;
-	/* Whatever may fail comes first; should the message not be received here, these bytes are written once more. */
+	/* Whatever may fail comes first; should the message not be received here, these bytes are written once more. A body that
+	   is written later must lie in the page that the head has shown to be there. */
 	if (!head_out(regs->rdi, kmsg, kmsg->local != PORT_NULL ? task->space.once.name : MACH_PORT_NAME_NULL))
 		return false;
-	if (complex ? pmap_writable(&task->map.pmap, regs->rdi, kmsg->size) == NULL : !body_out(regs->rdi, kmsg))
+	if (complex ? regs->rdi % PAGE_SIZE + kmsg->size > PAGE_SIZE : !body_out(regs->rdi, kmsg))
 		return false;
 	mqueue_take(object);
 	port->sequence++;
