@@ -25,6 +25,9 @@ static inline bool usercopy_range(uint64_t address)
 	".pushsection .text.unlikely\n\t3: " USERCOPY_CLAC "jmp " label "\n\t.popsection\n\t" \
 	".pushsection .fixup, \"a\"\n\t.quad 1b, 2b, 3b\n\t.popsection"
 
+/* After an asm goto that has outputs: GCC before 12.4 and 13.3 may lose them otherwise (its bug 113921). */
+#define USERCOPY_OUTPUTS __asm__ volatile("")
+
 /* Four words of the current address space, from a user address that is looked at; false: they are not all there. */
 static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
@@ -36,6 +39,7 @@ static inline bool user_read4(uint64_t from, uint64_t word[4])
 		"1: movq (%[from]), %[a]\n\tmovq 8(%[from]), %[b]\n\tmovq 16(%[from]), %[c]\n\tmovq 24(%[from]), %[d]\n\t"
 		USERCOPY_FIXUP("%l[fault]")
 		: [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d) : [from] "r"(from) : "rax", "memory" : fault);
+	USERCOPY_OUTPUTS;
 	word[0] = a;
 	word[1] = b;
 	word[2] = c;
@@ -84,6 +88,7 @@ static inline bool user_words_copy(char *to, const char *from, uint64_t bytes)
 		USERCOPY_FIXUP("%l[fault]")
 		: [left] "+&r"(left), [word] "=&r"(word) : [to] "r"(to + bytes), [from] "r"(from + bytes)
 		: "rax", "memory", "cc" : fault);
+	USERCOPY_OUTPUTS;
 	return true;
 fault:
 	return false;
@@ -110,6 +115,7 @@ static inline bool user_read_back(uint64_t at, uint64_t *word)
 		"1: movq (%[at]), %[value]\n\tmovq %[value], (%[at])\n\t"
 		USERCOPY_FIXUP("%l[fault]")
 		: [value] "=&r"(value) : [at] "r"(at) : "rax", "memory" : fault);
+	USERCOPY_OUTPUTS;
 	*word = value;
 	return true;
 fault:
