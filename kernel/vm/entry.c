@@ -260,13 +260,18 @@ bool vm_entry_shorten(struct vm_entry *entry)
 	return true;
 }
 
-bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
+/* At most so many pages of an exclusive window; true: none is left. */
+static __attribute__((noinline)) bool free_window(struct vm_entry *entry, unsigned max_pages)
 {
 	uint64_t first = entry->offset >> PAGE_SHIFT;
 
+	return vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages);
+}
+
+bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
+{
 	/* The pages of a whole object go with it; those of an exclusive window go here. */
-	if (vm_entry_exclusive(entry) && entry->object->refs > 1 &&
-	    !vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages))
+	if (vm_entry_exclusive(entry) && entry->object->refs > 1 && !free_window(entry, max_pages))
 		return false;
 	drop_object(entry);
 	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);

@@ -220,7 +220,7 @@ bool vm_object_free_range(struct vm_object *object, uint64_t first, uint64_t las
 	}
 }
 
-static void object_free(struct vm_object *object)
+static inline void object_free(struct vm_object *object)
 {
 	assert(object->resident == 0 && object->shadow == NULL);
 	assert(LIST_EMPTY(&object->entries) && LIST_EMPTY(&object->shadows));
@@ -298,7 +298,10 @@ static __attribute__((noinline)) struct vm_object *object_end(struct vm_object *
 		reap_defer(&object->reap, object_reap_step);
 		return below;
 	}
-	vm_object_free_range(object, 0, UINT64_MAX, VM_PIECE);
+	if (object->size_pages == 1 && object->resident != 0)
+		vm_object_page_remove(object, 0);
+	else if (object->resident != 0)
+		vm_object_free_range(object, 0, UINT64_MAX, VM_PIECE);
 	object_free(object);
 	return below;
 }

@@ -72,7 +72,7 @@ static void replace_child(struct vm_map *map, struct vm_entry *old, struct vm_en
 }
 
 /* `top` goes down to this side, its child on the other one takes its place. */
-static void rotate(struct vm_map *map, struct vm_entry *top, bool side)
+static inline void rotate(struct vm_map *map, struct vm_entry *top, bool side)
 {
 	struct vm_entry *up = top->child[!side], *inner = up->child[side];
 

@@ -283,7 +283,7 @@ static uint64_t next_at(uint64_t address, unsigned level, uint64_t end)
 }
 
 /* Clears the present slots of one leaf table for [at, end). */
-static void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t end, struct flush *flush)
+static inline void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t end, struct flush *flush)
 {
 	struct page *table = page_of_address(slot);
 	struct flush here = *flush;
