@@ -99,6 +99,44 @@ static void what_is_undone(void)
 	end(a, NULL, "undone");
 }
 
+/* What has been copied before: a part needs nothing of the source; but its rights, wiring and a move count all the same. */
+static void copied_again(void)
+{
+	struct vm_copy *first, *copy, *none;
+	uint64_t base, at, pages;
+	struct vm_map *a = filled(16, &base), *b = test_map(receiver);
+
+	ok(vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &first) == KERN_SUCCESS, "all is copied once");
+	pages = test_used(sender, LEDGER_RESIDENT_PAGES);
+	ok(vm_copy_in(a, base + 3 * PAGE_SIZE, 5 * PAGE_SIZE, false, sender, &copy) == KERN_SUCCESS, "and a part again");
+	is_u64(a->entry_count, 1, "which cuts nothing");
+	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), pages, "and copies no page");
+	is_u64(vm_copy_in(a, base + 12 * PAGE_SIZE, 5 * PAGE_SIZE, false, sender, &none), KERN_INVALID_ADDRESS,
+	       "what goes beyond the entry is not there");
+	test_poke(a, base + 4 * PAGE_SIZE, 7);
+	at = receive(b, copy);
+	is_u64(at % PAGE_SIZE + test_peek(b, at + PAGE_SIZE), 104, "the part is as it was");
+	is_u64(test_peek(b, at + 4 * PAGE_SIZE), 107, "to its end");
+	host_fail_nth(1);
+	is_u64(vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &none), KERN_RESOURCE_SHORTAGE, "one more may be denied");
+	host_fail_nth(0);
+	/* The write has made the source's pages its own: they are marked once more. */
+	ok(vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &copy) == KERN_SUCCESS, "all of it, since written to");
+	vm_map_protect(a, base, 16 * PAGE_SIZE, false, VM_PROT_NONE);
+	is_u64(vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &none), KERN_PROTECTION_FAILURE, "but not what may not be read");
+	vm_map_protect(a, base, 16 * PAGE_SIZE, false, VM_PROT_READ);
+	if (vm_map_wire(a, base, 16 * PAGE_SIZE, VM_PROT_READ, UINT64_MAX) != KERN_SUCCESS)
+		panic("cannot wire");
+	pages = test_used(sender, LEDGER_RESIDENT_PAGES);
+	ok(vm_copy_in(a, base + PAGE_SIZE, 2 * PAGE_SIZE, false, sender, &none) == KERN_SUCCESS, "wired pages");
+	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), pages + 2, "are copied at once");
+	vm_copy_discard(none);
+	vm_copy_discard(copy);
+	vm_copy_discard(first);
+	vm_map_wire(a, base, 16 * PAGE_SIZE, VM_PROT_NONE, UINT64_MAX);
+	end(a, b, "copied again");
+}
+
 static void move_hands_over(void)
 {
 	uint64_t base, at, frame, calls;
@@ -325,6 +363,7 @@ int main(void)
 	receiver = test_ledger("receiver");
 	large_is_shared();
 	what_is_undone();
+	copied_again();
 	move_hands_over();
 	no_foreign_bytes();
 	shared_over_frozen();
