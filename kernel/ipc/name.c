@@ -85,8 +85,7 @@ void name_once_forget(struct space *space)
 	space->once.type = 0;
 }
 
-/* The name leaves the space's tree. */
-static inline void unlist(struct space *space, mach_port_name_t name)
+inline void name_unlist(struct space *space, mach_port_name_t name)
 {
 	const struct name *once = &space->once;
 	const struct radix_node *left = radix_clear(&space->names, name);
@@ -94,6 +93,7 @@ static inline void unlist(struct space *space, mach_port_name_t name)
 	space_forget(space, name);
 	if (left == NULL || !radix_node_lonely(left) || once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
 		return;
+	/* What is left in the node is the space's own entry. */
 	space->once_alone = true;
 	if (once->type == NAME_SPARE)
 		name_once_forget(space);
@@ -105,13 +105,7 @@ bool name_once_lonely(struct space *space)
 	return space->once_alone;
 }
 
-void name_unlist(struct space *space, mach_port_name_t name)
-{
-	unlist(space, name);
-}
-
-/* The entry, which hangs nowhere, leaves its space. */
-static inline void unmake(struct name *entry)
+inline void name_unmake(struct name *entry)
 {
 	struct space *space = entry->space;
 
@@ -120,13 +114,8 @@ static inline void unmake(struct name *entry)
 		name_once_forget(space);
 		return;
 	}
-	unlist(space, entry->name);
+	name_unlist(space, entry->name);
 	zone_free(&name_zone, entry, space->payer);
-}
-
-void name_unmake(struct name *entry)
-{
-	unmake(entry);
 }
 
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
@@ -302,20 +291,14 @@ void name_died(struct name *entry)
 	notify_dead_name(once, entry->name);
 }
 
-/* The same of one that users know of: its request, if any, is told. */
-static void name_free(struct name *entry)
+void name_free(struct name *entry)
 {
 	mach_port_name_t name = entry->name;
 	struct port *once = entry->dead_request;
 
-	unmake(entry);
+	name_unmake(entry);
 	if (once != NULL)
 		notify_port_deleted(once, name);
-}
-
-void name_free_receive(struct name *entry)
-{
-	name_free(entry);
 }
 
 void name_free_send(struct name *entry)

@@ -22,9 +22,9 @@ void name_hang(struct name *entry);
 void name_unhang(struct name *entry);
 /* The entry of the space that holds send or receive rights for port; NULL: none. O(log n). */
 static inline struct name *name_of_port(struct space *space, struct port *port);
-/* The entry of a receive, send or send-once right (and no other) that leaves the space goes; its port's reference is the caller's
-   from now on. A dead-name request becomes port-deleted. */
-void name_free_receive(struct name *entry);
+/* The entry of a right that leaves the space goes; its port's reference is the caller's from now on. A dead-name request becomes
+   port-deleted. Each for its kind: those that hang nowhere (receive rights, sets, dead names), send, send-once rights. */
+void name_free(struct name *entry);
 void name_free_send(struct name *entry);
 void name_free_once(struct name *entry);
 /* The entry of a send-once right that was moved away, its port's reference now the caller's: freed or spare. */

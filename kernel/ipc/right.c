@@ -345,7 +345,7 @@ static void take_receive(struct name *entry)
 	struct port *port = entry->port;
 
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
-		name_free_receive(entry);
+		name_free(entry);
 	} else {
 		port_ref(port);
 		entry->type &= ~MACH_PORT_TYPE_RECEIVE;
