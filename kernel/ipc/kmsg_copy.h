@@ -7,11 +7,13 @@
 #include <mach/message.h>
 #include "ipc/kmsg.h"
 #include "kern/assert.h"
+#include "x86_64/machine.h"
 
 struct task;
 
 #define KMSG_RIGHTS_MAX 4096	/* rights in the body of one message from a user */
 #define KMSG_DEALLOCATE_MAX 16	/* regions with msgt_deallocate in it */
+#define KMSG_RIGHTS_PIECE 16	/* handled before interrupts get a window */
 
 enum kmsg_item_kind { KMSG_ITEM_DATA, KMSG_ITEM_PORTS, KMSG_ITEM_REGION, KMSG_ITEM_PORT_ARRAY };
 
@@ -22,6 +24,13 @@ struct kmsg_item {
 	uint32_t offset;	/* of the data, or of the address's slot, in the message */
 	uint64_t bytes;		/* data: inline or in the region */
 };
+/* Behind right i of a message, which may carry many, and the kernel's own more (task_threads). */
+static inline void rights_window(uint32_t i)
+{
+	if (i % KMSG_RIGHTS_PIECE == KMSG_RIGHTS_PIECE - 1)
+		machine_window();
+}
+
 /* The item whose type is at offset; returns the bytes of the message that its data, or its slot, takes behind the type. */
 static inline uint64_t kmsg_item_at(struct kmsg *kmsg, uint32_t offset, struct kmsg_item *item)
 {

@@ -215,6 +215,7 @@ static mach_msg_return_t array_fill(struct copyin *in, struct port_array *array,
 			*port_array_slot(array, i) = (struct port *)(uint64_t)names[i % NAMES_PIECE];
 			error = right_reserve(in, type, port_array_slot(array, i));
 		}
+		rights_window(i);
 	}
 	if (error != MACH_MSG_SUCCESS)
 		array_unreserve(array, type, i - 1);
@@ -257,6 +258,7 @@ static mach_msg_return_t ports_reserve(struct copyin *in, struct kmsg_item *item
 		error = right_reserve(in, item->type->msgt_name, kmsg_slot(in->kmsg, item->offset + i * 8));
 		if (error != MACH_MSG_SUCCESS)
 			return error;
+		rights_window(i);
 	}
 	return MACH_MSG_SUCCESS;
 }
@@ -370,13 +372,17 @@ static bool body_commit(struct copyin *in)
 		kmsg_item_step(in->kmsg, &next, &item);
 		type = item.type->msgt_name;
 		if (item.kind == KMSG_ITEM_PORTS) {
-			for (i = 0; i < item.type->msgt_number; i++)
+			for (i = 0; i < item.type->msgt_number; i++) {
 				good &= right_commit(in, type, kmsg_slot(in->kmsg, item.offset + i * 8));
+				rights_window(i);
+			}
 			item.type->msgt_name = disposition_of(type);
 		} else if (item.kind == KMSG_ITEM_PORT_ARRAY) {
 			array = *(struct port_array **)kmsg_at(in->kmsg, item.offset);
-			for (i = 0; array != NULL && i < array->count; i++)
+			for (i = 0; array != NULL && i < array->count; i++) {
 				good &= right_commit(in, type, port_array_slot(array, i));
+				rights_window(i);
+			}
 			item.type->msgt_name = disposition_of(type);
 		}
 	}

@@ -113,9 +113,7 @@ static void array_receive(struct copyout *out, struct kmsg_item *item)
 		*port_array_slot(array, i) = NULL;
 		if (i % NAMES_PIECE == NAMES_PIECE - 1 || i == count - 1)
 			copyout(&out->task->map, address + (i - i % NAMES_PIECE) * 4ull, names, (i % NAMES_PIECE + 1) * 4ull);
-		/* The kernel's own arrays may be long (task_threads). */
-		if (i % NAMES_PIECE == NAMES_PIECE - 1)
-			machine_window();
+		rights_window(i);
 	}
 	if (count == array->count)
 		port_array_free(array);
@@ -130,6 +128,7 @@ static void ports_receive(struct copyout *out, struct kmsg_item *item)
 		uint64_t *slot = kmsg_at(out->kmsg, item->offset + i * 8);
 
 		*slot = right_receive(out, (struct port *)*slot, item->type->msgt_name);
+		rights_window(i);
 	}
 }
 

@@ -39,9 +39,6 @@
 #define WRITE_MAX 1024u
 #define READ_MAX 512u
 #define WRITE_CHUNK 64u
-/* Bytes between windows for interrupts: a serial port's FIFO takes so many at once, then 87 us a
-   byte. */
-#define WRITE_STEP 16u
 #define COM1_RING 256u			/* a power of two */
 #define WAKE_BATCH 32u
 
@@ -70,8 +67,8 @@ static void com1_drop(uint32_t count)
 	com1_out += count;
 }
 
-static const struct device_chars console_chars = {console_write, console_peek, console_drop};
-static const struct device_chars com1_chars = {com2_write, com1_peek, com1_drop};
+static const struct device_chars console_chars = {console_await, console_write, console_peek, console_drop};
+static const struct device_chars com1_chars = {com2_await, com2_write, com1_peek, com1_drop};
 
 static struct device *device_make(const char *name)
 {
@@ -208,8 +205,10 @@ static kern_return_t write_check(const struct device *device)
 
 static void write_stepwise(const struct device *device, const char *bytes, uint32_t size)
 {
-	for (uint32_t done = 0; done < size; done += WRITE_STEP) {
-		device->chars->write(bytes + done, size - done < WRITE_STEP ? size - done : WRITE_STEP);
+	for (uint32_t done = 0, step; done < size; done += step) {
+		step = console_step(bytes + done, size - done);
+		device->chars->await();
+		device->chars->write(bytes + done, step);
 		machine_window();
 	}
 }

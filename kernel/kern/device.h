@@ -14,6 +14,8 @@ struct device;
 
 /* Devices that move characters. */
 struct device_chars {
+	/* Waits until console_step bytes can be written at once. */
+	void (*await)(void);
 	void (*write)(const char *bytes, uint64_t size);
 	/* Input that is there, at most max bytes, left where it is; and its consumption. */
 	uint32_t (*peek)(char *to, uint32_t max);

@@ -40,6 +40,7 @@
 #define END_TASKS 8		/* killed in one piece */
 #define WEIGHT_MAX 10000
 #define CHILDREN_PIECE 64	/* listed before interrupts get a window */
+#define DENIALS_PIECE 16	/* the same */
 
 /* -- ports -- */
 
@@ -479,6 +480,8 @@ kern_return_t ledger_denials(struct host *host_priv, struct vm_copy **denials, m
 	for (uint32_t i = 0; i < n; i++) {
 		denial_of_machine(i, &denial);
 		vm_copy_write(*denials, i * sizeof(denial), &denial, sizeof(denial));
+		if (i % DENIALS_PIECE == DENIALS_PIECE - 1)
+			machine_window();
 	}
 	*count = n;
 	return KERN_SUCCESS;

@@ -34,7 +34,6 @@
 #define ARG(thread, i) syscall_argument(thread, i)
 #define NAME(thread, i) ((mach_port_name_t)ARG(thread, i))
 #define PRINT_MAX 256
-#define PRINT_PIECE 16		/* bytes between windows: a serial line is slow */
 
 bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n)
 {
@@ -127,7 +126,8 @@ static int64_t trap_mach_print(struct thread *thread)
 	else if (error != KERN_SUCCESS)
 		return error;
 	for (at = 0, length = strlen(text); at < length; at += piece) {
-		piece = length - at < PRINT_PIECE ? length - at : PRINT_PIECE;
+		piece = console_step(text + at, (uint32_t)(length - at));
+		console_await();
 		console_write(text + at, piece);
 		machine_window();
 	}

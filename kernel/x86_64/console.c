@@ -67,6 +67,24 @@ static void write_serial(const char *bytes, uint64_t size)
 	serial_write(&serial_com1, buffer, used);
 }
 
+/* What a serial port takes at once, the carriage return included, and at most one line: the screen may scroll for each. */
+uint32_t console_step(const char *bytes, uint32_t size)
+{
+	uint32_t step = 0;
+
+	while (step < size && step < FIFO_SIZE - 1) {
+		if (bytes[step++] == '\n')
+			break;
+	}
+	return step;
+}
+
+void console_await(void)
+{
+	if (to_serial)
+		serial_await(&serial_com1);
+}
+
 void console_write(const char *bytes, uint64_t size)
 {
 	start();

@@ -22,6 +22,8 @@ struct serial {
 extern struct serial serial_com1, serial_com2;
 void serial_init(struct serial *serial);
 void serial_enable_interrupt(struct serial *serial);
+/* Waits until it takes 16 bytes at once or is stuck. Interrupts get windows, so not for their handlers. */
+void serial_await(struct serial *serial);
 void serial_write(struct serial *serial, const char *bytes, uint64_t size);
 void serial_drain(struct serial *serial);
 int serial_getc(struct serial *serial);		/* -1: none */

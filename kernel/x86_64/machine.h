@@ -151,6 +151,10 @@ void fpu_forget(struct thread *thread);
 /* Console: serial COM1 and VGA; input from both, kept in a ring by the interrupt handlers. */
 void console_init(const char *which);		/* "com", "vga", "both" (NULL: both) */
 void console_putc(char c);
+/* Busy until all is on its way, with interrupts off. Who writes much writes it in steps, with windows between them: console_step
+   bytes at a time, each after console_await, which has windows too, so that they go at once. */
+uint32_t console_step(const char *bytes, uint32_t size);
+void console_await(void);
 void console_write(const char *bytes, uint64_t size);
 /* -1: nothing there. Sets cpu->input and cpu->ast when input arrives so that readers are woken from ast_handle. */
 int console_getc(void);
@@ -158,6 +162,7 @@ int console_getc(void);
 uint32_t console_peek(char *to, uint32_t max);
 void console_drop(uint32_t count);
 /* Second serial port (COM2): raw bytes. */
+void com2_await(void);
 void com2_write(const char *bytes, uint64_t size);
 int com2_getc(void);
 

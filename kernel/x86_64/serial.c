@@ -26,6 +26,7 @@
    that stays busy for this many looks (seconds) is stuck: until it is ready again, what is written
    is lost at once. */
 #define BUSY_LOOKS 10000000
+#define LOOKS_PIECE 16		/* before interrupts get a window */
 
 struct serial serial_com1 = {.port = 0x3f8};
 struct serial serial_com2 = {.port = 0x2f8};
@@ -53,16 +54,25 @@ void serial_enable_interrupt(struct serial *serial)
 		outb(serial->port + INTERRUPT_ENABLE, IER_RECEIVED);
 }
 
-static bool wait_for(struct serial *serial, uint8_t status)
+static bool wait_for(struct serial *serial, uint8_t status, bool windows)
 {
 	unsigned looks = serial->stuck ? 1 : BUSY_LOOKS;
 
 	serial->stuck = false;
-	for (unsigned i = 0; i < looks; i++)
+	for (unsigned i = 1; i <= looks; i++) {
 		if (inb(serial->port + LINE_STATUS) & status)
 			return true;
+		if (windows && i % LOOKS_PIECE == 0)
+			machine_window();
+	}
 	serial->stuck = true;
 	return false;
+}
+
+void serial_await(struct serial *serial)
+{
+	if (serial->present)
+		wait_for(serial, LSR_HOLDING_EMPTY, true);
 }
 
 void serial_write(struct serial *serial, const char *bytes, uint64_t size)
@@ -71,7 +81,7 @@ void serial_write(struct serial *serial, const char *bytes, uint64_t size)
 		return;
 	/* An empty holding register means an empty FIFO: it takes 16 bytes without another look. */
 	for (uint64_t done = 0; done < size;) {
-		if (!wait_for(serial, LSR_HOLDING_EMPTY))
+		if (!wait_for(serial, LSR_HOLDING_EMPTY, false))
 			return;
 		for (unsigned i = 0; i < FIFO_SIZE && done < size; i++)
 			outb(serial->port + DATA, bytes[done++]);
@@ -81,7 +91,7 @@ void serial_write(struct serial *serial, const char *bytes, uint64_t size)
 void serial_drain(struct serial *serial)
 {
 	if (serial->present)
-		wait_for(serial, LSR_ALL_EMPTY);
+		wait_for(serial, LSR_ALL_EMPTY, false);
 }
 
 int serial_getc(struct serial *serial)
@@ -89,6 +99,11 @@ int serial_getc(struct serial *serial)
 	if (!serial->present || !(inb(serial->port + LINE_STATUS) & LSR_RECEIVED))
 		return -1;
 	return inb(serial->port + DATA);
+}
+
+void com2_await(void)
+{
+	serial_await(&serial_com2);
 }
 
 void com2_write(const char *bytes, uint64_t size)
