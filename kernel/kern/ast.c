@@ -4,6 +4,7 @@
 #include "ipc/throttle.h"
 #include "kern/device.h"
 #include "kern/sched.h"
+#include "kern/stretch.h"
 #include "kern/task.h"
 #include "kern/timer.h"
 #include "mem/reap.h"
@@ -97,4 +98,5 @@ void ast_handle(struct thread *thread)
 	}
 	if (reschedule)
 		sched_yield();
+	stretch_note(ast_handle);
 }

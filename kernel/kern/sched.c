@@ -26,6 +26,7 @@
 #include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
+#include "kern/stretch.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "mem/ledger.h"
@@ -398,6 +399,7 @@ static void thread_continue(void *argument)
 			sched_switch();
 		sched_handoff_undo();
 	}
+	stretch_note(thread_continue);
 	user_return();
 }
 
@@ -442,6 +444,7 @@ void sched_pass(struct thread *from, struct thread *to)
 	to->share = from->share;
 	to->state = THREAD_RUNNING;
 	machine_switch(from, to, &to->task->map.pmap);
+	stretch_note(sched_pass);
 	syscall_return(to);
 }
 

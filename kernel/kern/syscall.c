@@ -22,6 +22,7 @@
 #include "kern/exception.h"
 #include "kern/host.h"
 #include "kern/sched.h"
+#include "kern/stretch.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread_state.h"
@@ -404,11 +405,16 @@ syscall_handler *const syscall_table[SYSCALLS] = {
 int64_t syscall_uncommon(struct thread *thread)
 {
 	uint32_t index = -(uint32_t)thread->regs.rax;
+	int64_t result;
 
+	stretch_begin();
 	thread->fail_armed = thread->fail_nth;
 	thread->fail_nth = 0;
-	if (index < SYSCALLS)
-		return syscall_table[index](thread);
+	if (index < SYSCALLS) {
+		result = syscall_table[index](thread);
+		stretch_note(syscall_uncommon);
+		return result;
+	}
 	exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, 0);
 	return KERN_BLOCKED;
 }
@@ -418,5 +424,6 @@ void syscall_blocked(struct thread *thread)
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
 	sched_handoff_undo();
+	stretch_note(syscall_blocked);
 	user_return();
 }

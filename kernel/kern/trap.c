@@ -4,6 +4,7 @@
 #include <mach/kern_return.h>
 #include "kern/ast.h"
 #include "kern/exception.h"
+#include "kern/stretch.h"
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -74,6 +75,7 @@ static void trap_page_fault(struct thread *thread, uint64_t error, uint64_t addr
 
 void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address)
 {
+	stretch_begin();
 	thread->fail_armed = 0;		/* fail-nth is about a call, and that is over */
 	if (vector == VECTOR_PAGE_FAULT)
 		trap_page_fault(thread, error, address);
@@ -86,4 +88,5 @@ void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t 
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
 	sched_handoff_undo();
+	stretch_note(trap_user);
 }

@@ -5,6 +5,7 @@
 #include "ipc/port.h"
 #include "kern/assert.h"
 #include "kern/printf.h"
+#include "kern/stretch.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -107,6 +108,8 @@ kern_return_t weir_debug(struct host *host_priv, int what, uint64_t arg)
 		return KERN_SUCCESS;
 	case WEIR_DEBUG_ZONE:
 		return zone_rounds(arg);
+	case WEIR_DEBUG_STRETCH:
+		return stretch_tell() ? KERN_SUCCESS : KERN_FAILURE;
 	default:
 		return KERN_INVALID_ARGUMENT;
 	}

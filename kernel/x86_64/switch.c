@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads as the machine sees them: first registers, what users may ask for, switching, idling. */
+#include "kern/stretch.h"
 #include "kern/thread.h"
 #include "x86_64/cpu.h"
 #include "x86_64/io.h"
@@ -56,10 +57,14 @@ void machine_load_bases(const struct regs *regs)
 
 void machine_idle(void)
 {
+	stretch_note(machine_idle);
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
+	stretch_begin();
 }
 
 void machine_window(void)
 {
+	stretch_note(__builtin_return_address(0));
 	__asm__ volatile("sti; nop; cli" : : : "memory");
+	stretch_begin();
 }

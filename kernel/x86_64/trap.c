@@ -2,6 +2,7 @@
 /* Traps that strike the kernel itself, interrupts, and copying of user memory. */
 #include <stddef.h>
 #include "kern/panic.h"
+#include "kern/stretch.h"
 #include "x86_64/console.h"
 #include "x86_64/cpu.h"
 #include "x86_64/io.h"
@@ -53,12 +54,14 @@ void machine_interrupt(unsigned vector)
 {
 	unsigned irq = vector - VECTOR_IRQ_BASE;
 
+	stretch_begin();
 	if (!pic_acknowledge(irq))
 		return;
 	if (irq == IRQ_TIMER)
 		clock_tick();
 	else if (irq == IRQ_COM1 || irq == IRQ_KEYBOARD)
 		console_interrupt(irq);
+	stretch_note(machine_interrupt);
 }
 
 static bool user_range_valid(uint64_t address, uint64_t size, uint64_t *fault)

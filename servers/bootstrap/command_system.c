@@ -131,6 +131,7 @@ static void run_debug(int argc, char **argv)
 		{ "triplefault", WEIR_DEBUG_TRIPLE_FAULT },
 		{ "hang", WEIR_DEBUG_HANG },
 		{ "fault", WEIR_DEBUG_KERNEL_FAULT },
+		{ "stretch", WEIR_DEBUG_STRETCH },
 	};
 	uint64_t argument = 0;
 	kern_return_t code;
@@ -145,7 +146,7 @@ static void run_debug(int argc, char **argv)
 			command_failed("debug", code);
 		return;
 	}
-	printf("%s: not panic, triplefault, hang or fault\n", argv[1]);
+	printf("%s: not panic, triplefault, hang, fault or stretch\n", argv[1]);
 }
 
 static void run_halt(int argc, char **argv)
@@ -189,7 +190,8 @@ const struct command system_commands[] = {
 	{ "cmdline", "", "the kernel's command line as it came", 0, 0, run_cmdline, NULL },
 	{ "halt", "[STATUS]", "ends the run, with this status (0)", 0, 1, run_halt, NULL },
 	{ "reboot", "", "starts the machine anew", 0, 0, run_reboot, NULL },
-	{ "debug", "WHAT [N]", "breaks the machine, to see how that looks", 1, 2, run_debug,
-	  "  WHAT is panic, triplefault, hang or fault (N: the address)\n" },
+	{ "debug", "WHAT [N]", "breaks the machine, or measures it", 1, 2, run_debug,
+	  "  WHAT is panic, triplefault, hang, fault (N: the address) or stretch (the\n"
+	  "  longest time without interrupts since the last one; it slows calls down)\n" },
 	{ 0 },
 };

@@ -86,7 +86,7 @@ WRONG = (
     ("kill root", "kill: root: the machine could not go on without it"),
     ("kill console", "kill: console: the machine could not go on without it"),
     ("kill services", "kill: services: the machine could not go on without it"),
-    ("debug what", "what: not panic, triplefault, hang or fault"),
+    ("debug what", "what: not panic, triplefault, hang, fault or stretch"),
     ("halt 256", "256: a status is 0 to 255"),
     ("halt now", "now: not a number"),
 )
