@@ -402,10 +402,14 @@ static void change_port(unsigned i)
 static void drop_right(unsigned i)
 {
 	unsigned t = i % TASKS;
+	struct name *entry;
 
 	if (right_count[t] == 0)
 		return;
-	name_destroy(space_lookup(&task[t]->space, rights[t][--right_count[t]]));
+	/* A spoilt call may have moved it away. */
+	entry = space_lookup(&task[t]->space, rights[t][--right_count[t]]);
+	if (entry != NULL)
+		name_destroy(entry);
 }
 
 static void change_thread(unsigned i)
