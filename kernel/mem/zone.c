@@ -223,12 +223,15 @@ static __attribute__((noinline)) void slab_moved(struct zone *zone, struct slab 
 	bool full = slab->used + 1 == zone->per_slab && slab != zone->current;
 
 	TAILQ_REMOVE(full ? &zone->full : &zone->partial, slab, link);
+	if (slab->used != 0 && zone->current->free != NULL) {
+		/* It comes next. Were it current now, elements taken and freed in turn would move both slabs each time. */
+		TAILQ_INSERT_AFTER(&zone->partial, zone->current, slab, link);
+		return;
+	}
 	if (slab->used != 0) {
 		current_retire(zone);
-		current_give_up(zone);
 		TAILQ_INSERT_HEAD(&zone->partial, slab, link);
 		zone->current = slab;
-		zone_trim(zone, empty_mark(zone));
 		return;
 	}
 	slab_emptied(zone, slab);
