@@ -20,30 +20,24 @@ static mach_port_t host_priv, ledger;
 static mach_port_t names[OBJECTS];
 
 struct bytes {
-	uint64_t held, charged;
+	uint64_t held, credit;
 };
 
-/* Bytes that an element takes without its red zone: a message that waits for its use is credit. */
-static uint64_t zone_held(const struct weir_zone_info *zone, bool messages)
-{
-	return messages || zone->resource != LEDGER_MESSAGES ? zone->count * zone->elem_size : 0;
-}
-
-/* The bytes that objects and kernel pages take, and what the ledger has paid. */
+/* The bytes that objects and kernel pages take, each element without its red zone and its share of what is left of the slab's page.
+   A message that waits for its use is credit, unless messages are what is measured. */
 static struct bytes now(bool messages)
 {
-	struct ledger_usage pages, all;
+	struct ledger_usage pages;
 	weir_zone_info_array_t zones;
 	mach_msg_type_number_t count;
-	struct bytes bytes;
+	struct bytes bytes = { 0 };
 
-	need(ledger_get_usage(ledger, LEDGER_KMEM, &all), "ledger_get_usage");
 	need(ledger_get_usage(ledger, LEDGER_KPAGES, &pages), "ledger_get_usage");
 	need(weir_zone_info(host_priv, &zones, &count), "weir_zone_info");
 	bytes.held = pages.used * vm_page_size;
-	bytes.charged = all.used;
 	for (unsigned i = 0; i < count; i++)
-		bytes.held += zone_held(&zones[i], messages);
+		*(messages || zones[i].resource != LEDGER_MESSAGES ? &bytes.held : &bytes.credit) +=
+			zones[i].count * zones[i].elem_size;
 	need(give_back_memory((vm_address_t)zones, count * sizeof *zones), "vm_deallocate");
 	return bytes;
 }
@@ -53,11 +47,10 @@ static struct bytes tell(const char *name, struct bytes before, struct bytes aft
 {
 	struct bytes each = {
 		(after.held - before.held + OBJECTS / 2) / OBJECTS - less.held,
-		(after.charged - before.charged + OBJECTS / 2) / OBJECTS - less.charged,
+		(after.credit - before.credit + OBJECTS / 2) / OBJECTS - less.credit,
 	};
 
-	printf("bench: memory %s %" PRIu64 " %" PRIu64 "\n", name, each.held,
-	       each.charged > each.held ? each.charged - each.held : 0);
+	printf("bench: memory %s %" PRIu64 " %" PRIu64 "\n", name, each.held, each.credit);
 	return each;
 }
 
@@ -104,7 +97,7 @@ void bench_sizes(void)
 	of_crowd("task", CROWD_TASKS, name);
 	of_crowd("map_entry", CROWD_ENTRIES, nothing);
 	/* Sixteen share a port. */
-	of_crowd("message_64", CROWD_MESSAGES, (struct bytes){ port.held / 16, port.charged / 16 });
+	of_crowd("message_64", CROWD_MESSAGES, (struct bytes){ port.held / 16, port.credit / 16 });
 	give_back_right(ledger);
 	give_back_right(host_priv);
 }
