@@ -193,12 +193,15 @@ def holds(ring, flood):
 
 
 def refused(ring, flood):
+    wrong = {f"{flood} {options}: is told what is wrong, with status 64": options
+             for options in (*WRONG, *(WRONG_OF_ONE if flood == PROGRAMS[0] else ()), f"-z {TOO_LARGE[flood] + 1}")}
+    wrong = {claim: options for claim, options in wrong.items() if tap.wanted(claim)}
+    # Nothing to be seen in a ledger that nothing has run in.
+    if not wrong:
+        return
     before = ring.floor(3)
     ledger = ring.fresh()
-    for options in (*WRONG, *(WRONG_OF_ONE if flood == PROGRAMS[0] else ()), f"-z {TOO_LARGE[flood] + 1}"):
-        claim = f"{flood} {options}: is told what is wrong, with status 64"
-        if not tap.wanted(claim):
-            continue
+    for claim, options in wrong.items():
         lines = ring.ask(f"in {ledger} {flood} {options}")
         text = "\n".join(lines)
         tap.ok(lines and lines[-1] == f"{flood}: status 64" and
