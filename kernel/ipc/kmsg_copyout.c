@@ -301,13 +301,13 @@ static mach_msg_return_t header_failed(struct kmsg *kmsg, struct task *task, uin
 	return writable ? error : MACH_RCV_INVALID_DATA;
 }
 
-/* Is this the reply that came in the message which its port keeps? */
+/* Is this the reply that came in the message which its port keeps, or in one that is as good? A call's own may be smaller. */
 static bool is_kept_reply(const struct kmsg *kmsg, const struct space *space)
 {
 	const struct port *port = kmsg->remote;
 
-	return port_valid(port) && port->keeps_reply && !port->spare_prepaid && port->receiver == space && kmsg->pages == 0 &&
-	       kmsg->kind == KMSG_NORMAL && kmsg->payer == port->payer &&
+	return port_valid(port) && port->keeps_reply && !port->spare_prepaid && port->receiver == space &&
+	       kmsg->kind == KMSG_NORMAL && kmsg_capacity(kmsg) == KMSG_SMALL && kmsg->payer == port->payer &&
 	       MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE;
 }
 

@@ -225,8 +225,10 @@ void port_check(struct port *port)
 		throttle_check(port);
 		assert(sends + send_onces == 0);
 	} else {
-		LIST_FOREACH(kmsg, &port->prepaid, prepaid_link)
+		LIST_FOREACH(kmsg, &port->prepaid, prepaid_link) {
+			assert(kmsg_capacity(kmsg) == KMSG_SMALL);
 			prepaid++;
+		}
 		assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
 		assert(port->dead || prepaid <= port->send_once_rights + port->spare_prepaid);
 		assert(!port->spare_prepaid || prepaid != 0);

@@ -293,16 +293,6 @@ static void birth(void)
 	settle("birth");
 }
 
-/* A client's call with a reply right, up to when it has its answer. */
-enum way { FAST, SLOW, QUEUED, LONG, LONGER, TOO_LONG, DROPPED, KERNEL, KERNEL_QUEUED, KERNEL_LONG, BAD_BODY, BAD_TWICE, GIVEN_BACK,
-	   TO_DEAD, WAYS };
-static const char *const ways[] = {
-	"a fast reply", "a reply to a receive with a notification", "a reply that is queued", "a reply of 264 bytes",
-	"a reply of two pages", "a reply beyond the bound", "a right that is dropped", "a kernel call", "a kernel call's reply that is queued",
-	"a long one that is queued", "a request with a bad body", "a request that moves a right twice", "a request that times out",
-	"a request whose port dies",
-};
-
 static mach_port_name_t own_task(void)
 {
 	mach_port_name_t name;
@@ -312,6 +302,42 @@ static mach_port_name_t own_task(void)
 		panic("no right");
 	return name;
 }
+
+/* A kernel call's answer that had to be queued comes in a message of its own, of one element, while the kept one is out. */
+static void kept_too_small(void)
+{
+	struct call c;
+
+	begin();
+	c = plain_request();
+	c.option = MACH_SEND_MSG;
+	ok(go(client, &c) == MACH_MSG_SUCCESS && served(), "the kept message is out with a request");
+	c = plain_request();
+	c.remote = own_task();
+	c.id = 2000;
+	c.size = c.room = 48;
+	c.option |= MACH_RCV_LARGE;
+	ok(go(client, &c) == MACH_RCV_TOO_LARGE, "a kernel call's answer is too large and stays");
+	c = plain_receive(reply);
+	ok(trap(client, &c) == MACH_MSG_SUCCESS && !LIST_EMPTY(&reply_port()->prepaid), "it is received");
+	check_all();
+	c = plain_reply();
+	c.size = KMSG_SMALL;
+	ok(go(server, &c) == KERN_BLOCKED, "the server answers with as many bytes as a prepaid message has");
+	c = plain_receive(reply);
+	ok(trap(client, &c) == MACH_MSG_SUCCESS && has_got(client, 0, 200, KMSG_SMALL), "which come whole");
+	settle("an answer in a small message");
+}
+
+/* A client's call with a reply right, up to when it has its answer. */
+enum way { FAST, SLOW, QUEUED, LONG, LONGER, TOO_LONG, DROPPED, KERNEL, KERNEL_QUEUED, KERNEL_LONG, BAD_BODY, BAD_TWICE, GIVEN_BACK,
+	   TO_DEAD, WAYS };
+static const char *const ways[] = {
+	"a fast reply", "a reply to a receive with a notification", "a reply that is queued", "a reply of 264 bytes",
+	"a reply of two pages", "a reply beyond the bound", "a right that is dropped", "a kernel call", "a kernel call's reply that is queued",
+	"a long one that is queued", "a request with a bad body", "a request that moves a right twice", "a request that times out",
+	"a request whose port dies",
+};
 
 static bool bad_body(bool twice)
 {
@@ -467,6 +493,7 @@ int main(void)
 	port_destroyed();
 	port_moved();
 	birth();
+	kept_too_small();
 	for (enum way way = 0; way < WAYS; way++)
 		comes_home(way);
 	many();
