@@ -4,8 +4,8 @@
  *
  * A message of at most 112 bytes, as most are, lies in its struct kmsg; one of up to 256 bytes in that and in a second element of
  * the zone; a longer one in pages, whose frame numbers take the same place: nothing bigger than a page is ever
- * allocated, and an inline message has at most 256 KiB. Every message is charged to one ledger, the sender's, until it is received; the message that a send-once right carries (prepaid: DESIGN,
- * ledgers) to the ledger of whoever made the right.
+ * allocated, and an inline message has at most 256 KiB. Every message is charged to one ledger, the sender's, until it is
+ * received; the message that a send-once right carries (prepaid: DESIGN, ledgers) to the ledger of whoever made the right.
  *
  * In kernel form the slots of the body hold pointers: rights, regions in transit (struct vm_copy), arrays of rights (struct
  * port_array). The bytes of the header are not used, the members of struct kmsg are.
@@ -39,7 +39,7 @@ void kmsg_system_init(void)
 static void kmsg_free_pages(struct kmsg *kmsg)
 {
 	while (kmsg->pages != 0)
-		kpage_free(page_of_frame(*(uint32_t *)kmsg_place(kmsg, --kmsg->pages * 4u)));
+		kpage_free(page_of_frame(*kmsg_frame(kmsg, --kmsg->pages)));
 }
 
 /* Gives the message what it needs beside its struct kmsg. NULL: denied, and the message is freed. */
@@ -59,7 +59,7 @@ static __attribute__((noinline)) struct kmsg *kmsg_extend(struct kmsg *kmsg)
 		page = kpage_alloc(payer);
 		if (page == NULL)
 			goto denied;
-		*(uint32_t *)kmsg_place(kmsg, kmsg->pages++ * 4u) = (uint32_t)page_frame(page);
+		*kmsg_frame(kmsg, kmsg->pages++) = (uint32_t)page_frame(page);
 	}
 	return kmsg;
 denied:

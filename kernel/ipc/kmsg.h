@@ -88,6 +88,11 @@ static inline void *kmsg_place(struct kmsg *kmsg, uint32_t offset)
 {
 	return offset < KMSG_INSIDE ? kmsg->small + offset : kmsg->rest->place + (offset - KMSG_INSIDE);
 }
+/* The frame number of one of the pages of a long message. */
+static inline uint32_t *kmsg_frame(struct kmsg *kmsg, uint32_t page)
+{
+	return kmsg_place(kmsg, page * (uint32_t)sizeof(uint32_t));
+}
 /* Where the message's byte at offset is; the aligned 8 bytes there are in one piece. */
 static inline void *kmsg_at(struct kmsg *kmsg, uint32_t offset)
 {
@@ -95,7 +100,7 @@ static inline void *kmsg_at(struct kmsg *kmsg, uint32_t offset)
 		return kmsg_place(kmsg, offset);
 	if (kmsg->pages == KMSG_LINEAR)
 		return kmsg->linear + offset;
-	return (uint8_t *)page_address(page_of_frame(*(uint32_t *)kmsg_place(kmsg, offset / PAGE_SIZE * 4))) + offset % PAGE_SIZE;
+	return (uint8_t *)page_address(page_of_frame(*kmsg_frame(kmsg, offset / PAGE_SIZE))) + offset % PAGE_SIZE;
 }
 /* How many bytes from offset on are in one piece. */
 static inline uint32_t kmsg_contiguous(const struct kmsg *kmsg, uint32_t offset)

@@ -2,9 +2,10 @@
 /*
  * Calls to kernel objects.
  *
- * A message to a kernel port is carried out in the caller's context and is never queued. A request of up to REQUEST_MAX bytes lies in
- * a static buffer, for the kernel is never entered twice, and what is left in it is destroyed before anything else can run. A longer one is for no routine: it is read, into a message charged
- * to the caller, destroyed and answered by MIG_BAD_ARGUMENTS.
+ * A message to a kernel port is carried out in the caller's context and is never queued. A request of up to REQUEST_MAX bytes
+ * lies in a static buffer, for the kernel is never entered twice, and what is left in it is destroyed before anything else can
+ * run. A longer one is for no routine: it is read, into a message charged to the caller, destroyed and answered by
+ * MIG_BAD_ARGUMENTS.
  *
  * The common caller sends and receives in one call, with a reply port that only it uses (reply_is_direct). Then no
  * send-once right is made: the reply is written straight into the caller's buffer, nothing is charged and nothing can
@@ -101,22 +102,11 @@ static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *head
 	return port != NULL && TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->receivers);
 }
 
-/* The code in krpc_reply_bytes. */
-static void code_fill(kern_return_t code)
-{
-	mig_reply_header_t *reply = (mig_reply_header_t *)krpc_reply_bytes;
-
-	reply->RetCodeType = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32,
-						.msgt_inline = 1, .msgt_number = 1 };
-	reply->RetCode = code;
-	reply->RetCodePadding = 0;
-}
-
 /* Fills in the reply's head; body, if any, is in krpc_reply_bytes already. */
 static void reply_fill(struct thread *thread, kern_return_t code, uint32_t size, bool complex)
 {
 	assert(size >= sizeof(mig_reply_header_t) && size <= KRPC_REPLY_MAX && size % 8 == 0);
-	code_fill(code);
+	krpc_code_fill((mig_reply_header_t *)krpc_reply_bytes, code);
 	reply_buffer.size = size;
 	reply_buffer.bits = complex ? MACH_MSGH_BITS_COMPLEX : 0;
 	reply_buffer.id = thread->msg.reply_id;

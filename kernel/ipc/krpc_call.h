@@ -24,11 +24,21 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
  */
 bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result);
 
-/* -- shared by krpc.c and krpc_plain.c -- */
+/* -- shared by krpc.c, krpc_plain.c and krpc_later.c -- */
 
 #define KRPC_REPLY_ID_OFFSET 100
 /* A reply while it is made: the kernel is never entered twice. */
 extern uint8_t krpc_reply_bytes[KRPC_REPLY_MAX];
+/* The descriptor of a reply's code. */
+static const union { mach_msg_type_t type; uint64_t word; } krpc_code_type = {
+	{ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 }
+};
+static inline void krpc_code_fill(mig_reply_header_t *reply, kern_return_t code)
+{
+	reply->RetCodeType = krpc_code_type.type;
+	reply->RetCode = code;
+	reply->RetCodePadding = 0;
+}
 /* NULL: there is none. */
 const struct krpc_routine *krpc_routine_find(uint32_t id);
 

@@ -10,6 +10,7 @@
  * due one says so (owes_later), and others never look.
  */
 #include "ipc/krpc_later.h"
+#include "ipc/krpc_call.h"
 #include <mach/mig_errors.h>
 #include "ipc/kmsg.h"
 #include "ipc/krpc.h"
@@ -88,16 +89,12 @@ kern_return_t krpc_keep(struct thread *thread, void (*lost)(struct krpc_later *l
 void krpc_later_reply(struct krpc_later *later, kern_return_t code, const void *body, uint32_t size, bool complex)
 {
 	struct kmsg *kmsg = later->kmsg;
-	mig_reply_header_t *reply = (mig_reply_header_t *)kmsg->small;
 
-	assert(size >= sizeof(*reply) && size <= kmsg_capacity(kmsg) && size % 8 == 0);
+	assert(size >= sizeof(mig_reply_header_t) && size <= kmsg_capacity(kmsg) && size % 8 == 0);
 	RB_REMOVE(later_tree, &laters, later);
 	kmsg->size = size;
 	kmsg_write(kmsg, body, size);
-	reply->RetCodeType = (mach_msg_type_t){ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32,
-						.msgt_inline = 1, .msgt_number = 1 };
-	reply->RetCode = code;
-	reply->RetCodePadding = 0;
+	krpc_code_fill((mig_reply_header_t *)kmsg->small, code);
 	kmsg->bits |= complex ? MACH_MSGH_BITS_COMPLEX : 0;
 	mqueue_deliver(kmsg);
 }

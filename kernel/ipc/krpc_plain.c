@@ -37,25 +37,24 @@ struct reply_with_right {
 	};
 };
 
-union type_word { mach_msg_type_t type; uint64_t word; };
-static const union type_word integer_type = { { .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1,
-						.msgt_number = 1 } };
-static const union type_word send_type = { { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
-					     .msgt_number = 1 } };
+static const mach_msg_type_t send_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
+					   .msgt_number = 1 };
 
 /* Writes the reply into the caller's buffer: its head, and what the stub has written behind that. */
-static inline bool reply_write(uint64_t buffer, uint32_t bits, uint32_t size, const struct port *port, uint32_t id, kern_return_t code)
+static inline bool reply_write(const struct msg_state *msg, uint32_t bits, uint32_t size, const struct port *port, kern_return_t code)
 {
+	uint64_t buffer = msg->buffer;
+
 	/* msg_fast has read the request there, so usercopy_range is true of it. */
 	_Static_assert(KRPC_REPLY_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
 	return user_write6(buffer, bits | (uint64_t)size << 32, MACH_PORT_NAME_NULL, port->receiver_name,
-			   port->sequence | (uint64_t)id << 32, integer_type.word, (uint32_t)code) &&
+			   port->sequence | (uint64_t)msg->reply_id << 32, krpc_code_type.word, (uint32_t)code) &&
 	       (size == REPLY_HEAD || user_words_out(buffer + REPLY_HEAD, krpc_reply_bytes + REPLY_HEAD, size - REPLY_HEAD));
 }
 
 /* The same with the right in it. The page is there when its name is written: it was written to just now. */
 static __attribute__((noinline)) bool reply_write_right(struct thread *thread, const struct krpc *krpc, const struct port *port,
-							uint32_t id, int64_t *result)
+							int64_t *result)
 {
 	struct reply_with_right *reply = (struct reply_with_right *)krpc_reply_bytes;
 	struct port *right = reply->right;
@@ -63,10 +62,10 @@ static __attribute__((noinline)) bool reply_write_right(struct thread *thread, c
 	mach_port_name_t name;
 	uint64_t slot;
 
-	if (krpc->out_size != sizeof(*reply) || memcmp(&reply->type, &send_type.type, sizeof(reply->type)) != 0)
+	if (krpc->out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
 		return false;
 	reply->name = MACH_PORT_NULL;
-	if (!reply_write(thread->msg.buffer, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), port, id, KERN_SUCCESS)) {
+	if (!reply_write(&thread->msg, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), port, KERN_SUCCESS)) {
 		reply->right = right;
 		return false;
 	}
@@ -78,7 +77,7 @@ static __attribute__((noinline)) bool reply_write_right(struct thread *thread, c
 }
 
 /* False: it goes the general way. */
-static inline bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, struct port *port, uint32_t id,
+static inline bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, struct port *port,
 			       int64_t *result)
 {
 	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : REPLY_HEAD;
@@ -91,9 +90,9 @@ static inline bool plain_reply(struct thread *thread, kern_return_t code, const 
 	    !LIST_EMPTY(&port->receivers))
 		return false;
 	if (code == KERN_SUCCESS && krpc->out_complex) {
-		if (!reply_write_right(thread, krpc, port, id, result))
+		if (!reply_write_right(thread, krpc, port, result))
 			return false;
-	} else if (reply_write(thread->msg.buffer, REPLY_BITS, size, port, id, code)) {
+	} else if (reply_write(&thread->msg, REPLY_BITS, size, port, code)) {
 		*result = MACH_MSG_SUCCESS;
 	} else {
 		return false;
@@ -136,7 +135,7 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 		port_ref(reply);
 	code = routine->stub(&krpc);
 	port_unref(port);
-	if (reply == NULL || !plain_reply(thread, code, &krpc, reply, msg->reply_id, result))
+	if (reply == NULL || !plain_reply(thread, code, &krpc, reply, result))
 		*result = krpc_finish(thread, !routine->simple, code, &krpc);
 	if (reply != NULL)
 		port_unref(reply);

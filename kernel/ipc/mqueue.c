@@ -306,7 +306,6 @@ static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 		set_queues(port, kmsg);
 }
 
-
 static inline void queue_unlink(struct port *port, struct kmsg *kmsg)
 {
 	TAILQ_REMOVE(&port->messages, kmsg, link);
