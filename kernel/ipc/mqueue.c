@@ -13,12 +13,16 @@
  * links one thread for each waiting ledger, the group's leader; the others of the group hang from it, in order of
  * arrival, in a circle through two words of their wait records. Room that comes free goes to the leader in front,
  * whose ledger then goes to the end of its round: a client's thousand threads get one client's turn, and the ledgers below one
- * share of the CPU no more turns than another share's one. A woken sender tries
- * again from the start and may find the room taken by a newcomer: then its turn is the next one.
- * Room is offered to senders that can run. One that is stopped or killed before it ran passes its room on
- * (mqueue_room_return), so nobody waits for a thread that does not run. A thread that goes to sleep as a receiver lets one
- * blocked sender try, of the port or of any member of the set: so senders get through a queue of no length too, when somebody
- * listens.
+ * share of the CPU no more turns than another share's one.
+ *
+ * The room is the woken sender's (thread->msg.room) and counts as taken (port->queued) until it has tried again, from the
+ * start: clients that send the next request as soon as they have an answer do not get before those that wait. Only senders
+ * that can run are offered room. One that is stopped or killed before it ran passes its room on (mqueue_room_return), so nobody
+ * waits for a thread that does not run.
+ *
+ * A thread that goes to sleep as a receiver lets one blocked sender try, of the port or of any member of the set: so senders
+ * get through a queue of no length too, when somebody listens. Such a one may find that somebody else was faster: then its turn
+ * is the next one.
  */
 #include "ipc/mqueue.h"
 #include "ipc/kmsg_copy.h"
@@ -206,6 +210,7 @@ static unsigned senders_wake(struct port *port, unsigned wanted)
 		thread_wake(thread, 0);
 		if (sched_runnable(thread)) {
 			port_ref(port);
+			port->queued++;
 			thread->msg.room = port;
 			wanted--;
 		}
@@ -256,6 +261,7 @@ void mqueue_room_return(struct thread *thread, bool used)
 	if (port == NULL)
 		return;
 	thread->msg.room = NULL;
+	port->queued--;
 	if (!used && !port->dead) {
 		struct port *set = port_set_of(port);
 
@@ -264,6 +270,16 @@ void mqueue_room_return(struct thread *thread, bool used)
 			senders_wake(port, 1);
 	}
 	port_unref(port);
+}
+
+bool mqueue_full_for(struct port *port, const struct thread *thread)
+{
+	bool has_room = thread->msg.room == port, full;
+
+	port->queued -= has_room;
+	full = mqueue_full(port);
+	port->queued += has_room;
+	return full;
 }
 
 bool mqueue_full(struct port *port)

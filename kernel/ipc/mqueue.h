@@ -33,6 +33,8 @@ void mqueue_set_left(struct port *port);
 
 /* Neither room for a message sent by a send right, nor a waiting receiver? */
 bool mqueue_full(struct port *port);
+/* The same for a thread that may have been woken for room there. */
+bool mqueue_full_for(struct port *port, const struct thread *thread);
 /* The next message of a port or port set, dequeued (senders get its room); NULL: none. */
 struct kmsg *mqueue_take(struct port *object);
 /* The message that mqueue_take would give, left in its place. */

@@ -268,7 +268,7 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 		return send_no_notify(thread);
 	if (timeout_ms == 0)
 		return send_give_back(thread, MACH_SEND_TIMED_OUT);
-	/* The room it was woken for was taken by another. */
+	/* It was woken for somebody who listened, and who has a message by now. */
 	mqueue_room_return(thread, thread->msg.room == port);
 	mqueue_sender_add(port, thread, again);
 	wait_begin(thread, "send", port, send_continue, send_cancel, timeout_ms);
@@ -315,7 +315,7 @@ int64_t msg_send(struct thread *thread, bool again)
 						    send_give_back(thread, MACH_SEND_INTERRUPTED);
 	if (once && send_beyond_bound(thread, port))
 		return send_refused(thread, &head.header);
-	if (!makes_once && !once && mqueue_full(port))
+	if (!makes_once && !once && mqueue_full_for(port, thread))
 		return send_wait(thread, port, again);
 	/* Allocating may work off the reaper's list, and the port's death with it. */
 	port_ref(port);

@@ -64,7 +64,7 @@ struct port {
 	};
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
-	uint16_t qlimit, queued;	/* messages allowed and queued (send-once ones do not count to the limit) */
+	uint16_t qlimit, queued;	/* messages allowed; queued (send-once ones do not count) or promised to woken senders */
 	struct ledger *payer;
 	uint32_t message_count;		/* all in messages */
 	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
