@@ -5,18 +5,21 @@
  * Waiters stand in one tree, keyed by what they wait on and then by arrival, so that waking the
  * first is O(log n). The key is (map, address), or with GSYNC_SHARED (object, offset), where the
  * object is the one that the word's page belongs to now: shared memory is one object in all its maps.
- * Nothing is allocated: the key is in the wait record.
+ * Nothing is allocated: the key is in the wait record. A key is worth no more than what it names: when a map or an object
+ * goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one in its place.
  */
 #include <mach/gsync.h>
 #include <mach/kern_return.h>
 #include "gnumach_server.h"
 #include "ipc/krpc.h"
 #include "kern/assert.h"
+#include "kern/gsync.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "vm/copy.h"
 #include "vm/map.h"
 #include "vm/object.h"
+#include "vm/upcalls.h"
 #include "x86_64/machine.h"
 
 #define GSYNC_FLAGS (GSYNC_SHARED | GSYNC_QUAD | GSYNC_TIMED | GSYNC_BROADCAST | GSYNC_MUTATE)
@@ -51,6 +54,7 @@ static kern_return_t gsync_key(struct vm_map *map, uint64_t address, int flags, 
 	key->space = (uint64_t)map;
 	key->offset = address;
 	if (flags & GSYNC_SHARED && entry->object != NULL) {
+		entry->object->awaited = true;
 		key->space = (uint64_t)entry->object;
 		key->offset = entry->offset + (address - entry->start);
 	}
@@ -125,6 +129,31 @@ static struct thread *gsync_first(const struct gsync_key *key)
 	if (first == NULL || first->wait.word[0] != key->space || first->wait.word[1] != key->offset)
 		return NULL;
 	return first;
+}
+
+static void waiters_wake(uint64_t space)
+{
+	static struct thread probe;	/* only its key is looked at */
+	struct thread *first;
+	unsigned n = 0;
+
+	probe.wait.word[0] = space;
+	while ((first = RB_NFIND(gsync_tree, &waiters, &probe)) != NULL && first->wait.word[0] == space) {
+		RB_REMOVE(gsync_tree, &waiters, first);
+		thread_wake(first, KERN_SUCCESS);
+		if (++n % GSYNC_BATCH == 0)
+			machine_window();
+	}
+}
+
+void gsync_map_ends(struct vm_map *map)
+{
+	waiters_wake((uint64_t)map);
+}
+
+void vm_waiters_wake(struct vm_object *object)
+{
+	waiters_wake((uint64_t)object);
 }
 
 /* KERN_INVALID_ARGUMENT: nobody waited. */

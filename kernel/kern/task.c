@@ -9,6 +9,7 @@
 #include "kern/task.h"
 #include "ipc/port.h"
 #include "kern/assert.h"
+#include "kern/gsync.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/thread.h"
@@ -139,6 +140,7 @@ void task_kill(struct task *task)
 
 static void task_free(struct task *task)
 {
+	gsync_map_ends(&task->map);
 	zone_free(&task_zone, task, task->ledger);
 }
 

@@ -51,7 +51,7 @@ struct vm_object *vm_object_make(uint64_t size_pages, struct ledger *payer)
 	object->size_pages = size_pages;
 	object->resident = 0;
 	object->refs = 1;
-	object->kernel_held = object->merge_due = object->gone = false;
+	object->kernel_held = object->merge_due = object->gone = object->awaited = false;
 	object->pinned = 0;
 	object->shadow = NULL;
 	object->shadow_offset = 0;
@@ -227,6 +227,9 @@ static inline void object_free(struct vm_object *object)
 	if (object->name_port != NULL)
 		vm_name_port_destroy(object->name_port);
 	object->name_port = NULL;
+	if (object->awaited)
+		vm_waiters_wake(object);
+	object->awaited = false;
 	/* The reap list still leads here; all but the structure is gone. */
 	if (object->merge_due) {
 		object->gone = true;

@@ -23,7 +23,8 @@ struct vm_object {
 	uint32_t refs;    /* entries, shadows, kernel holders */
 	bool kernel_held; /* ramdisk: never freed, may be mapped by its port, its payer stays */
 	bool merge_due;   /* its `merge` is on the reap list, to merge it with its only user */
-	bool gone;        /* has ended while merge_due */
+	bool gone : 1;    /* has ended while merge_due */
+	bool awaited : 1; /* gsync has had threads wait on it: they are to hear of its end */
 	uint8_t pinned;   /* an allocation for it is under way: the payer must not move now */
 	struct vm_object *shadow;       /* what it is a copy of, NULL: zero fill behind */
 	uint64_t shadow_offset;         /* bytes */

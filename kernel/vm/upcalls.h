@@ -7,5 +7,8 @@ struct port;
 
 /* An object dies or changes its identity: destroy its name port. Never fails. */
 void vm_name_port_destroy(struct port *port);
+struct vm_object;
+/* An object ends that gsync has had threads wait on. Never fails. */
+void vm_waiters_wake(struct vm_object *object);
 
 #endif

@@ -252,6 +252,52 @@ static void test_mutex(void)
 	is(guarded, WAITERS * 300, "a mutex made of gsync lets one in at a time");
 }
 
+/* -- what is waited on goes -- */
+
+struct elsewhere {
+	task_t task;
+	vm_address_t address;
+	int flags;
+	kern_return_t code;
+	uint32_t done;
+};
+
+static void wait_elsewhere(void *argument)
+{
+	struct elsewhere *at = argument;
+
+	at->code = gsync_wait(at->task, at->address, 0, 0, 0, at->flags);
+	word_post(&at->done, 1);
+}
+
+/* What would come next in its place would have its first wake-up taken. */
+static void test_end(bool shared)
+{
+	struct elsewhere at = { .task = mach_task_self(), .flags = shared ? GSYNC_SHARED : 0 };
+	struct thread *thread;
+
+	if (shared) {
+		at.address = (vm_address_t)shared_alloc(vm_page_size);
+	} else {
+		need(child_empty(&at.task, MACH_PORT_NULL), "a task");
+		need(vm_allocate(at.task, &at.address, vm_page_size, TRUE), "its memory");
+	}
+	need(thread_spawn(wait_elsewhere, &at, 0, &thread), "a thread");
+	if (!thread_await_waiting(thread->port, 5000))
+		give_up("a waiter comes to wait");
+	if (shared) {
+		shared_free((void *)at.address, vm_page_size);
+	} else {
+		give_back_task(at.task);
+		give_back_right(at.task);
+	}
+	ok(word_await(&at.done, 1, 5000) && at.code == KERN_SUCCESS, "a waiter hears of the end of %s that it waits on",
+	   shared ? "the shared memory" : "the task");
+	if (!at.done)
+		thread_abort(thread->port);
+	thread_join(thread);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -263,6 +309,8 @@ int main(int argc, char **argv)
 	test_mutate();
 	test_requeue();
 	test_shared();
+	test_end(false);
+	test_end(true);
 	test_mutex();
 	return done_testing();
 }

@@ -25,6 +25,12 @@ void vm_name_port_destroy(struct port *port)
 	panic("name port %p", (void *)port);
 }
 
+/* Nor does anybody wait on them. */
+void vm_waiters_wake(struct vm_object *object)
+{
+	panic("waiters of %p", (void *)object);
+}
+
 static inline struct vm_map *test_map(struct ledger *ledger)
 {
 	struct vm_map *map = calloc(1, sizeof(*map));
