@@ -4,7 +4,8 @@
  *
  * Waiters stand in one tree, keyed by what they wait on and then by arrival, so that waking the
  * first is O(log n). The key is (map, address), or with GSYNC_SHARED (object, offset), where the
- * object is the one that the word's page belongs to now: shared memory is one object in all its maps.
+ * object is the one that the word's page belongs to: shared memory is one object in all its maps. Memory that is not shared
+ * has another object when it is written after a copy of it was made, so there it is (map, address) all the same.
  * Nothing is allocated: the key is in the wait record. A key is worth no more than what it names: when a map or an object
  * goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one in its place.
  */
@@ -53,7 +54,8 @@ static kern_return_t gsync_key(struct vm_map *map, uint64_t address, int flags, 
 		return KERN_INVALID_ADDRESS;
 	key->space = (uint64_t)map;
 	key->offset = address;
-	if (flags & GSYNC_SHARED && entry->object != NULL) {
+	if (flags & GSYNC_SHARED && entry->object != NULL &&
+	    (entry->shared || entry->inheritance == VM_INHERIT_SHARE)) {
 		entry->object->awaited = true;
 		key->space = (uint64_t)entry->object;
 		key->offset = entry->offset + (address - entry->start);

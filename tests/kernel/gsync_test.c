@@ -298,6 +298,27 @@ static void test_end(bool shared)
 	thread_join(thread);
 }
 
+/* After a fork the word that is written lies in another object than the one that was waited on. */
+static void test_forked(void)
+{
+	struct elsewhere at = { .task = mach_task_self(), .flags = GSYNC_SHARED };
+	struct thread *thread;
+	struct child child;
+
+	need(vm_allocate(at.task, &at.address, vm_page_size, TRUE), "private memory");
+	need(thread_spawn(wait_elsewhere, &at, 0, &thread), "a thread");
+	if (!thread_await_waiting(thread->port, 5000))
+		give_up("a waiter comes to wait");
+	need(child_start(&child, NULL, NULL, &(struct child_options){ .suspended = true }), "a child");
+	wake((uint32_t *)at.address, 0, GSYNC_SHARED | GSYNC_MUTATE);
+	ok(word_await(&at.done, 1, 5000), "a waiter with GSYNC_SHARED in private memory is woken after a fork");
+	if (!at.done)
+		thread_abort(thread->port);
+	thread_join(thread);
+	child_finish(&child);
+	need(vm_deallocate(at.task, at.address, vm_page_size), "memory to be given back");
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -311,6 +332,7 @@ int main(int argc, char **argv)
 	test_shared();
 	test_end(false);
 	test_end(true);
+	test_forked();
 	test_mutex();
 	return done_testing();
 }
