@@ -6,9 +6,9 @@
    range can be given back as it was given without needing anything (DESIGN 7). Only a hole strictly
    inside one entry needs a new entry; it is reserved before anything is changed.
 
-   The tree (tree.c) finds the first gap that is large enough in O(log n); the gap behind the last
+   The tree (tree.c) finds the first gap that is large enough in O(log n) amortized; the gap behind the last
    entry is looked at last. With an alignment mask, a gap with room for any alignment is looked for
-   first, O(log n); only if there is none, or the mask forbids other than low bits, the gaps large
+   first, in as much; only if there is none, or the mask forbids other than low bits, the gaps large
    enough are tried in order. map->hint are the two entries used last, where the next look is likely to be.
 
    Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and

@@ -30,7 +30,7 @@ struct vm_entry {
 		struct { /* in_map: tree.c */
 			struct vm_entry *child[2], *parent;
 			uint64_t gap;     /* free bytes before start */
-			uint64_t gap_max; /* largest gap in the subtree */
+			uint64_t gap_max; /* of the subtree: none is larger */
 		};
 		struct { /* in transit: copy.c */
 			struct vm_entry *next;

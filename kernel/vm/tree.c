@@ -2,14 +2,17 @@
 /* The tree of a map's entries: red-black (Guibas and Sedgewick, 1978; the cases as in Cormen et al.,
    "Introduction to Algorithms"), by address.
 
-   Augmented: each entry knows the gap in front of it and the largest gap in its subtree, so that the
-   first fit is found in O(log n). The gap behind the last entry is not in the tree.
+   Augmented: each entry knows the gap in front of it, and a bound: no gap in its subtree is larger. So the
+   first fit is found. The gap behind the last entry is not in the tree.
 
-   A change of one gap goes up only as far as it changes a maximum, and balancing costs O(1) amortized;
-   who links an entry knows the one behind. So linking and unlinking cost little beside the search for
-   the place, however many entries there are. */
+   A gap that grows raises the bounds above it, as far as they are lower. One that shrinks leaves them: they
+   are corrected where a search finds that one has promised too much (gap_from). Each such step undoes what
+   a shrinking left behind, so a search is O(log n) amortized; one that has much to correct opens windows.
+   So what is taken out of a gap and put back again, memory that comes and goes, costs nothing above it.
+   Balancing costs O(1) amortized, and who links an entry knows the one behind. */
 #include "vm/tree.h"
 #include "kern/assert.h"
+#include "vm/entry.h"
 #include "x86_64/machine.h"
 
 #define DEPTH_MAX 128 /* of a sound tree: 2 log2(n + 1) */
@@ -39,19 +42,7 @@ static inline uint64_t gap_max_computed(const struct vm_entry *entry)
 	return right > most ? right : most;
 }
 
-/* The largest gaps from an entry upwards, until one is what it was. */
-static void gaps_up(struct vm_entry *entry)
-{
-	for (; entry != NULL; entry = entry->parent) {
-		uint64_t most = gap_max_computed(entry);
-
-		if (entry->gap_max == most)
-			return;
-		entry->gap_max = most;
-	}
-}
-
-/* The same where a gap has become larger, or a new one has come below. */
+/* This gap has become larger, or has come, at the entry or below. */
 static inline void gap_grown(struct vm_entry *entry, uint64_t gap)
 {
 	for (; entry != NULL && entry->gap_max < gap; entry = entry->parent)
@@ -118,7 +109,6 @@ static __attribute__((noinline)) void insert_balance(struct vm_map *map, struct 
 void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
 	struct vm_entry *parent = next != NULL ? next : map->last;
-	uint64_t before = next != NULL ? next->gap : 0;
 	bool side = next == NULL;
 
 	entry->gap = entry->start - vm_tree_start(map, next);
@@ -141,9 +131,6 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	else
 		map->root = entry;
 	gap_grown(parent, entry->gap);
-	/* Of next's gap two smaller ones have come: where it was not the largest nobody sees that. */
-	if (next != NULL && next->gap_max == before)
-		gaps_up(next);
 	/* A red parent is not the root, which is black. */
 	entry->red = parent != NULL;
 	if (is_red(parent))
@@ -224,10 +211,8 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 		parent = entry->parent;
 		replace_child(map, entry, moved);
 	}
-	/* The larger gap first: where it counts, the one that is gone is not looked for any more. */
 	if (next != NULL)
 		gap_grown(next, next->gap);
-	gaps_up(parent);
 	if (black)
 		remove_balance(map, moved, parent);
 }
@@ -237,11 +222,11 @@ void vm_tree_moved(struct vm_entry *entry)
 	struct vm_entry *prev = vm_tree_prev(entry), *next = vm_tree_next(entry);
 
 	entry->gap = entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN);
-	gaps_up(entry);
+	gap_grown(entry, entry->gap);
 	if (next == NULL)
 		return;
 	next->gap = next->start - entry->end;
-	gaps_up(next);
+	gap_grown(next, next->gap);
 }
 
 /* The nearest entry on this side. */
@@ -286,39 +271,57 @@ struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address)
 	return best;
 }
 
-/* The first in this subtree, which has one. */
-static struct vm_entry *gap_below(struct vm_entry *entry, uint64_t size)
+/* The first in this subtree that may have so large a gap: nothing left of it has. */
+static inline struct vm_entry *gap_leftmost(struct vm_entry *entry, uint64_t size)
 {
-	for (;;) {
-		if (gap_max_of(entry->child[0]) >= size)
-			entry = entry->child[0];
-		else if (entry->gap >= size)
-			return entry;
+	while (gap_max_of(entry->child[0]) >= size)
+		entry = entry->child[0];
+	return entry;
+}
+
+/* `at` and what is right of it have no gap as large as was promised: corrects its bound. Returns the next one
+   in order whose bound has not been looked at, NULL: there is none. */
+static struct vm_entry *gap_correct(struct vm_entry *at, uint64_t *rounds)
+{
+	struct vm_entry *from;
+
+	do {
+		at->gap_max = gap_max_computed(at);
+		from = at;
+		at = at->parent;
+		vm_breathe(rounds);
+	} while (at != NULL && at->child[1] == from);
+	return at;
+}
+
+/* The first one from `at` on; what is left of it is not asked for. */
+static struct vm_entry *gap_from(struct vm_entry *at, uint64_t size)
+{
+	uint64_t rounds = 0;
+
+	while (at != NULL && at->gap < size) {
+		if (gap_max_of(at->child[1]) >= size)
+			at = gap_leftmost(at->child[1], size);
 		else
-			entry = entry->child[1];
+			at = gap_correct(at, &rounds);
 	}
+	return at;
 }
 
 struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size)
 {
-	struct vm_entry *best = NULL, *at;
+	struct vm_entry *first = NULL, *at = map->root;
 
-	if (gap_max_of(map->root) < size)
+	if (gap_max_of(at) < size)
 		return NULL;
 	if (from == 0)
-		return gap_below(map->root, size);
-	/* The path to `from`: each turn to the left leaves a candidate, itself and then what is right of it.
-	   The lowest wins. */
-	for (at = map->root; at != NULL;) {
-		if (at->start < from) {
-			at = at->child[1];
-			continue;
-		}
-		if (at->gap >= size || gap_max_of(at->child[1]) >= size)
-			best = at;
-		at = at->child[0];
+		return gap_from(gap_leftmost(at, size), size);
+	while (at != NULL) {
+		if (at->start >= from)
+			first = at;
+		at = at->child[at->start < from];
 	}
-	return best == NULL || best->gap >= size ? best : gap_below(best->child[1], size);
+	return gap_from(first, size);
 }
 
 /* Black ones from an entry up to the root. */
@@ -338,7 +341,7 @@ static void node_check(const struct vm_map *map, const struct vm_entry *entry)
 	assert(entry->parent != NULL ? entry->parent->child[0] == entry || entry->parent->child[1] == entry
 				     : map->root == entry && !entry->red);
 	assert(!(entry->red && is_red(entry->parent)));
-	assert(entry->gap_max == gap_max_computed(entry));
+	assert(entry->gap_max >= gap_max_computed(entry));
 }
 
 void vm_tree_check(struct vm_map *map)

@@ -18,7 +18,7 @@ struct vm_entry *vm_tree_prev(struct vm_entry *entry);
 /* The first entry that ends above address; NULL: none. O(log n). */
 struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address);
 /* The first entry that begins at or above `from` and has at least size free bytes in front of it; NULL:
-   none, there is only what lies behind the last. O(log n). */
+   none, there is only what lies behind the last. O(log n) amortized; may open windows. */
 struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size);
 /* Where the free bytes in front of an entry begin; NULL: those behind the last. */
 static inline uint64_t vm_tree_start(const struct vm_map *map, const struct vm_entry *entry)

@@ -7,6 +7,7 @@
    SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
    SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
 #include "support/vm_test.h"
+#include "vm/entry.h"
 #include "vm/tree.h"
 
 #define SLOTS 600 /* of addresses, PAGES_EACH pages each: an entry takes some of the first of a slot */
@@ -107,7 +108,10 @@ static void random_steps(void)
 		else if (linked[slot] && !grow)
 			unlink_one(slot);
 		vm_tree_check(&map);
-		look(n);
+		/* Between looks bounds become ever more wrong. */
+		if (n / 100 % 2 == 0 || random_below(40) == 0)
+			look(n);
+		vm_tree_check(&map);
 	}
 	claim_end();
 	ok(count > 0, "%u are linked in the end", count);
@@ -132,11 +136,49 @@ static void in_order(bool up)
 	claim_end();
 }
 
+/* Gaps of three pages in front of all entries; then of none. */
+static void promise(void)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (!linked[i])
+			link_one(i);
+		entries[i].start = AT(i) + 3 * PAGE_SIZE;
+		entries[i].end = AT(i) + 4 * PAGE_SIZE;
+		vm_tree_moved(&entries[i]);
+	}
+	for (unsigned i = 0; i < SLOTS; i++) {
+		entries[i].start = AT(i);
+		vm_tree_moved(&entries[i]);
+	}
+}
+
+static void promises_broken(uint64_t from)
+{
+	claim_begin("a search from %s meets %d gaps that have shrunk", from == 0 ? "the first" : "one", SLOTS);
+	promise();
+	vm_tree_check(&map);
+	claim(map.root->gap_max >= 3 * PAGE_SIZE, "shrinking costs nothing above");
+	host_windows = 0;
+	claim(vm_tree_gap(&map, from, 2 * PAGE_SIZE) == NULL, "none is left");
+	claim(host_windows >= SLOTS / 4 / VM_PIECE, "windows: %lu", (unsigned long)host_windows);
+	vm_tree_check(&map);
+	host_windows = 0;
+	claim(vm_tree_gap(&map, from, 2 * PAGE_SIZE) == NULL, "nor the next time");
+	claim(host_windows == 0, "which looks at nothing twice");
+	claim(from != 0 || map.root->gap_max == 0, "the bounds are right");
+	unlink_one(SLOTS - 2);
+	claim(vm_tree_gap(&map, from, 2 * PAGE_SIZE) == &entries[SLOTS - 1], "one that grows is found");
+	vm_tree_check(&map);
+	claim_end();
+}
+
 int main(void)
 {
 	tap_begin("vm_tree_test");
 	random_steps();
 	in_order(true);
 	in_order(false);
+	promises_broken(0);
+	promises_broken(AT(SLOTS / 2));
 	return tap_done();
 }
