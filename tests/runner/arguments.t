@@ -52,6 +52,7 @@ for arguments, words in (
         (("--run", "a\nb"), "one line"), (("--run", "x" * 5000), "at most 4095"),
         (("--option", "run=x"), "one word"), (("--option", "two words"), "one word"),
         (("--cpu", "abacus"), "abacus"), (("--frobnicate",), "--frobnicate"),
+        (("--run", "halt", "--tap", "/no/such/folder/tap"), "--tap"),
         (("--iso", "--run", "halt"), "ISO=1")):
     status, _, errors = run_tool(*arguments)
     tap.ok(status == 64 and words in errors and "Traceback" not in errors,
