@@ -42,10 +42,9 @@ void name_system_init(void)
 
 /* The next free name in a window twice as wide as the space is full. A space that grows, whose last name is still in use, leaves two
    free in each node (radix_put_beside). They are for the program that makes and frees names again and again where the nodes are
-   full otherwise, and would need a node each time. 0: denied. */
-static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *space, struct name *entry)
+   full otherwise, and would need a node each time. freed: the last name is in use no more. */
+static uint64_t name_search(const struct space *space, bool freed)
 {
-	bool freed = radix_lookup(&space->names, space->last) == NULL;
 	uint64_t window = 64 + 2 * (uint64_t)space->count, left = 1;
 	uint64_t name = freed ? space->last : space->last | (RADIX_SLOTS - 1);
 
@@ -57,8 +56,25 @@ static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *
 		if (left != space->last && radix_leaf_of(&space->names, left) != NULL)
 			name = left;
 	}
-	assert(name != 0 && name < MACH_PORT_NAME_DEAD);
-	return radix_put(&space->names, name, entry) ? (mach_port_name_t)name : 0;
+	return name;
+}
+
+/* A name elsewhere, as there is none beside the last one. A program that makes and frees one name again and again, where each node
+   has but one free, uses two by turns, without a search: the last is free again when this one has gone. 0: denied. */
+static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *space, struct name *entry)
+{
+	bool freed = radix_lookup(&space->names, space->last) == NULL;
+	uint64_t name = space->elsewhere;
+
+	if (!freed || name == 0 || name == space->last || !radix_put_in_leaf(&space->names, name, entry)) {
+		name = name_search(space, freed);
+		assert(name != 0 && name < MACH_PORT_NAME_DEAD);
+		if (!radix_put(&space->names, name, entry))
+			return 0;
+	}
+	if (freed)
+		space->elsewhere = space->last;
+	return (mach_port_name_t)name;
 }
 
 /* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they

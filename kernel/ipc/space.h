@@ -40,6 +40,7 @@ struct space {
 	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
+	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
 	bool dead;
 	bool once_alone;		/* once may be the only name in its radix node: to be looked at when it is used up */
 	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */

@@ -264,6 +264,16 @@ bool radix_put_at(struct radix *tree, uint64_t key, void *value, const struct al
 	return true;
 }
 
+bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value)
+{
+	struct radix_node *leaf = radix_leaf_of(tree, key);
+
+	if (leaf == NULL || leaf->slot[radix_slot_of(key, 0)] != NULL)
+		return false;
+	leaf_fill(leaf, key, value);
+	return true;
+}
+
 uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value)
 {
 	struct radix_node *leaf = radix_leaf_of(tree, key);

@@ -56,6 +56,8 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
 /* Gives the value a free key that needs no node: in the leaf of `key`, the first behind it, else from the leaf's start, but not 0.
    Returns it; 0: there is no such leaf, or less than two keys are free in it, or three when `key` itself is not. */
 uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value);
+/* Gives the key the value when it is free and needs no node. False: it is not so, tree unchanged. */
+bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value);
 /* Charges the tree's nodes to another ledger, unrefused, in one step (a node points to its tree, the tree to its payer). */
 void radix_move_payer(struct radix *tree, struct ledger *to);
 /* Invariants; panics when broken. Walks the whole tree. */

@@ -171,6 +171,49 @@ static void test_brink(void)
 	is_u64(fake_charged(ledger), 0, "all came back");
 }
 
+/* Each node has one free name. A name made and freed again and again takes two by turns, whatever else is free, and none elsewhere. */
+static void test_turns(void)
+{
+	mach_port_name_t last = 0, before = 0;
+
+	for (mach_port_name_t name = 1; name < 2048; name++) {
+		if (name % RADIX_SLOTS != 5)
+			mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, name);
+	}
+	space.last = 1024 + 5;
+	claim_begin("where each node has one free name, one made and freed again and again takes two by turns");
+	for (unsigned round = 0; round < 40; round++) {
+		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+		claim(name != last && (round < 3 || name == before), "%u behind %u and %u", name, before, last);
+		mach_port_destroy(&space, name);
+		before = last;
+		last = name;
+	}
+	claim_end();
+	claim_begin("also when one of the two is taken, or its node goes");
+	mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, before);
+	claim(allocate(&space, MACH_PORT_RIGHT_DEAD_NAME) != before, "%u is taken", before);
+	mach_port_destroy(&space, space.last);
+	before = space.elsewhere & ~(RADIX_SLOTS - 1);
+	for (mach_port_name_t i = 0; i < RADIX_SLOTS; i++)
+		mach_port_destroy(&space, before + i);
+	space_check(&space);
+	last = space.last;
+	for (unsigned round = 0; round < 40; round++) {
+		uint64_t nodes = ledger->account[LEDGER_NODES].used;
+		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+		claim(name != last && ledger->account[LEDGER_NODES].used == nodes, "%u behind %u", name, last);
+		mach_port_destroy(&space, name);
+		last = name;
+	}
+	claim_end();
+	space_check(&space);
+	empty(&space);
+	is_u64(fake_charged(ledger), 0, "all came back");
+}
+
 static void test_many(void)
 {
 	static mach_port_name_t names[MANY];
@@ -647,6 +690,7 @@ int main(void)
 	space_init(&other, other_ledger);
 	test_choice();
 	test_brink();
+	test_turns();
 	test_many();
 	test_storm();
 	test_port_destroyed();

@@ -117,6 +117,22 @@ static void insert_beside(uint64_t key, void *value)
 		model_insert(got, value);
 }
 
+/* A free key whose leaf is there. */
+static void insert_in_leaf(uint64_t key, void *value)
+{
+	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1);
+	uint32_t nodes = tree.nodes;
+	bool there = false, put;
+
+	for (unsigned i = 0; i < RADIX_SLOTS; i++)
+		there = there || model_has(first + i);
+	there = there && !model_has(key);
+	put = radix_put_in_leaf(&tree, key, value);
+	claim(put == there && tree.nodes == nodes, "%lx in its leaf: %d", key, put);
+	if (put)
+		model_insert(key, value);
+}
+
 static void remove_at(unsigned i)
 {
 	claim(radix_remove(&tree, pairs[i].key) == pairs[i].value, "removed another value");
@@ -161,7 +177,11 @@ static void random_steps(void)
 	for (unsigned step = 0; step < STEPS; step++) {
 		uint64_t key = random_key();
 
-		switch (random_below(9)) {
+		switch (random_below(10)) {
+		case 9:
+			if (pair_count < KEYS)
+				insert_in_leaf(key, (void *)(uintptr_t)(step * 16 + 16));
+			break;
 		case 8:
 			if (pair_count < KEYS)
 				insert_beside(key, (void *)(uintptr_t)(step * 16 + 16));
