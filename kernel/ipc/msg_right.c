@@ -6,6 +6,7 @@
  * copied or made, among any items of plain data; all else (more rights, other ones, memory, names that are none, rights to
  * dead ports, bad items) is the general path's, which knows the codes. The right goes from the one space to the other in one step,
  * without having been in a message: first the receiver's name is made, the only thing that can be denied; then nothing can fail.
+ * A moved right that was all its name stood for takes the entry along when one ledger pays for both.
  *
  * Making a name may work off what is dead, and what is dead tells the living, who would then not be as msg_fast.c has found
  * them. So nothing may be waiting for the reaper.

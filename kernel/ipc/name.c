@@ -145,6 +145,22 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 	return radix_put(&space->names, name, entry);
 }
 
+bool name_move(struct name *entry, struct space *to)
+{
+	struct space *from = entry->space;
+	mach_port_name_t name = entry->name;
+
+	if (!name_choose(to, entry))
+		return false;
+	from->count--;
+	name_unlist(from, name);
+	name_unhang(entry);
+	entry->space = to;
+	name_hang(entry);
+	to->count++;
+	return true;
+}
+
 struct name *name_make(struct space *space)
 {
 	struct name *entry = zone_alloc(&name_zone, space->payer);

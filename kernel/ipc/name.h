@@ -12,6 +12,9 @@ struct name *name_make(struct space *space);
 struct name *name_make_at(struct space *space, mach_port_name_t name);
 /* The same for a send-once right: the space's own entry, if that is free. */
 struct name *name_make_once(struct space *space);
+/* The entry of a send right alone goes with it to another space, which has none for its port and the same payer: under another
+   name, but nothing is allocated for it (but a radix node perhaps) or charged. False: denied, nothing changed. */
+bool name_move(struct name *entry, struct space *to);
 /* The entry, which hangs nowhere, leaves its space. */
 void name_unmake(struct name *entry);
 /* The new entry takes a right over, its count and its reference, and is found under its port from now on. */

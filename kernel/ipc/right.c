@@ -433,6 +433,12 @@ static uint32_t send_type_wanted(uint32_t type)
 	}
 }
 
+/* Does all that the entry holds go with the right? */
+static inline bool moves_whole(const struct name *entry, uint32_t type)
+{
+	return type == MACH_MSG_TYPE_MOVE_SEND && entry->type == (MACH_PORT_TYPE_SEND | 1);
+}
+
 bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received)
 {
 	struct name *entry = space_find(from, name), *held;
@@ -445,6 +451,13 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 	if (port->dead)
 		return false;
 	held = name_of_port(to, port);
+	if (held == NULL && moves_whole(entry, type) && from->payer == to->payer) {
+		if (!name_move(entry, to))
+			return false;
+		assert(!port->dead);
+		*received = entry->name;
+		return true;
+	}
 	if (held == NULL) {
 		struct name *made = name_make(to);
 

@@ -677,6 +677,57 @@ static void test_holders(void)
 	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
 }
 
+/* A right that goes to a space of the same ledger takes its entry along; to one of another it gets a new one. */
+static void test_move(void)
+{
+	static struct space near;
+	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE), name, moved = 0, back = 0;
+	struct port *port = port_of(&other, source);
+	struct name *entry;
+	uint64_t names, before, near_before;
+
+	space_init(&near, ledger);
+	allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+	name = insert(&space, take(&other, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	entry = space_lookup(&space, name);
+	names = ledger->account[LEDGER_NAMES].used;
+	before = fake_print(&space);
+	near_before = fake_print(&near);
+	host_fail_nth(1);
+	ok(!right_pass_send(&space, name, MACH_MSG_TYPE_MOVE_SEND, &near, &moved), "without a node for it the right stays");
+	host_fail_nth(0);
+	ok(fake_print(&space) == before && fake_print(&near) == near_before && space_lookup(&space, name) == entry &&
+	   entry->name == name, "and nothing has changed");
+	ok(right_pass_send(&space, name, MACH_MSG_TYPE_MOVE_SEND, &near, &moved), "it goes to a space with the same ledger");
+	ok(space_lookup(&near, moved) == entry && entry->name == moved && entry->space == &near, "in the same entry");
+	ok(space_lookup(&space, name) == NULL && space.count == 1 && near.count == 1, "which is no longer in the first");
+	is_u64(ledger->account[LEDGER_NAMES].used, names, "charged once");
+	ok(name_of_port(&near, port) == entry && name_of_port(&space, port) == NULL, "and found under its port");
+	space_check(&space);
+	space_check(&near);
+	port_check(port);
+	mach_port_mod_refs(&near, moved, MACH_PORT_RIGHT_SEND, 1);
+	ok(right_pass_send(&near, moved, MACH_MSG_TYPE_MOVE_SEND, &space, &back), "one of two goes");
+	ok(space_lookup(&near, moved) == entry && entry->urefs == 1 && space_lookup(&space, back) != entry,
+	   "and leaves the entry to the other");
+	is_u64(ledger->account[LEDGER_NAMES].used, names + 1, "charged each");
+	port_check(port);
+	mach_port_destroy(&other, source);
+	reap_all();
+	is_u64(type_of(&near, moved), MACH_PORT_TYPE_DEAD_NAME, "its port dies");
+	empty(&space);
+	empty(&near);
+	source = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+	name = insert(&near, take(&space, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	ok(right_pass_send(&near, name, MACH_MSG_TYPE_MOVE_SEND, &other, &moved), "a right goes to a space with another ledger");
+	is_u64(other_ledger->account[LEDGER_NAMES].used, 1, "which pays for its name");
+	is_u64(ledger->account[LEDGER_NAMES].used, 1, "the first does no more");
+	empty(&near);
+	empty(&space);
+	empty(&other);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
 int main(void)
 {
 	int error;
@@ -701,6 +752,7 @@ int main(void)
 	test_died_between();
 	test_reply_names();
 	test_holders();
+	test_move();
 	ok(host_audit(), "the audit agrees");
 	return tap_done();
 }
