@@ -154,10 +154,15 @@ bool name_move(struct name *entry, struct space *to)
 		return false;
 	from->count--;
 	name_unlist(from, name);
+	to->count++;
+	/* The root of the port's tree may be of any space. */
+	if (entry->port->names == entry) {
+		entry->space = to;
+		return true;
+	}
 	name_unhang(entry);
 	entry->space = to;
 	name_hang(entry);
-	to->count++;
 	return true;
 }
 
