@@ -179,7 +179,7 @@ static int64_t reply_direct(struct thread *thread, bool may_wait)
 		}
 		reply_queue(kmsg);
 	}
-	return msg_receive(thread, may_wait);
+	return msg_sent(thread, may_wait);
 }
 
 /* The reply by a right: that of the request. */
@@ -243,7 +243,7 @@ static int64_t reply_none(struct thread *thread)
 void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body, uint32_t size, bool complex)
 {
 	/* A wait that is being cancelled has not ended yet. */
-	bool may_wait = thread->wait.what == NULL;
+	bool may_wait = thread->state != THREAD_WAITING;
 	int64_t result;
 
 	memmove(krpc_reply_bytes, body, size);
@@ -359,25 +359,26 @@ static int64_t request_failed(struct thread *thread, struct call *call, mach_msg
 	return error;
 }
 
+/* Of what the call that is being carried out has made: its port (a reference), NULL: it has made nothing. Each call settles it
+   before anything else can run. */
+struct port *krpc_created_port;
+static void (*created_undo)(void *object);
+
 void krpc_created(struct port *port, void (*undo)(void *object))
 {
-	struct msg_state *msg = &thread_current()->msg;
-
-	assert(msg->created == NULL);
+	assert(krpc_created_port == NULL);
 	port_ref(port);
-	msg->created = port;
-	msg->uncreate = undo;
+	krpc_created_port = port;
+	created_undo = undo;
 }
 
-void krpc_created_settle(struct thread *thread)
+void krpc_created_settle_slow(void)
 {
-	struct port *port = thread->msg.created;
+	struct port *port = krpc_created_port;
 
-	if (port == NULL)
-		return;
-	thread->msg.created = NULL;
+	krpc_created_port = NULL;
 	if (!port->dead && port->send_rights == 0)
-		thread->msg.uncreate(port->kobject);
+		created_undo(port->kobject);
 	port_unref(port);
 }
 
@@ -428,6 +429,6 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 	request_done(&call);
 	port_unref(port);
 	result = krpc_finish(thread, call.answered, code, &krpc);
-	krpc_created_settle(thread);
+	krpc_created_settle();
 	return result;
 }

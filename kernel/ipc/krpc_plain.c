@@ -139,7 +139,6 @@ bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, ma
 		*result = krpc_finish(thread, !routine->simple, code, &krpc);
 	if (reply != NULL)
 		port_unref(reply);
-	if (msg->created != NULL)
-		krpc_created_settle(thread);
+	krpc_created_settle();
 	return true;
 }

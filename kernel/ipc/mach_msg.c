@@ -149,21 +149,23 @@ static int64_t receive_timeout(struct thread *thread)
 
 	if ((msg->option & MACH_RCV_TIMEOUT) == 0)
 		return -1;
-	if (msg->receive_deadline_ns == 0)
-		msg->receive_deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
-	return msg->receive_deadline_ns > now ? (msg->receive_deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+	if (msg->deadline_ns == 0)
+		msg->deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
+	return msg->deadline_ns > now ? (msg->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 }
+
+static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel };
 
 void msg_receive_begin(struct thread *thread, struct port *object)
 {
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
 	if ((thread->msg.option & MACH_RCV_TIMEOUT) == 0) {
-		wait_begin_plain(thread, "receive", object, receive_continue, receive_cancel);
+		wait_begin_plain(thread, &receiving, object);
 		return;
 	}
-	thread->msg.receive_deadline_ns = 0;
-	wait_begin(thread, "receive", object, receive_continue, receive_cancel, receive_timeout(thread));
+	thread->msg.deadline_ns = 0;
+	wait_begin(thread, &receiving, object, receive_timeout(thread));
 }
 
 static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)
@@ -177,7 +179,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
-	wait_begin(thread, "receive", object, receive_continue, receive_cancel, timeout_ms);
+	wait_begin(thread, &receiving, object, timeout_ms);
 	return KERN_BLOCKED;
 }
 
@@ -234,7 +236,6 @@ void msg_arguments(struct thread *thread)
 	msg->receive_name = (uint32_t)regs->r8;
 	msg->timeout_ms = (uint32_t)regs->r9;
 	msg->notify = 0;
-	msg->receive_deadline_ns = 0;
 }
 
 /* Apart, so that the fast path need not save registers for it. */
@@ -262,6 +263,7 @@ int64_t msg_sent(struct thread *thread, bool may_wait)
 	/* What was sent, or what was destroyed instead, may have ended the sender. */
 	if (thread->state == THREAD_DEAD)
 		return KERN_BLOCKED;
+	thread->msg.deadline_ns = 0;
 	return (thread->msg.option & MACH_RCV_MSG) != 0 ? msg_receive(thread, may_wait) : MACH_MSG_SUCCESS;
 }
 

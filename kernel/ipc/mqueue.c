@@ -79,7 +79,7 @@ static struct thread *sender_leader(struct port *port, const struct ledger *ledg
 
 static unsigned share_number(const struct thread *thread)
 {
-	return (unsigned)((uintptr_t)thread->home / PAGE_SIZE % SHARES);
+	return (unsigned)((uintptr_t)thread->task->home / PAGE_SIZE % SHARES);
 }
 
 /* Into the ring: the n-th ledger that waits here of one share of the CPU is before the n+1-th of any other. */

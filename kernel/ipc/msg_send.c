@@ -247,6 +247,8 @@ static void send_cancel(struct thread *thread, enum wait_reason reason)
 							 MACH_SEND_INTERRUPTED));
 }
 
+static const struct wait_kind sending = { "send", send_continue, send_cancel };
+
 /* Milliseconds to the send's deadline, which the first wait sets; -1: none. */
 static int64_t send_timeout(struct thread *thread, bool again)
 {
@@ -256,8 +258,8 @@ static int64_t send_timeout(struct thread *thread, bool again)
 	if ((msg->option & MACH_SEND_TIMEOUT) == 0)
 		return -1;
 	if (!again)
-		msg->send_deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
-	return msg->send_deadline_ns > now ? (msg->send_deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+		msg->deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
+	return msg->deadline_ns > now ? (msg->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 }
 
 static int64_t send_wait(struct thread *thread, struct port *port, bool again)
@@ -271,7 +273,7 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 	/* It was woken for somebody who listened, and who has a message by now. */
 	mqueue_room_return(thread, thread->msg.room == port);
 	mqueue_sender_add(port, thread, again);
-	wait_begin(thread, "send", port, send_continue, send_cancel, timeout_ms);
+	wait_begin(thread, &sending, port, timeout_ms);
 	return KERN_BLOCKED;
 }
 

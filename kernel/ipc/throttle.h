@@ -61,7 +61,7 @@ static inline void throttle_wakes(struct thread *thread)
 
 /* The thread begins to wait, or was stopped. */
 void throttle_sleeps_slow(struct thread *thread);
-static inline void throttle_sleeps(struct thread *thread)
+static inline __attribute__((always_inline)) void throttle_sleeps(struct thread *thread)
 {
 	if (thread->serves_counted && thread->state != THREAD_READY)
 		throttle_sleeps_slow(thread);

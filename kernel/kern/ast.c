@@ -17,6 +17,7 @@
 #define AST_REAP_OTHERS 1
 
 static bool reschedule;
+static bool for_current;	/* the ast is set for the current thread only */
 
 /* Whoever leaves work behind does some of it before it goes on. */
 void mem_deferred(void)
@@ -30,18 +31,38 @@ void mem_deferred(void)
 
 void ast_set(void)
 {
+	for_current = false;
 	cpu_current()->ast = true;
+}
+
+void ast_set_current(void)
+{
+	struct cpu *cpu = cpu_current();
+
+	for_current |= !cpu->ast;
+	cpu->ast = true;
 }
 
 void ast_reschedule(void)
 {
 	reschedule = true;
-	ast_set();
+	ast_set_current();
+}
+
+/* An interrupt in a window may have set it as well. */
+static __attribute__((noinline)) void ast_clear_current(void)
+{
+	struct cpu *cpu = cpu_current();
+
+	for_current = false;
+	cpu->ast = cpu->tick || cpu->input;
 }
 
 void ast_rescheduled(void)
 {
 	reschedule = false;
+	if (for_current)
+		ast_clear_current();
 }
 
 /* A tick or input: wakes those whose time has come. A tick looks at the devices too, for readers behind the first. */
@@ -50,7 +71,7 @@ static void ast_events(void)
 	struct cpu *cpu = cpu_current();
 	bool tick = cpu->tick;
 
-	cpu->ast = false;
+	cpu->ast = for_current = false;
 	if (tick) {
 		cpu->tick = false;
 		sched_tick();

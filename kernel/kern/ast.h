@@ -5,6 +5,8 @@
 
 /* Have ast_handle called before the next return to user mode. */
 void ast_set(void);
+/* The same for what concerns the current thread only: nothing is left of it when another runs. */
+void ast_set_current(void);
 /* The same, and switch threads there. */
 void ast_reschedule(void);
 /* That has been done: the thread that runs next was chosen after it was asked for. */

@@ -62,7 +62,7 @@ static void record_keep(struct denial_record *record, const struct ledger_denial
 
 static const char *ledger_name_find(const struct thread *thread, uint32_t ledger_id)
 {
-	for (const struct ledger *ledger = thread->payer; ledger != NULL; ledger = ledger->parent) {
+	for (const struct ledger *ledger = thread->task->ledger; ledger != NULL; ledger = ledger->parent) {
 		if (ledger->id == ledger_id)
 			return ledger->name;
 	}

@@ -283,9 +283,11 @@ static void reader_cancel(struct thread *thread, enum wait_reason reason)
 
 static void reader_woken(struct thread *thread, int result);
 
+static const struct wait_kind reading = { "device read", reader_woken, reader_cancel };
+
 static void reader_wait(struct device *device, struct thread *thread, uint32_t wanted, bool inband)
 {
-	wait_begin(thread, "device read", device, reader_woken, reader_cancel, -1);
+	wait_begin(thread, &reading, device, -1);
 	thread->wait.word[WORD_WANTED] = wanted;
 	thread->wait.word[WORD_INBAND] = inband;
 	thread->wait.word[WORD_TICKET] = device->tickets++;

@@ -3,7 +3,7 @@
  * Exceptions as messages.
  *
  * The kernel never allocates to send: an exception is queued as its thread. Only the head of a message is in struct thread,
- * in the place of the state of its mach_msg, for a thread with an exception is in no call; what else is to be said is in
+ * in the place of its deadline and the state of its mach_msg, for a thread with an exception is in no call; what else is to be said is in
  * its wait record, and the body is written when the message is received (exception_message_write). A thread has one
  * exception at a time; when the wait is aborted while the message is still on its way, it is called back.
  *
@@ -57,23 +57,25 @@ static const mach_msg_type_t long_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_64
 /* In the wait record. WORD_TASK_LEVEL: the task's handler is asked. */
 enum { WORD_EXCEPTION, WORD_CODE, WORD_SUBCODE, WORD_TASK_LEVEL };
 
+static void exception_continue(struct thread *thread, int result);
 static void exception_cancel(struct thread *thread, enum wait_reason reason);
+static const struct wait_kind asking = { "exception", exception_continue, exception_cancel };
 
 /* The head of the message; its kind is KMSG_EXCEPTION while the message is under way. */
 static struct kmsg *exception_kmsg(struct thread *thread)
 {
-	return (struct kmsg *)thread->msg.exception;
+	return (struct kmsg *)thread->exception;
 }
 
 static struct thread *exception_thread(struct kmsg *kmsg)
 {
-	return (struct thread *)((char *)kmsg - offsetof(struct thread, msg.exception));
+	return (struct thread *)((char *)kmsg - offsetof(struct thread, exception));
 }
 
 /* Does the thread wait for the answer to an exception? */
 static bool exception_waits(const struct thread *thread)
 {
-	return thread->state == THREAD_WAITING && thread->wait.cancel == exception_cancel;
+	return thread->state == THREAD_WAITING && thread->wait.kind == &asking;
 }
 
 /* The thread's message, without a body; port is the handler's. */
@@ -153,7 +155,7 @@ static void exception_answer_forget(struct thread *thread)
 static void exception_over(struct thread *thread)
 {
 	exception_answer_forget(thread);
-	memset(thread->msg.exception, 0, sizeof(thread->msg.exception));
+	memset(thread->exception, 0, sizeof(thread->exception));
 }
 
 static void exception_continue(struct thread *thread, int result)
@@ -190,9 +192,9 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 {
 	uint64_t *word = thread->wait.word;
 
-	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL && thread->msg.created == NULL);
-	memset(thread->msg.exception, 0, sizeof(thread->msg.exception));
-	wait_begin(thread, "exception", thread->self, exception_continue, exception_cancel, -1);
+	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
+	wait_begin(thread, &asking, thread->self, -1);
+	memset(thread->exception, 0, sizeof(thread->exception));
 	word[WORD_EXCEPTION] = exception;
 	word[WORD_CODE] = code;
 	word[WORD_SUBCODE] = subcode;
@@ -218,7 +220,7 @@ static void exception_unhandled(struct thread *thread)
 static bool exception_waits_for(const struct thread *thread, const struct port *port)
 {
 	return exception_waits(thread) && thread->wait.object == port &&
-	       ((const struct kmsg *)thread->msg.exception)->kind == KMSG_NORMAL;
+	       ((const struct kmsg *)thread->exception)->kind == KMSG_NORMAL;
 }
 
 void exception_reply_lost(struct port *port)

@@ -6,8 +6,9 @@
  * first is O(log n). The key is (map, address), or with GSYNC_SHARED (object, offset), where the
  * object is the one that the word's page belongs to: shared memory is one object in all its maps. Memory that is not shared
  * has another object when it is written after a copy of it was made, so there it is (map, address) all the same.
- * Nothing is allocated: the key is in the wait record. A key is worth no more than what it names: when a map or an object
- * goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one in its place.
+ * Nothing is allocated: the key is in the wait record, its space as the object. A key is worth no more than what it names: when a
+ * map or an object goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one
+ * in its place.
  */
 #include <mach/gsync.h>
 #include <mach/kern_return.h>
@@ -28,18 +29,21 @@
 #define GSYNC_BATCH 32
 
 struct gsync_key {
-	uint64_t space, offset;
+	void *space;
+	uint64_t offset;
 };
+/* Of a waiter's key: its arrival tells those on the same word apart. */
+enum { KEY_OFFSET, KEY_ARRIVAL };
 
 static uint64_t arrivals;
 
 static int waiter_compare(const struct thread *a, const struct thread *b)
 {
-	unsigned i;
-
-	for (i = 0; i < 3; i++)
-		if (a->wait.word[i] != b->wait.word[i])
-			return a->wait.word[i] < b->wait.word[i] ? -1 : 1;
+	if (a->wait.object != b->wait.object)
+		return a->wait.object < b->wait.object ? -1 : 1;
+	for (unsigned i = 0; i < 2; i++)
+		if (a->wait.key[i] != b->wait.key[i])
+			return a->wait.key[i] < b->wait.key[i] ? -1 : 1;
 	return 0;
 }
 RB_HEAD(gsync_tree, thread);
@@ -52,12 +56,12 @@ static kern_return_t gsync_key(struct vm_map *map, uint64_t address, int flags, 
 
 	if (entry == NULL)
 		return KERN_INVALID_ADDRESS;
-	key->space = (uint64_t)map;
+	key->space = map;
 	key->offset = address;
 	if (flags & GSYNC_SHARED && entry->object != NULL &&
 	    (entry->shared || entry->inheritance == VM_INHERIT_SHARE)) {
 		entry->object->awaited = true;
-		key->space = (uint64_t)entry->object;
+		key->space = entry->object;
 		key->offset = entry->offset + (address - entry->start);
 	}
 	return KERN_SUCCESS;
@@ -93,6 +97,8 @@ static void gsync_cancel(struct thread *thread, enum wait_reason reason)
 		krpc_reply(thread, reason == WAIT_TIMED_OUT ? KERN_TIMEDOUT : KERN_INTERRUPTED);
 }
 
+static const struct wait_kind gsync_waiting = { "gsync", gsync_woken, gsync_cancel };
+
 kern_return_t gsync_wait(struct task *task, vm_address_t addr, unsigned val1, unsigned val2, natural_t msec, int flags)
 {
 	struct thread *thread = thread_current();
@@ -110,10 +116,9 @@ kern_return_t gsync_wait(struct task *task, vm_address_t addr, unsigned val1, un
 		return error;
 	if (word[0] != val1 || (flags & GSYNC_QUAD && word[1] != val2))
 		return KERN_INVALID_ARGUMENT;
-	wait_begin(thread, "gsync", NULL, gsync_woken, gsync_cancel, flags & GSYNC_TIMED ? (int64_t)msec : -1);
-	thread->wait.word[0] = key.space;
-	thread->wait.word[1] = key.offset;
-	thread->wait.word[2] = arrivals++;
+	wait_begin(thread, &gsync_waiting, key.space, flags & GSYNC_TIMED ? (int64_t)msec : -1);
+	thread->wait.key[KEY_OFFSET] = key.offset;
+	thread->wait.key[KEY_ARRIVAL] = arrivals++;
 	RB_INSERT(gsync_tree, &waiters, thread);
 	return KRPC_BLOCKED;
 }
@@ -124,23 +129,23 @@ static struct thread *gsync_first(const struct gsync_key *key)
 	static struct thread probe;	/* only its key is looked at */
 	struct thread *first;
 
-	probe.wait.word[0] = key->space;
-	probe.wait.word[1] = key->offset;
-	probe.wait.word[2] = 0;
+	probe.wait.object = key->space;
+	probe.wait.key[KEY_OFFSET] = key->offset;
+	probe.wait.key[KEY_ARRIVAL] = 0;
 	first = RB_NFIND(gsync_tree, &waiters, &probe);
-	if (first == NULL || first->wait.word[0] != key->space || first->wait.word[1] != key->offset)
+	if (first == NULL || first->wait.object != key->space || first->wait.key[KEY_OFFSET] != key->offset)
 		return NULL;
 	return first;
 }
 
-static void waiters_wake(uint64_t space)
+static void waiters_wake(void *space)
 {
 	static struct thread probe;	/* only its key is looked at */
 	struct thread *first;
 	unsigned n = 0;
 
-	probe.wait.word[0] = space;
-	while ((first = RB_NFIND(gsync_tree, &waiters, &probe)) != NULL && first->wait.word[0] == space) {
+	probe.wait.object = space;
+	while ((first = RB_NFIND(gsync_tree, &waiters, &probe)) != NULL && first->wait.object == space) {
 		RB_REMOVE(gsync_tree, &waiters, first);
 		thread_wake(first, KERN_SUCCESS);
 		if (++n % GSYNC_BATCH == 0)
@@ -150,12 +155,12 @@ static void waiters_wake(uint64_t space)
 
 void gsync_map_ends(struct vm_map *map)
 {
-	waiters_wake((uint64_t)map);
+	waiters_wake(map);
 }
 
 void vm_waiters_wake(struct vm_object *object)
 {
-	waiters_wake((uint64_t)object);
+	waiters_wake(object);
 }
 
 /* KERN_INVALID_ARGUMENT: nobody waited. */
@@ -208,9 +213,9 @@ kern_return_t gsync_requeue(struct task *task, vm_address_t src_addr, vm_address
 		error = gsync_wake_some(&from, false);
 	while ((n == 0 || flags & GSYNC_BROADCAST) && (first = gsync_first(&from)) != NULL) {
 		RB_REMOVE(gsync_tree, &waiters, first);
-		first->wait.word[0] = to.space;
-		first->wait.word[1] = to.offset;
-		first->wait.word[2] = arrivals++;
+		first->wait.object = to.space;
+		first->wait.key[KEY_OFFSET] = to.offset;
+		first->wait.key[KEY_ARRIVAL] = arrivals++;
 		RB_INSERT(gsync_tree, &waiters, first);
 		if (++n % GSYNC_BATCH == 0)
 			machine_window();

@@ -83,9 +83,9 @@ static void share_free_if_unused(struct sched_share *share)
 		return;
 	/* Only these two can be running on a borrowed share. */
 	if (current != NULL && current->share == share)
-		current->share = current->home;
+		current->share = current->task->home;
 	if (sched_handoff_thread != NULL && sched_handoff_thread->share == share)
-		sched_handoff_thread->share = sched_handoff_thread->home;
+		sched_handoff_thread->share = sched_handoff_thread->task->home;
 	kpage_free(page_of_address(share));
 }
 
@@ -117,18 +117,17 @@ struct sched_share *sched_share_of(struct ledger *ledger)
 
 void sched_thread_enter(struct thread *thread)
 {
-	thread->home = sched_share_of(thread->payer);
-	thread->home->threads++;
-	thread->share = thread->home;
+	thread->share = thread->task->home;
+	thread->share->threads++;
 }
 
 void sched_thread_leave(struct thread *thread)
 {
-	struct sched_share *share = thread->home;
+	struct sched_share *share = thread->task->home;
 
-	thread->home = thread->share = NULL;
 	share->threads--;
-	share_free_if_unused(share);
+	if (share->retired)
+		share_free_if_unused(share);
 }
 
 /* Appends to, or with front set puts at the head of, the ring of the thread's priority. */
@@ -138,14 +137,14 @@ static void queue_insert(struct thread *thread, bool front)
 	struct thread **head = &share->queue[thread->priority];
 
 	if (*head == NULL) {
-		thread->run_next = thread->run_prev = thread;
+		thread->wait.run.next = thread->wait.run.prev = thread;
 		*head = thread;
 		share->ready_mask |= 1ull << thread->priority;
 	} else {
-		thread->run_next = *head;
-		thread->run_prev = (*head)->run_prev;
-		thread->run_prev->run_next = thread;
-		(*head)->run_prev = thread;
+		thread->wait.run.next = *head;
+		thread->wait.run.prev = (*head)->wait.run.prev;
+		thread->wait.run.prev->wait.run.next = thread;
+		(*head)->wait.run.prev = thread;
 		if (front)
 			*head = thread;
 	}
@@ -161,14 +160,14 @@ static void queue_remove(struct thread *thread)
 	struct sched_share *share = thread->share;
 	struct thread **head = &share->queue[thread->priority];
 
-	if (thread->run_next == thread) {
+	if (thread->wait.run.next == thread) {
 		*head = NULL;
 		share->ready_mask &= ~(1ull << thread->priority);
 	} else {
-		thread->run_prev->run_next = thread->run_next;
-		thread->run_next->run_prev = thread->run_prev;
+		thread->wait.run.prev->wait.run.next = thread->wait.run.next;
+		thread->wait.run.next->wait.run.prev = thread->wait.run.prev;
 		if (*head == thread)
-			*head = thread->run_next;
+			*head = thread->wait.run.next;
 	}
 	if (--share->ready == 0)
 		RB_REMOVE(share_tree, &ready_shares, share);
@@ -194,7 +193,7 @@ static void stop(struct thread *thread)
 void sched_ready(struct thread *thread)
 {
 	/* Stopped in the middle of a hand-off, it may have a borrowed share still, even one that is gone. */
-	thread->share = thread->home;
+	thread->share = thread->task->home;
 	if (!sched_runnable(thread)) {
 		stop(thread);
 		return;
@@ -244,7 +243,6 @@ void sched_handoff_undo(void)
 	if (thread == NULL)
 		return;
 	sched_handoff_thread = NULL;
-	thread->share = thread->home;
 	sched_ready(thread);
 }
 
@@ -320,13 +318,14 @@ static void account_switch(struct thread *thread)
 		account(thread);
 }
 
+uint64_t sched_cpu_ticks(const struct thread *thread)
+{
+	return thread->cpu_ticks + (thread == thread_current() ? clock_ticks() - switched : 0);
+}
+
 uint64_t sched_cpu_ns(const struct thread *thread)
 {
-	uint64_t ticks = thread->cpu_ticks;
-
-	if (thread == thread_current())
-		ticks += clock_ticks() - switched;
-	return clock_ticks_ns(ticks);
+	return clock_ticks_ns(sched_cpu_ticks(thread));
 }
 
 void sched_tick(void)
@@ -390,11 +389,11 @@ static struct thread *idle(void)
 static void thread_continue(void *argument)
 {
 	struct thread *thread = argument;
-	void (*continuation)(struct thread *, int) = thread->wait.continuation;
+	const struct wait_kind *woken = thread->wait.kind;
 
-	if (continuation != NULL) {
-		thread->wait.continuation = NULL;
-		continuation(thread, thread->wait.result);
+	if (woken != NULL) {
+		thread->wait.kind = NULL;
+		woken->continuation(thread, thread->wait.result);
 		if (thread->state != THREAD_RUNNING)
 			sched_switch();
 		sched_handoff_undo();
@@ -453,14 +452,13 @@ void sched_yield(void)
 	struct thread *current = thread_current();
 
 	/* Nobody to yield to: it goes on. */
-	if (RB_EMPTY(&ready_shares) && sched_handoff_thread == NULL && current->share == current->home &&
+	if (RB_EMPTY(&ready_shares) && sched_handoff_thread == NULL && current->share == current->task->home &&
 	    sched_runnable(current)) {
 		quantum_ticks = 0;
 		ast_rescheduled();
 		stack_reset_call(thread_continue, current);
 	}
 	account_switch(current);
-	current->share = current->home;
 	sched_ready(current);
 	throttle_sleeps(current);
 	switch_from(current);

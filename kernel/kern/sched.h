@@ -22,7 +22,7 @@ struct sched_share {
 	uint64_t virtual_ns;		/* CPU time had, divided by weight */
 	uint64_t ready_mask;		/* bit p: queue p is not empty */
 	uint32_t ready;			/* threads queued */
-	uint32_t threads;		/* threads whose home this is */
+	uint32_t threads;		/* threads of tasks whose home this is */
 	uint32_t weight;
 	bool retired;			/* its ledger is gone: freed with its last thread */
 	struct thread *queue[SCHED_PRIORITIES];	/* rings; the head runs next */
@@ -63,7 +63,8 @@ _Noreturn void sched_yield(void);
 void sched_set_priority(struct thread *thread, unsigned priority);
 /* A thread that is not on a queue and not current may run again (resume). */
 void sched_resume(struct thread *thread);
-/* The current thread's CPU time, up to now. */
+/* The thread's CPU time, up to now, in ticks of the TSC and in ns. */
+uint64_t sched_cpu_ticks(const struct thread *thread);
 uint64_t sched_cpu_ns(const struct thread *thread);
 
 #endif

@@ -158,6 +158,8 @@ static void switch_wait_cancel(struct thread *thread, enum wait_reason reason)
 	thread_set_result(thread, reason == WAIT_ABORTED ? KERN_ABORTED : KERN_SUCCESS);
 }
 
+static const struct wait_kind sleeping = { "sleep", NULL, switch_wait_cancel };
+
 static int64_t trap_thread_switch(struct thread *thread)
 {
 	mach_port_name_t name = NAME(thread, 0);
@@ -170,7 +172,7 @@ static int64_t trap_thread_switch(struct thread *thread)
 	if (name != MACH_PORT_NAME_NULL)
 		target = space_kobject(&thread->task->space, name, KOBJECT_THREAD);
 	if (option == SWITCH_OPTION_WAIT) {
-		wait_begin(thread, "sleep", NULL, NULL, switch_wait_cancel, time_ms);
+		wait_begin(thread, &sleeping, NULL, time_ms);
 		return KERN_BLOCKED;
 	}
 	if (option == SWITCH_OPTION_DEPRESS)

@@ -76,6 +76,7 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 		return NULL;
 	memset(task, 0, sizeof(*task));
 	task->ledger = ledger;
+	task->home = parent != NULL && parent->ledger == ledger ? parent->home : sched_share_of(ledger);
 	task->priority = SCHED_PRIORITY_USER;
 	LIST_INIT(&task->threads);
 	if (!vm_map_create(&task->map, ledger))
@@ -138,10 +139,19 @@ void task_kill(struct task *task)
 	reap_defer(&task->reap, task_reap);
 }
 
-static void task_free(struct task *task)
+/* Of a task that is taken apart only memory is left. Its last thread and the list of task_end may still lead to it. */
+static void task_free_unless_needed(struct task *task)
 {
+	if (!task->dismantled || task->ending || task->dying_current)
+		return;
 	gsync_map_ends(&task->map);
 	zone_free(&task_zone, task, task->ledger);
+}
+
+void task_buried(struct task *task)
+{
+	task->dying_current = false;
+	task_free_unless_needed(task);
 }
 
 static bool task_end(struct reap *reap)
@@ -149,10 +159,10 @@ static bool task_end(struct reap *reap)
 	struct task *task = (struct task *)((char *)reap - offsetof(struct task, end));
 
 	task->ending = false;
-	if (task->dismantled)
-		task_free(task);
-	else
+	if (!task->dismantled)
 		task_kill(task);
+	else
+		task_free_unless_needed(task);
 	return true;
 }
 
@@ -180,7 +190,6 @@ static bool task_reap(struct reap *reap)
 	if (n > 0 || !space_dismantle(&task->space) || !vm_map_dismantle(&task->map))
 		return false;
 	task->dismantled = true;
-	if (!task->ending)
-		task_free(task);
+	task_free_unless_needed(task);
 	return true;
 }

@@ -15,6 +15,7 @@ struct task {
 	struct vm_map map;
 	struct space space;
 	struct ledger *ledger;			/* pays for it and for what it makes */
+	struct sched_share *home;		/* the ledger's share of the CPU: its threads' */
 	struct port *self;			/* kernel port; NULL when dead */
 	struct port *exception_port;		/* send rights or NULL */
 	struct port *bootstrap_port;
@@ -24,11 +25,12 @@ struct task {
 	uint32_t suspend_count;
 	uint8_t priority;
 	bool dead;
+	bool ending, dying_current;		/* end is on its list; its thread that died as the current one is not buried yet */
+	bool dismantled;			/* so only its memory is left, which goes when neither is true */
 	LIST_ENTRY(task) all;
 	LIST_ENTRY(task) ledger_link;
 	struct reap reap, end;			/* end: of task_kill_later */
-	bool ending, dismantled;		/* end is on its list; what is left to free when it comes off */
-	uint64_t created_ns, dead_threads_cpu_ns;
+	uint64_t created_ns, dead_threads_cpu_ticks;
 	uint64_t faults, zero_fills, cow_faults, messages_sent, messages_received;
 	uint32_t id;
 	char name[32];
@@ -41,6 +43,8 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 void task_kill(struct task *task);
 /* The same from reaping: where no handler is under way, which may be at work on this very task. */
 void task_kill_later(struct task *task);
+/* Its thread that died as the current one is buried. */
+void task_buried(struct task *task);
 void task_init(void);		/* zones */
 /* The task with this id, NULL: none. */
 struct task *task_by_id(uint32_t id);

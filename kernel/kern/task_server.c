@@ -105,7 +105,7 @@ kern_return_t task_threads(struct task *task, struct port_array **list, mach_msg
 
 static uint64_t task_cpu_ns(const struct task *task, bool live_only)
 {
-	uint64_t total = live_only ? 0 : task->dead_threads_cpu_ns;
+	uint64_t total = live_only ? 0 : clock_ticks_ns(task->dead_threads_cpu_ticks);
 	const struct thread *thread;
 	unsigned n = 0;
 
@@ -132,7 +132,7 @@ static void task_basic_info(const struct task *task, struct task_basic_info *inf
 	info->virtual_size = task->map.size_bytes;
 	info->resident_size = task->map.pmap.mapped * (uint64_t)PAGE_SIZE;
 	/* Time of threads that have gone; the live ones' is TASK_THREAD_TIMES_INFO. */
-	time_both(task->dead_threads_cpu_ns, &info->user_time, &info->user_time64);
+	time_both(clock_ticks_ns(task->dead_threads_cpu_ticks), &info->user_time, &info->user_time64);
 	time_both(clock_boot_time_s() * 1000000000 + task->created_ns, &info->creation_time, &info->creation_time64);
 }
 

@@ -7,7 +7,7 @@
  *
  * Only the current thread runs in the kernel, so any other is ready, waiting or stopped and can be
  * killed on the spot. The current thread is marked dead and buried by sched_switch, when neither
- * the CPU nor the address space is its own any more.
+ * the CPU nor the address space is its own any more. Its task lives as long (dying_current).
  */
 #include "kern/thread.h"
 #include "ipc/kmsg.h"
@@ -30,7 +30,7 @@ static uint32_t next_id = 1;
 
 static struct ledger *thread_payer(const void *element)
 {
-	return ((const struct thread *)element)->payer;
+	return ((const struct thread *)element)->task->ledger;
 }
 
 /* Behind the image stands who pays: the audit needs it. */
@@ -65,17 +65,14 @@ static void thread_init_priorities(struct thread *thread, uint8_t priority)
 static void thread_init_fields(struct thread *thread)
 {
 	machine_thread_init(&thread->regs, 0, 0);
-	thread->wait.what = NULL;
-	thread->wait.continuation = NULL;
-	thread->wait.cancel = NULL;
+	thread->wait.kind = NULL;
 	thread->wait.deadline_ns = 0;
-	thread->exception_port = NULL;
-	thread->fpu = NULL;
-	thread->msg.room = NULL;
 	thread->msg.kmsg = NULL;
 	thread->msg.reply_port = NULL;
-	thread->msg.created = NULL;
 	thread->msg.reply_direct = false;
+	thread->msg.room = NULL;
+	thread->exception_port = NULL;
+	thread->fpu = NULL;
 	thread->serves = NULL;
 	thread->serves_counted = false;
 	thread->state = THREAD_STOPPED;
@@ -83,7 +80,7 @@ static void thread_init_fields(struct thread *thread)
 	thread->works_off = false;
 	thread->suspend_count = 1;
 	thread->cpu_ticks = 0;
-	thread->denial.count = 0;
+	thread->denial.resource = thread->denial.count = 0;
 	thread->fail_nth = thread->fail_armed = 0;
 	thread->fail_site = NULL;
 	thread->name[0] = 0;
@@ -96,14 +93,13 @@ struct thread *thread_make(struct task *task)
 
 	if (thread == NULL)
 		return NULL;
-	thread->payer = payer;
+	thread->task = task;
 	thread->self = port_make_kernel(KOBJECT_THREAD, thread, payer);
 	if (thread->self == NULL) {
 		zone_free(&thread_zone, thread, payer);
 		return NULL;
 	}
 	thread_init_fields(thread);
-	thread->task = task;
 	thread->id = next_id++;
 	thread_init_priorities(thread, task->priority);
 	thread->created_ns = clock_uptime_ns();
@@ -118,46 +114,57 @@ static void thread_detach(struct thread *thread)
 {
 	struct task *task = thread->task;
 
-	task->dead_threads_cpu_ns += sched_cpu_ns(thread);
+	task->dead_threads_cpu_ticks += sched_cpu_ticks(thread);
 	LIST_REMOVE(thread, task_link);
 	task->thread_count--;
 	port_destroy_kernel(thread->self);
 	thread->self = NULL;
 	if (thread->exception_port != NULL)
 		right_release_send(thread->exception_port);
-	thread->exception_port = NULL;
 	if (thread->serves != NULL)
 		throttle_leave(thread);
 	msg_abandon(thread);
 }
 
-void thread_bury(struct thread *thread)
+static void thread_free(struct thread *thread)
 {
 	struct cpu *cpu = cpu_current();
+	struct ledger *payer = thread->task->ledger;
 
 	assert(thread->state == THREAD_DEAD);
 	if (cpu->fpu_owner == thread)
 		cpu->fpu_owner = NULL;
 	if (thread->fpu != NULL)
-		zone_free(&fpu_zone, thread->fpu, thread->payer);
+		zone_free(&fpu_zone, thread->fpu, payer);
 	sched_thread_leave(thread);
-	zone_free(&thread_zone, thread, thread->payer);
+	zone_free(&thread_zone, thread, payer);
+}
+
+void thread_bury(struct thread *thread)
+{
+	struct task *task = thread->task;
+
+	thread_free(thread);
+	task_buried(task);
 }
 
 void thread_kill(struct thread *thread)
 {
 	if (thread->state == THREAD_DEAD)
 		return;
-	wait_cancel(thread, WAIT_KILLED);
+	if (thread->state == THREAD_WAITING)
+		wait_cancel(thread, WAIT_KILLED);
 	thread_depress_end(thread);
 	if (thread->state == THREAD_READY)
 		sched_unready(thread);
 	thread_detach(thread);
 	thread->state = THREAD_DEAD;
-	if (thread == thread_current())
-		ast_set();
-	else
-		thread_bury(thread);
+	if (thread != thread_current()) {
+		thread_free(thread);
+		return;
+	}
+	thread->task->dying_current = true;
+	ast_set_current();
 }
 
 /*
@@ -167,15 +174,15 @@ void thread_kill(struct thread *thread)
  */
 void thread_settle(struct thread *thread)
 {
-	void (*continuation)(struct thread *, int) = thread->wait.continuation;
+	const struct wait_kind *woken = thread->wait.kind;
 	bool ready = thread->state == THREAD_READY;
 
-	if (continuation == NULL || (!ready && thread->state != THREAD_STOPPED))
+	if (woken == NULL || (!ready && thread->state != THREAD_STOPPED))
 		return;
 	if (ready)
 		sched_unready(thread);
-	thread->wait.continuation = NULL;
-	continuation(thread, thread->wait.result);
+	thread->wait.kind = NULL;
+	woken->continuation(thread, thread->wait.result);
 	if (ready && thread->state == THREAD_STOPPED)
 		sched_ready(thread);
 }
@@ -188,7 +195,7 @@ void thread_suspend_one(struct thread *thread)
 		sched_unready(thread);
 	mqueue_room_return(thread, false);
 	if (thread == thread_current())
-		ast_set();
+		ast_set_current();
 }
 
 kern_return_t thread_resume_one(struct thread *thread)
@@ -207,11 +214,16 @@ kern_return_t thread_resume_one(struct thread *thread)
 void thread_depress(struct thread *thread, uint32_t time_ms)
 {
 	bool already = thread->depressed;
+	uint64_t end_ns = clock_uptime_ns() + (uint64_t)time_ms * 1000000 + 1;
 
-	if (already)
+	if (already) {
+		/* Both are over when the next tick looks. */
+		if (time_ms == 0 && thread->wait.deadline_ns <= end_ns)
+			return;
 		timer_stop(thread);
+	}
 	thread->depressed = true;
-	thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)time_ms * 1000000 + 1;
+	thread->wait.deadline_ns = end_ns;
 	timer_start(thread);
 	if (!already)
 		sched_set_priority(thread, SCHED_PRIORITY_LOWEST);

@@ -3,6 +3,7 @@
 #ifndef KERN_THREAD_H
 #define KERN_THREAD_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <mach/kern_return.h>
 #include <mach/message.h>
@@ -13,47 +14,45 @@
 
 struct task;
 struct port;
-struct ledger;
+struct alloc_site;
 struct sched_share;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_STOPPED, THREAD_DEAD };
 
-/*
- * The arguments of a mach_msg in progress, and of a kernel call whose reply is still due: ipc/ owns them. A thread that waits for
- * the answer to an exception is in no call: then the head of the exception's message is here (kern/exception.c). It is cleared
- * before and afterwards, so that no pointer of the one is taken for the other's.
- */
+/* The arguments of a mach_msg in progress, and of a kernel call whose reply is still due: ipc/ owns them. */
 struct msg_state {
+	struct kmsg *kmsg;		/* message being built or a kernel call's request */
+	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
+	uint64_t buffer;		/* user address */
+	uint32_t option;
+	uint32_t send_size, receive_size;
+	uint32_t receive_name;
+	uint32_t timeout_ms;
+	uint32_t notify;
+	int64_t deadline_ns;		/* of the send and then of the receive, when it has waited (0: not yet) */
+	uint32_t reply_id;
+	uint8_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
+	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
 	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
-	union {
-		struct {
-			uint64_t buffer;	/* user address */
-			uint32_t option;
-			uint32_t send_size, receive_size;
-			uint32_t receive_name;
-			uint32_t timeout_ms;
-			uint32_t notify;
-			int64_t send_deadline_ns, receive_deadline_ns;
-			struct kmsg *kmsg;	/* message being built or a kernel call's request */
-			struct port *reply_port; /* kernel call: where the reply goes (one right held) */
-			uint32_t reply_id;
-			uint8_t reply_disposition; /* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
-			bool reply_direct;	/* kernel call: its reply needs no right, it goes straight into the buffer */
-			struct port *created;	/* kernel call: of the object that it made (a reference), see krpc_created */
-			void (*uncreate)(void *object);
-		};
-		uint8_t exception[KMSG_HEAD_BYTES] __attribute__((aligned(8)));
-	};
 };
 
+/* What is never needed at the same time lies in one place. */
 struct thread {
 	struct regs regs;		/* must be first */
 	struct wait wait;
-	struct task *task;
+	union {
+		struct {
+			RB_ENTRY(thread) timer;	/* while wait.deadline_ns is set */
+			struct msg_state msg;
+		};
+		/* The head of an exception's message (kern/exception.c), while the thread waits for the answer: it is in no call then,
+		   and has no deadline. Cleared before and afterwards, so that no pointer of the one is taken for the other's. */
+		uint8_t exception[KMSG_HEAD_BYTES] __attribute__((aligned(8)));
+	};
+	struct task *task;		/* its ledger pays */
 	struct port *self;		/* kernel port, NULL when dead */
 	struct port *exception_port;	/* send right or NULL */
 	void *fpu;			/* FPU_STATE_SIZE bytes or NULL */
-	struct msg_state msg;
 	/* serving a throttled port set (ipc/throttle.c) */
 	struct port *serves;		/* the set it received from last (a reference), or NULL */
 	TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
@@ -66,9 +65,7 @@ struct thread {
 	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
 	uint32_t suspend_count;
 	uint32_t id;
-	struct sched_share *home;	/* its ledger's share of the CPU */
-	struct sched_share *share;	/* whose time it runs on: home, or a caller's (hand-off) */
-	struct thread *run_next, *run_prev;	/* ring of its run queue */
+	struct sched_share *share;	/* whose time it runs on: its task's home, or a caller's (hand-off) */
 	uint64_t cpu_ticks;		/* had, of the TSC; sched_cpu_ns tells */
 	uint64_t created_ns;
 	/* debugging and accounting */
@@ -76,10 +73,12 @@ struct thread {
 	uint32_t fail_nth;		/* 0: off; armed for the next call */
 	uint32_t fail_armed;
 	const struct alloc_site *fail_site; /* NULL: it has not fired */
-	struct ledger *payer;
 	LIST_ENTRY(thread) task_link;
 	char name[32];
 };
+_Static_assert(offsetof(struct thread, msg.reply_id) >= offsetof(struct thread, exception) + KMSG_HEAD_BYTES,
+	       "an exception's head leaves room and reply_direct alone, which are looked at whatever the thread does");
+_Static_assert(sizeof(struct thread) == 576, "seven to a page: keep it so");
 
 /* The current thread; NULL while idle or booting. */
 struct thread *thread_current(void);

@@ -118,10 +118,10 @@ static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, ui
 	if (state->initialized && (control & 0xffff0000) != 0)
 		return KERN_INVALID_ARGUMENT;
 	if (state->initialized && thread->fpu == NULL) {
-		thread->fpu = zone_alloc(&fpu_zone, thread->payer);
+		thread->fpu = zone_alloc(&fpu_zone, thread->task->ledger);
 		if (thread->fpu == NULL)
 			return KERN_RESOURCE_SHORTAGE;
-		*(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE) = thread->payer;
+		*(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE) = thread->task->ledger;
 	}
 	if (thread->fpu == NULL)
 		return KERN_SUCCESS;

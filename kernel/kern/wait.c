@@ -3,9 +3,12 @@
  * Waits and deadlines.
  *
  * Every wait can be ended: by thread_wake (what it waited for happened), by its deadline, by
- * thread_abort and by termination. The last three call wait.cancel, which unlinks the thread and puts
+ * thread_abort and by termination. The last three call its kind's cancel, which unlinks the thread and puts
  * its result into the saved registers at once; no continuation runs then, so the thread is as if it
  * had returned from its call, also while it is suspended.
+ *
+ * The record is small because what is needed at different times shares its place: the links of a waiting thread and those of
+ * a ready one, the last word of the waiter and the result. So a thread is unlinked before it is woken.
  */
 #include "kern/wait.h"
 #include "ipc/throttle.h"
@@ -26,7 +29,7 @@ static int deadline_compare(const struct thread *a, const struct thread *b)
 	return a < b ? -1 : a > b;
 }
 RB_HEAD(deadline_tree, thread);
-RB_GENERATE_STATIC(deadline_tree, thread, wait.timer, deadline_compare)
+RB_GENERATE_STATIC(deadline_tree, thread, timer, deadline_compare)
 static struct deadline_tree deadlines = RB_INITIALIZER(&deadlines);
 static uint64_t first_deadline_ns = ~0ull;
 
@@ -73,26 +76,21 @@ void timer_expire(void)
 	first_deadline_update();
 }
 
-void wait_begin_plain(struct thread *thread, const char *what, void *object,
-		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason))
+void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
 {
 	struct wait *wait = &thread->wait;
 
-	assert(wait->what == NULL && wait->deadline_ns == 0 && !thread->depressed && cancel != NULL);
-	wait->what = what;
+	assert(wait->kind == NULL && wait->deadline_ns == 0 && !thread->depressed);
+	wait->kind = kind;
 	wait->object = object;
-	wait->continuation = continuation;
-	wait->cancel = cancel;
 	thread->state = THREAD_WAITING;
 }
 
-void wait_begin(struct thread *thread, const char *what, void *object,
-		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
-		int64_t timeout_ms)
+void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms)
 {
 	/* The depression's end uses the thread's deadline, as the time-out does. */
 	thread_depress_end(thread);
-	wait_begin_plain(thread, what, object, continuation, cancel);
+	wait_begin_plain(thread, kind, object);
 	throttle_sleeps(thread);
 	if (timeout_ms >= 0) {
 		thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)timeout_ms * 1000000 + 1;
@@ -104,25 +102,22 @@ void wait_end_plain(struct thread *thread)
 {
 	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
 	timer_stop(thread);
-	thread->wait.what = NULL;
-	thread->wait.continuation = NULL;
+	thread->wait.kind = NULL;
 }
 
-/* The wait is over: what cancel or the continuation needs (object, words) stays readable. */
+/* The wait is over: what cancel or the continuation needs (kind, object, words) stays readable. */
 static void wait_end(struct thread *thread)
 {
 	assert(thread->state == THREAD_WAITING);
 	timer_stop(thread);
-	thread->wait.what = NULL;
-	thread->wait.cancel = NULL;
 	throttle_wakes(thread);
-	thread->share = thread->home;
 	thread->state = THREAD_STOPPED;
 }
 
 void thread_wake(struct thread *thread, int result)
 {
 	wait_end(thread);
+	assert(thread->wait.kind->continuation != NULL);
 	thread->wait.result = result;
 	sched_ready(thread);
 }
@@ -130,13 +125,14 @@ void thread_wake(struct thread *thread, int result)
 void thread_wake_handoff(struct thread *thread, int result)
 {
 	wait_end(thread);
+	assert(thread->wait.kind->continuation != NULL);
 	thread->wait.result = result;
 	sched_handoff(thread);
 }
 
 void wait_cancel(struct thread *thread, enum wait_reason reason)
 {
-	void (*cancel)(struct thread *, enum wait_reason) = thread->wait.cancel;
+	const struct wait_kind *kind = thread->wait.kind;
 
 	if (thread->state != THREAD_WAITING)
 		return;
@@ -146,8 +142,8 @@ void wait_cancel(struct thread *thread, enum wait_reason reason)
 		return;
 	}
 	wait_end(thread);
-	thread->wait.continuation = NULL;
-	cancel(thread, reason);
+	thread->wait.kind = NULL;
+	kind->cancel(thread, reason);
 	if (thread->state == THREAD_STOPPED && reason != WAIT_KILLED)
 		sched_ready(thread);
 }

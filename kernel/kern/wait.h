@@ -14,35 +14,46 @@ struct thread;
 
 enum wait_reason { WAIT_TIMED_OUT = 1, WAIT_ABORTED, WAIT_KILLED };
 
-struct wait {
-	const char *what;		/* NULL: not waiting; else for ps: "receive", "send", "gsync", ... */
-	/* Runs in the thread's context after thread_wake. */
+/* What a thread can wait for: one constant for each. */
+struct wait_kind {
+	const char *what;		/* "receive", "send", "gsync", ... */
+	/* Runs in the thread's context after thread_wake; NULL: nobody wakes it, such a wait is always cancelled. */
 	void (*continuation)(struct thread *thread, int result);
 	/* Unlinks the thread from what it waits for and sets its saved rax for the reason; any context.
 	   May make it wait for something else (wait_begin), but not when it is killed. */
 	void (*cancel)(struct thread *thread, enum wait_reason reason);
+};
+
+struct wait {
+	const struct wait_kind *kind;	/* of its wait or, when it was woken, of the continuation that is still to run; NULL: neither */
 	void *object;			/* what it waits on */
-	uint64_t word[4];		/* the waiter's */
-	int result;			/* of thread_wake */
 	union {
-		TAILQ_ENTRY(thread) link;	/* in the queue of object */
-		LIST_ENTRY(thread) stack_link;	/* or in its stack */
-		RB_ENTRY(thread) node;		/* in a tree of waiters (gsync) */
+		struct {
+			union {
+				TAILQ_ENTRY(thread) link;	/* in the queue of object */
+				LIST_ENTRY(thread) stack_link;	/* or in its stack */
+				struct { struct thread *next, *prev; } run; /* no wait: in the ring of its run queue, while it is ready */
+			};
+			union {
+				uint64_t word[4];	/* the waiter's; the last is lost when it is woken: */
+				struct { uint64_t kept[3]; int result; }; /* of thread_wake */
+			};
+		};
+		struct {
+			RB_ENTRY(thread) node;	/* in a tree of waiters (gsync) */
+			uint64_t key[2];
+		};
 	};
-	uint64_t deadline_ns;		/* 0: none */
-	RB_ENTRY(thread) timer;		/* in the tree of deadlines */
+	uint64_t deadline_ns;		/* 0: none; else it is in the tree of deadlines (thread->timer) */
 };
 TAILQ_HEAD(thread_queue, thread);
 LIST_HEAD(thread_stack, thread);
 
 /* Makes the current thread wait; the caller has linked it (wait.link) and returns KERN_BLOCKED.
    timeout_ms: -1 none. A waiting thread is off the run queues. */
-void wait_begin(struct thread *thread, const char *what, void *object,
-		void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason),
-		int64_t timeout_ms);
+void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms);
 /* The part of it for a thread that is not depressed, without a time-out; of a throttled set that counts the thread nothing is told. */
-void wait_begin_plain(struct thread *thread, const char *what, void *object,
-		      void (*continuation)(struct thread *, int), void (*cancel)(struct thread *, enum wait_reason));
+void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object);
 /* Ends the wait, whose thread serves no throttled set; what its continuation is for has been done: the caller lets the thread run. */
 void wait_end_plain(struct thread *thread);
 /* Ends the wait with a result: the caller has unlinked the thread. It becomes runnable and its continuation will run. */

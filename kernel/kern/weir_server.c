@@ -136,7 +136,7 @@ static uint64_t task_kmem_bytes(const struct task *task)
 
 static uint64_t task_cpu_ns(const struct task *task)
 {
-	uint64_t ns = task->dead_threads_cpu_ns;
+	uint64_t ns = clock_ticks_ns(task->dead_threads_cpu_ticks);
 	const struct thread *thread;
 	unsigned n = 0;
 

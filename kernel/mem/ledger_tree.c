@@ -9,6 +9,7 @@
 
 static struct zone ledger_zone;
 static uint32_t ledger_last_id = 1;
+uint32_t ledger_shells;
 
 /* A ledger is paid for by its parent. */
 static struct ledger *ledger_payer(const void *element)
@@ -23,10 +24,11 @@ void ledger_system_init(void)
 
 void ledger_free(struct ledger *ledger, struct ledger *parent)
 {
+	ledger_shells--;
 	zone_free(&ledger_zone, ledger, parent);
 }
 
-bool ledger_dying(const struct ledger *ledger)
+bool ledger_dying_slow(const struct ledger *ledger)
 {
 	for (; ledger != NULL; ledger = ledger->parent) {
 		if (ledger->dead)
@@ -79,6 +81,7 @@ void ledger_kill(struct ledger *ledger)
 	ledger_hold(ledger);
 	ledger_settle();
 	ledger->dead = true;
+	ledger_shells++;
 	ledger->mark.at = 0;
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++) {
 		if (ledger->account[r].guarantee != 0)

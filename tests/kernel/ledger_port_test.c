@@ -16,6 +16,8 @@
 #define HEAVY		300
 #define SPIN_MS		600
 
+static ledger_t own_end_ledger;
+
 static ledger_t ledger_new(ledger_name_t parent, const char *name)
 {
 	ledger_t ledger;
@@ -204,6 +206,40 @@ static void test_prisoner(void)
 	shared_free(prisoner, vm_page_size);
 }
 
+/* A task ends the ledger that it is in. It is dead before its call is over, and taken apart while its thread is still the
+   current one: the kernel needs both a little longer. */
+#define OWN_END 77	/* the control right's name in the child */
+
+static void child_end_own(void *argument)
+{
+	ledger_terminate(OWN_END);
+	word_post(argument, 1);
+}
+
+static kern_return_t give_control(struct child *child, void *argument)
+{
+	(void)argument;
+	return mach_port_insert_right(child->task, OWN_END, own_end_ledger, MACH_MSG_TYPE_COPY_SEND);
+}
+
+static void test_end_own(void)
+{
+	uint32_t *done = shared_alloc(vm_page_size);
+	struct child_options options = { .before = give_control };
+	struct child child;
+	bool all_end = true;
+
+	for (unsigned i = 0; i < 20; i++) {
+		options.ledger = own_end_ledger = ledger_new(test_ledger(), "own end");
+		need(child_start(&child, child_end_own, done, &options), "a child");
+		all_end &= child_wait(&child, 10000);
+		child_finish(&child);
+		give_back_right(own_end_ledger);
+	}
+	ok(all_end && *done == 0, "a task that ends its own ledger ends, and does not return");
+	shared_free(done, vm_page_size);
+}
+
 /* --- marks --- */
 
 /* The body of ledger_notify_mark: three items with a descriptor each. */
@@ -329,9 +365,10 @@ static void test_weights(void)
 
 int main(int argc, char **argv)
 {
-	test_begin(argc, argv, 50);
+	test_begin(argc, argv, 51);
 	test_rights();
 	test_prisoner();
+	test_end_own();
 	test_marks();
 	test_weight_arguments();
 	test_weights();

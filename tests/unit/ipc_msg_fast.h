@@ -55,7 +55,9 @@ static inline void stub_cancelled(struct thread *thread, enum wait_reason reason
 
 static kern_return_t stub_wait(struct krpc *krpc)
 {
-	wait_begin(krpc->thread, "test", NULL, stub_over, stub_cancelled, -1);
+	static const struct wait_kind test_wait = { "test", stub_over, stub_cancelled };
+
+	wait_begin(krpc->thread, &test_wait, NULL, -1);
 	return KRPC_BLOCKED;
 }
 

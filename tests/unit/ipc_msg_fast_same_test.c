@@ -212,7 +212,7 @@ static void see_state(void)
 		n = append(text, n, ")");
 	}
 	for (unsigned i = 0; i < THREADS; i++)
-		n = append(text, n, " %d%s", thread[i]->state, thread[i]->wait.what != NULL ? thread[i]->wait.what : "");
+		n = append(text, n, " %d%s", thread[i]->state, thread[i]->wait.kind != NULL ? thread[i]->wait.kind->what : "");
 	see("%s", text);
 }
 

@@ -42,8 +42,10 @@ static void wait_cancelled(struct thread *thread, enum wait_reason reason)
 
 static kern_return_t stub_wait(struct krpc *krpc)
 {
+	static const struct wait_kind test_wait = { "test", wait_over, wait_cancelled };
+
 	waiter = krpc->thread;
-	wait_begin(krpc->thread, "test", NULL, wait_over, wait_cancelled, -1);
+	wait_begin(krpc->thread, &test_wait, NULL, -1);
 	return KRPC_BLOCKED;
 }
 

@@ -306,7 +306,7 @@ static void room_passed_on(void)
 	test_receive(server, &m, set, 0);
 	ok(m.h.msgh_id == 40 && b[1]->state == THREAD_READY && b[2]->state == THREAD_WAITING, "room for one wakes one");
 	ok(test_receive(server, &m, set, 0) == KERN_BLOCKED, "the set's receiver waits");
-	b[1]->wait.continuation = NULL;
+	b[1]->wait.kind = NULL;
 	b[1]->state = THREAD_DEAD;
 	msg_abandon(b[1]);
 	ok(b[2]->state == THREAD_READY, "the woken sender is killed: the next has its room");

@@ -43,7 +43,7 @@ static void records(void)
 	struct ledger_denial denial;
 	int error;
 
-	threads[0].payer = &root_ledger;
+	threads[0].task->ledger = &root_ledger;
 	denial_of_thread(&threads[0], &denial);
 	is_u64(denial.count, 0, "at first there is none");
 	for (unsigned i = 0; i < 100; i++) {
@@ -73,10 +73,10 @@ static void records(void)
 	denial_of_thread(&threads[0], &denial);
 	is_str(denial.ledger, "", "a record whose event has left the ring has the ledger's number only");
 	is_u64(denial.ledger_id, ledgers[7]->id, "but has that");
-	threads[0].payer = ledgers[7];
+	threads[0].task->ledger = ledgers[7];
 	denial_of_thread(&threads[0], &denial);
 	is_str(denial.ledger, "small", "and the name where the ledger is one of those that pay for the thread");
-	threads[0].payer = &root_ledger;
+	threads[0].task->ledger = &root_ledger;
 	ok(events[DENIALS_KEPT - 1].ledger_id == ledgers[99]->id && events[0].ledger_id == ledgers[100 - DENIALS_KEPT]->id,
 	   "the oldest first");
 	current = NULL;

@@ -35,29 +35,24 @@ struct thread *thread_current(void)
 	return test_current;
 }
 
-void wait_begin(struct thread *thread, const char *what, void *object, void (*continuation)(struct thread *, int),
-		void (*cancel)(struct thread *, enum wait_reason), int64_t timeout_ms)
+void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms)
 {
-	assert(thread->wait.what == NULL && thread->state == THREAD_RUNNING && cancel != NULL);
-	thread->wait.what = what;
+	assert(thread->wait.kind == NULL && thread->state == THREAD_RUNNING && kind->cancel != NULL);
+	thread->wait.kind = kind;
 	thread->wait.object = object;
-	thread->wait.continuation = continuation;
-	thread->wait.cancel = cancel;
 	thread->wait.deadline_ns = timeout_ms < 0 ? 0 : (uint64_t)timeout_ms;
 	thread->state = THREAD_WAITING;
 }
 
-void wait_begin_plain(struct thread *thread, const char *what, void *object, void (*continuation)(struct thread *, int),
-		      void (*cancel)(struct thread *, enum wait_reason))
+void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
 {
-	wait_begin(thread, what, object, continuation, cancel, -1);
+	wait_begin(thread, kind, object, -1);
 }
 
 void wait_end_plain(struct thread *thread)
 {
 	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
-	thread->wait.what = NULL;
-	thread->wait.continuation = NULL;
+	thread->wait.kind = NULL;
 }
 
 /* The fast path's end: back in test_mach_msg. The thread that has the CPU now is ready for test_run. */
@@ -65,7 +60,7 @@ static jmp_buf test_passed;
 static unsigned test_passes;
 void sched_pass(struct thread *from, struct thread *to)
 {
-	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.what == NULL);
+	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL);
 	to->state = THREAD_READY;
 	test_passes++;
 	longjmp(test_passed, 1);
@@ -74,8 +69,8 @@ void sched_pass(struct thread *from, struct thread *to)
 void thread_wake(struct thread *thread, int result)
 {
 	assert(thread->state == THREAD_WAITING);
-	thread->wait.what = NULL;
-	thread->wait.cancel = NULL;
+	/* A ready thread's links are those of its run queue. */
+	memset(&thread->wait.run, 0xee, sizeof(thread->wait.run));
 	thread->wait.object = NULL;
 	thread->wait.result = result;
 	thread->state = THREAD_READY;
@@ -89,10 +84,13 @@ void thread_wake_handoff(struct thread *thread, int result)
 
 void wait_cancel(struct thread *thread, enum wait_reason reason)
 {
+	const struct wait_kind *kind;
+
 	if (thread->state != THREAD_WAITING)
 		return;
-	thread->wait.continuation = NULL;
-	thread->wait.cancel(thread, reason);
+	kind = thread->wait.kind;
+	thread->wait.kind = NULL;
+	kind->cancel(thread, reason);
 	thread_wake(thread, 0);
 }
 
@@ -121,15 +119,15 @@ void device_no_senders(struct device *device)
 /* Runs a woken thread; its result, or KERN_BLOCKED when it waits again. */
 static inline int64_t test_run(struct thread *thread)
 {
-	void (*continuation)(struct thread *, int) = thread->wait.continuation;
+	const struct wait_kind *woken = thread->wait.kind;
 
 	if (thread->state != THREAD_READY)
 		return KERN_BLOCKED;
 	test_current = thread;
 	thread->state = THREAD_RUNNING;
-	thread->wait.continuation = NULL;
-	if (continuation != NULL)
-		continuation(thread, thread->wait.result);
+	thread->wait.kind = NULL;
+	if (woken != NULL)
+		woken->continuation(thread, thread->wait.result);
 	return thread->state == THREAD_RUNNING ? (int64_t)thread->regs.rax : KERN_BLOCKED;
 }
 
@@ -175,7 +173,6 @@ static inline struct thread *test_thread_in(struct task *task)
 
 	thread->task = task;
 	thread->state = THREAD_RUNNING;
-	thread->payer = task->ledger;
 	thread->self = port_make_kernel(KOBJECT_THREAD, thread, task->ledger);
 	thread->regs.rbx = test_allocate(&task->map, BUFFER_SIZE / PAGE_SIZE);
 	test_write(thread, thread->regs.rbx, zeros, BUFFER_SIZE);
