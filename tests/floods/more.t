@@ -53,7 +53,7 @@ def options_hold(f, before):
 
 
 def run(memory):
-    with field(mem=memory, limit=900 if FULL else 280) as f:
+    with field(mem=memory, limit=1800 if FULL else 280) as f:
         threading.current_thread().field = f
         f.watch()
         for command in WARM_UP:
