@@ -182,8 +182,9 @@ def row_f(small):
         chain, tree = seen.children()[0::2], seen.children()[1::2]
         row.claim(seen.denials() == [("zone_map", "root")] * (2 * times), "each ends with its denial",
                   seen.denials(), seen)
-        row.claim(min(chain + tree) > 100 and max(chain) - min(chain) <= 2,
-                  "chain and tree have their children, a chain the same number each time within 2",
+        # What a debug build keeps back of what was freed lies in pages that the next flood does not get.
+        row.claim(min(chain + tree) > 100 and max(chain) - min(chain) <= max(chain) / 100,
+                  "chain and tree have their children, a chain the same number each time within one in a hundred",
                   (chain, tree), seen)
         return (f"chain {', '.join(map(str, chain))}; tree {', '.join(map(str, tree))}; "
                 "each with a denial, everything comes back")
