@@ -7,8 +7,9 @@
 
    A port dies when its receive right does. It is dead at once: `dead` is set, its waiting threads are told, rights to it
    count as dead wherever they are looked at. What hangs from it goes in pieces: names become dead names (space_lookup does
-   it sooner for those that are used), messages prepaid for its send-once rights and queued messages are freed, replies that the kernel owes it are no longer due. The
-   receive right's reference is kept until that is done. Nothing of this needs memory.
+   it sooner for those that are used), messages prepaid for its send-once rights and queued messages are freed, replies that
+   the kernel owes it are no longer due. The receive right's reference is kept until that is done. Nothing of this needs
+   memory.
 
    Recursion: destroying a queued message may kill further ports. A port with messages in its queue is therefore always
    dismantled later, from the list of the reaper, never at once. */

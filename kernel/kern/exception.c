@@ -3,8 +3,8 @@
  * Exceptions as messages.
  *
  * The kernel never allocates to send: an exception is queued as its thread. Only the head of a message is in struct thread,
- * in the place of its deadline and the state of its mach_msg, for a thread with an exception is in no call; what else is to be said is in
- * its wait record, and the body is written when the message is received (exception_message_write). A thread has one
+ * in the place of its deadline and the state of its mach_msg, for a thread with an exception is in no call; what else is to be
+ * said is in its wait record, and the body is written when the message is received (exception_message_write). A thread has one
  * exception at a time; when the wait is aborted while the message is still on its way, it is called back.
  *
  * The message is exception_raise (id 2400); its reply port is a send-once right to the thread's own kernel port. What comes by
