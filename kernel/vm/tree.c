@@ -5,10 +5,11 @@
    Augmented: each entry knows the gap in front of it, and a bound: no gap in its subtree is larger. So the
    first fit is found. The gap behind the last entry is not in the tree.
 
-   A gap that grows raises the bounds above it, as far as they are lower. One that shrinks leaves them: they
-   are corrected where a search finds that one has promised too much (gap_from). Each such step undoes what
-   a shrinking left behind, so a search is O(log n) amortized; one that has much to correct opens windows.
-   So what is taken out of a gap and put back again, memory that comes and goes, costs nothing above it.
+   A gap that grows raises the bounds above it, as far as they are lower. One that shrinks corrects only a few,
+   so what is taken out of a gap and put back again, memory that comes and goes, does not go up to the root.
+   The others are corrected where a search finds that one has promised too much (gap_from). Each such step
+   undoes what a shrinking left behind, so a search is O(log n) amortized; one that has much to correct opens
+   windows, and it is not much, as most entries of a tree are near its leaves (decisions/0014).
    Balancing costs O(1) amortized, and who links an entry knows the one behind. */
 #include "vm/tree.h"
 #include "kern/assert.h"
@@ -16,6 +17,7 @@
 #include "x86_64/machine.h"
 
 #define DEPTH_MAX 128 /* of a sound tree: 2 log2(n + 1) */
+#define GAPS_NEAR 4   /* bounds that are corrected at once when a gap shrinks */
 
 static inline uint64_t gap_max_of(const struct vm_entry *entry)
 {
@@ -40,6 +42,18 @@ static inline uint64_t gap_max_computed(const struct vm_entry *entry)
 	if (left > most)
 		most = left;
 	return right > most ? right : most;
+}
+
+/* A gap has become smaller, or has gone, at the entry or below. */
+static inline void gap_shrunk(struct vm_entry *entry)
+{
+	for (unsigned left = GAPS_NEAR; left != 0 && entry != NULL; left--, entry = entry->parent) {
+		uint64_t most = gap_max_computed(entry);
+
+		if (entry->gap_max == most)
+			return;
+		entry->gap_max = most;
+	}
 }
 
 /* This gap has become larger, or has come, at the entry or below. */
@@ -131,6 +145,7 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	else
 		map->root = entry;
 	gap_grown(parent, entry->gap);
+	gap_shrunk(next);
 	/* A red parent is not the root, which is black. */
 	entry->red = parent != NULL;
 	if (is_red(parent))
@@ -213,6 +228,7 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 	}
 	if (next != NULL)
 		gap_grown(next, next->gap);
+	gap_shrunk(parent);
 	if (black)
 		remove_balance(map, moved, parent);
 }
@@ -223,10 +239,12 @@ void vm_tree_moved(struct vm_entry *entry)
 
 	entry->gap = entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN);
 	gap_grown(entry, entry->gap);
+	gap_shrunk(entry);
 	if (next == NULL)
 		return;
 	next->gap = next->start - entry->end;
 	gap_grown(next, next->gap);
+	gap_shrunk(next);
 }
 
 /* The nearest entry on this side. */
