@@ -16,7 +16,8 @@
  * share of the CPU no more turns than another share's one.
  *
  * The room is the woken sender's (thread->msg.room) and counts as taken (port->queued) until it has tried again, from the
- * start: clients that send the next request as soon as they have an answer do not get before those that wait. Only senders
+ * start: clients that send the next request as soon as they have an answer do not get before those that wait. Only a newcomer
+ * of a ledger that has no other thread waiting may use it meanwhile; the woken sender's turn is the next one then. Only senders
  * that can run are offered room. One that is stopped or killed before it ran passes its room on (mqueue_room_return), so nobody
  * waits for a thread that does not run.
  *
@@ -279,6 +280,9 @@ bool mqueue_full_for(struct port *port, const struct thread *thread)
 	port->queued -= has_room;
 	full = mqueue_full(port);
 	port->queued += has_room;
+	/* Woken senders may be long in coming, those of a ledger with many threads that compute. */
+	if (full && !has_room && port->message_count < port->qlimit)
+		full = sender_leader(port, thread->task->ledger) != NULL;
 	return full;
 }
 

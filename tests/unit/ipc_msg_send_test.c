@@ -256,8 +256,8 @@ static void full_queue(void)
 static void cancelled_senders(void)
 {
 	struct port *p = test_port_of(server, port);
-	struct thread *b[4];
-	mach_port_name_t to_b;
+	struct thread *b[4], *stranger = test_thread(ledger_b);
+	mach_port_name_t to_b, to_s = test_send_right(stranger, server, port);
 
 	for (unsigned i = 0; i < p->qlimit; i++)
 		send_id(client, to_port, (int)i, 0);
@@ -276,10 +276,15 @@ static void cancelled_senders(void)
 	ok(p->queued == p->qlimit && send_id(client, to_port, 50, MACH_SEND_TIMEOUT) == MACH_SEND_TIMED_OUT,
 	   "the room is kept for it: a newcomer does not get it");
 	ok(test_run(b[1]) == MACH_MSG_SUCCESS && p->queued == p->qlimit, "the woken one does");
+	test_receive(server, &m, port, 0);
+	ok(b[3]->state == THREAD_READY && send_id(stranger, to_s, 51, 0) == MACH_MSG_SUCCESS,
+	   "one of a ledger that has nobody waiting may use it, while the woken one has not run");
+	ok(test_run(b[3]) == KERN_BLOCKED && p->queued == p->qlimit, "who waits again");
 	name_destroy(space_lookup(&server->task->space, port));
 	ok(test_run(b[3]) == MACH_SEND_INVALID_DEST, "the port dies: a blocked sender finds it dead");
 	b[2]->state = THREAD_RUNNING;
 	test_task_end(b[0]->task);
+	test_task_end(stranger->task);
 	port = test_port(server);
 	name_destroy(space_lookup(&client->task->space, to_port));
 	to_port = test_send_right(client, server, port);
