@@ -58,9 +58,9 @@ static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct po
 
 /* Sends what the stub left with its code, if anything is answered, and goes on with the call; result as of krpc_call. */
 int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc);
-/* The reply is on its way or gone: has anybody the right to what was made? */
+extern struct port *krpc_created_port;	/* krpc.c */
 void krpc_created_settle_slow(void);
-extern struct port *krpc_created_port;
+/* The reply is on its way or gone: has anybody the right to what was made? */
 static inline void krpc_created_settle(void)
 {
 	if (krpc_created_port != NULL)

@@ -10,10 +10,10 @@
  * due one says so (owes_later), and others never look.
  */
 #include "ipc/krpc_later.h"
-#include "ipc/krpc_call.h"
 #include <mach/mig_errors.h>
 #include "ipc/kmsg.h"
 #include "ipc/krpc.h"
+#include "ipc/krpc_call.h"
 #include "ipc/mqueue.h"
 #include "ipc/right.h"
 #include "kern/assert.h"

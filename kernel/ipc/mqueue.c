@@ -226,6 +226,14 @@ void mqueue_offer_room(struct port *port)
 	senders_wake(port, port->queued < port->qlimit ? port->qlimit - port->queued : 0);
 }
 
+/* Where the port's messages are received: its set, or itself. */
+static struct port *object_of(struct port *port)
+{
+	struct port *set = port_set_of(port);
+
+	return set != NULL ? set : port;
+}
+
 /* Does a thread wait at the port or set that may have a message now? */
 static bool listens(const struct port *object)
 {
@@ -264,36 +272,27 @@ void mqueue_room_return(struct thread *thread, bool used)
 	thread->msg.room = NULL;
 	port->queued--;
 	if (!used && !port->dead) {
-		struct port *set = port_set_of(port);
-
 		mqueue_offer_room(port);
-		if (listens(set != NULL ? set : port))
+		if (listens(object_of(port)))
 			senders_wake(port, 1);
 	}
 	port_unref(port);
 }
 
-bool mqueue_full_for(struct port *port, const struct thread *thread)
-{
-	bool has_room = thread->msg.room == port, full;
-
-	port->queued -= has_room;
-	full = mqueue_full(port);
-	port->queued += has_room;
-	/* Woken senders may be long in coming, those of a ledger with many threads that compute. */
-	if (full && !has_room && port->message_count < port->qlimit)
-		full = sender_leader(port, thread->task->ledger) != NULL;
-	return full;
-}
-
 bool mqueue_full(struct port *port)
 {
-	struct port *set;
+	return port->queued >= port->qlimit && !listens(object_of(port));
+}
 
-	if (port->queued < port->qlimit)
+bool mqueue_full_for(struct port *port, const struct thread *thread)
+{
+	if (!mqueue_full(port))
 		return false;
-	set = port_set_of(port);
-	return !listens(set != NULL ? set : port);
+	/* Its own room is counted. */
+	if (thread->msg.room == port)
+		return port->queued > port->qlimit;
+	/* Woken senders may be long in coming, those of a ledger with many threads that compute. */
+	return port->message_count >= port->qlimit || sender_leader(port, thread->task->ledger) != NULL;
 }
 
 /* -- queues -- */
@@ -443,14 +442,12 @@ struct kmsg *mqueue_take(struct port *object)
 void mqueue_put_back(struct kmsg *kmsg)
 {
 	struct port *port = kmsg->remote;
-	struct port *set;
 
 	if (port->dead) {
 		kmsg_discard(kmsg);
 		return;
 	}
-	set = port_set_of(port);
-	if (!receiver_take(set != NULL ? set : port, kmsg))
+	if (!receiver_take(object_of(port), kmsg))
 		queue_add(port, kmsg, true);
 }
 

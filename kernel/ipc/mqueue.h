@@ -33,7 +33,8 @@ void mqueue_set_left(struct port *port);
 
 /* Neither room for a message sent by a send right, nor a waiting receiver? */
 bool mqueue_full(struct port *port);
-/* The same for a thread that may have been woken for room there. */
+/* The same for a thread that tries to send: one that was woken for room has it, and one of a ledger with nobody waiting here may
+   use what is kept for woken ones. */
 bool mqueue_full_for(struct port *port, const struct thread *thread);
 /* The next message of a port or port set, dequeued (senders get its room); NULL: none. */
 struct kmsg *mqueue_take(struct port *object);

@@ -270,7 +270,7 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 		return send_no_notify(thread);
 	if (timeout_ms == 0)
 		return send_give_back(thread, MACH_SEND_TIMED_OUT);
-	/* It was woken for somebody who listened, and who has a message by now. */
+	/* If it was woken, for somebody who listened or for room, somebody else was faster. */
 	mqueue_room_return(thread, thread->msg.room == port);
 	mqueue_sender_add(port, thread, again);
 	wait_begin(thread, &sending, port, timeout_ms);

@@ -123,34 +123,42 @@ kern_return_t gsync_wait(struct task *task, vm_address_t addr, unsigned val1, un
 	return KRPC_BLOCKED;
 }
 
-/* The waiter on the key that has waited longest. */
-static struct thread *gsync_first(const struct gsync_key *key)
+/* The first waiter in the space that waits there or further on. */
+static struct thread *waiter_from(void *space, uint64_t offset)
 {
 	static struct thread probe;	/* only its key is looked at */
 	struct thread *first;
 
-	probe.wait.object = key->space;
-	probe.wait.key[KEY_OFFSET] = key->offset;
-	probe.wait.key[KEY_ARRIVAL] = 0;
+	probe.wait.object = space;
+	probe.wait.key[KEY_OFFSET] = offset;
 	first = RB_NFIND(gsync_tree, &waiters, &probe);
-	if (first == NULL || first->wait.object != key->space || first->wait.key[KEY_OFFSET] != key->offset)
-		return NULL;
-	return first;
+	return first != NULL && first->wait.object == space ? first : NULL;
+}
+
+/* The waiter on the key that has waited longest. */
+static struct thread *gsync_first(const struct gsync_key *key)
+{
+	struct thread *first = waiter_from(key->space, key->offset);
+
+	return first != NULL && first->wait.key[KEY_OFFSET] == key->offset ? first : NULL;
+}
+
+/* The n-th of those that are woken at once. */
+static void waiter_wake(struct thread *thread, unsigned n)
+{
+	RB_REMOVE(gsync_tree, &waiters, thread);
+	thread_wake(thread, KERN_SUCCESS);
+	if (n % GSYNC_BATCH == 0)
+		machine_window();
 }
 
 static void waiters_wake(void *space)
 {
-	static struct thread probe;	/* only its key is looked at */
 	struct thread *first;
 	unsigned n = 0;
 
-	probe.wait.object = space;
-	while ((first = RB_NFIND(gsync_tree, &waiters, &probe)) != NULL && first->wait.object == space) {
-		RB_REMOVE(gsync_tree, &waiters, first);
-		thread_wake(first, KERN_SUCCESS);
-		if (++n % GSYNC_BATCH == 0)
-			machine_window();
-	}
+	while ((first = waiter_from(space, 0)) != NULL)
+		waiter_wake(first, ++n);
 }
 
 void gsync_map_ends(struct vm_map *map)
@@ -169,12 +177,8 @@ static kern_return_t gsync_wake_some(const struct gsync_key *key, bool all)
 	struct thread *first;
 	unsigned n = 0;
 
-	while ((n == 0 || all) && (first = gsync_first(key)) != NULL) {
-		RB_REMOVE(gsync_tree, &waiters, first);
-		thread_wake(first, KERN_SUCCESS);
-		if (++n % GSYNC_BATCH == 0)
-			machine_window();
-	}
+	while ((n == 0 || all) && (first = gsync_first(key)) != NULL)
+		waiter_wake(first, ++n);
 	return n > 0 ? KERN_SUCCESS : KERN_INVALID_ARGUMENT;
 }
 

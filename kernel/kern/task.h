@@ -46,6 +46,8 @@ void task_kill_later(struct task *task);
 /* Its thread that died as the current one is buried. */
 void task_buried(struct task *task);
 void task_init(void);		/* zones */
+/* The CPU time of its threads that live, ns (task_server.c). Opens windows. */
+uint64_t task_live_cpu_ns(const struct task *task);
 /* The task with this id, NULL: none. */
 struct task *task_by_id(uint32_t id);
 static inline struct task *task_of_map(struct vm_map *map) { return (struct task *)((char *)map - __builtin_offsetof(struct task, map)); }

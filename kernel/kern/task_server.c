@@ -103,9 +103,9 @@ kern_return_t task_threads(struct task *task, struct port_array **list, mach_msg
 
 /* --- information --- */
 
-static uint64_t task_cpu_ns(const struct task *task, bool live_only)
+uint64_t task_live_cpu_ns(const struct task *task)
 {
-	uint64_t total = live_only ? 0 : clock_ticks_ns(task->dead_threads_cpu_ticks);
+	uint64_t total = 0;
 	const struct thread *thread;
 	unsigned n = 0;
 
@@ -169,7 +169,7 @@ kern_return_t task_info(struct task *task, int flavor, integer_t *info, mach_msg
 		if (*count < TASK_THREAD_TIMES_INFO_COUNT)
 			return KERN_INVALID_ARGUMENT;
 		memset(times, 0, sizeof(*times));
-		time_both(task_cpu_ns(task, true), &times->user_time, &times->user_time64);
+		time_both(task_live_cpu_ns(task), &times->user_time, &times->user_time64);
 		*count = TASK_THREAD_TIMES_INFO_COUNT;
 		return KERN_SUCCESS;
 	default:

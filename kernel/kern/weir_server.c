@@ -19,7 +19,7 @@
 #include "weir_server.h"
 #include "x86_64/machine.h"
 
-#define WINDOW 64		/* tasks or threads looked at before interrupts get a window */
+#define WINDOW 64		/* tasks looked at before interrupts get a window */
 #define HALT_STATUS_MASK 0xff
 #define ZONE_ROUNDS_MAX 1000	/* with interrupts off */
 
@@ -134,27 +134,14 @@ static uint64_t task_kmem_bytes(const struct task *task)
 	       (task->map.pmap.tables + 1) * (uint64_t)PAGE_SIZE;
 }
 
-static uint64_t task_cpu_ns(const struct task *task)
-{
-	uint64_t ns = clock_ticks_ns(task->dead_threads_cpu_ticks);
-	const struct thread *thread;
-	unsigned n = 0;
-
-	LIST_FOREACH(thread, &task->threads, task_link) {
-		ns += sched_cpu_ns(thread);
-		if (++n % WINDOW == 0)
-			machine_window();
-	}
-	return ns;
-}
-
 static void task_info_fill(const struct task *task, struct weir_task_info *info)
 {
 	*info = (struct weir_task_info){
 		.id = task->id, .threads = task->thread_count, .names = task->space.count,
 		.entries = task->map.entry_count, .virtual_pages = task->map.size_bytes / PAGE_SIZE,
 		.resident_pages = task->map.pmap.mapped, .kmem_bytes = task_kmem_bytes(task),
-		.ledger_id = task->ledger->id, .suspend_count = task->suspend_count, .cpu_ns = task_cpu_ns(task),
+		.ledger_id = task->ledger->id, .suspend_count = task->suspend_count,
+		.cpu_ns = clock_ticks_ns(task->dead_threads_cpu_ticks) + task_live_cpu_ns(task),
 	};
 	strlcpy(info->name, task->name, sizeof(info->name));
 }

@@ -86,9 +86,9 @@ struct ledger *ledger_new_at(struct ledger *parent, const char *name, int *error
 /* Marks it dead and gives its guarantees back; it and dead ancestors go when their last charge is refunded. At once, when
    nothing is charged: do not use the pointer afterwards, unless held. Its children must be dead. */
 void ledger_kill(struct ledger *ledger);
-/* True: it or an ancestor is dead, so nothing new may live in it. O(depth). */
-bool ledger_dying_slow(const struct ledger *ledger);
 extern uint32_t ledger_shells;		/* dead ledgers that are still there */
+bool ledger_dying_slow(const struct ledger *ledger);
+/* True: it or an ancestor is dead, so nothing new may live in it. O(depth) while there are dead ones. */
 static inline bool ledger_dying(const struct ledger *ledger) { return ledger_shells != 0 && ledger_dying_slow(ledger); }
 /* For who makes a task or thread: false: dying, and a denial of the resource is recorded. The charge itself looks at the ledger only. */
 bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site);

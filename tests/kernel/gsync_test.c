@@ -270,6 +270,24 @@ static void wait_elsewhere(void *argument)
 	word_post(&at->done, 1);
 }
 
+static struct thread *elsewhere_start(struct elsewhere *at)
+{
+	struct thread *thread;
+
+	need(thread_spawn(wait_elsewhere, at, 0, &thread), "a thread");
+	if (!thread_await_waiting(thread->port, 5000))
+		give_up("a waiter comes to wait");
+	return thread;
+}
+
+/* Also when it was not woken. */
+static void elsewhere_end(struct elsewhere *at, struct thread *thread)
+{
+	if (!at->done)
+		thread_abort(thread->port);
+	thread_join(thread);
+}
+
 /* What would come next in its place would have its first wake-up taken. */
 static void test_end(bool shared)
 {
@@ -282,9 +300,7 @@ static void test_end(bool shared)
 		need(child_empty(&at.task, MACH_PORT_NULL), "a task");
 		need(vm_allocate(at.task, &at.address, vm_page_size, TRUE), "its memory");
 	}
-	need(thread_spawn(wait_elsewhere, &at, 0, &thread), "a thread");
-	if (!thread_await_waiting(thread->port, 5000))
-		give_up("a waiter comes to wait");
+	thread = elsewhere_start(&at);
 	if (shared) {
 		shared_free((void *)at.address, vm_page_size);
 	} else {
@@ -293,9 +309,7 @@ static void test_end(bool shared)
 	}
 	ok(word_await(&at.done, 1, 5000) && at.code == KERN_SUCCESS, "a waiter hears of the end of %s that it waits on",
 	   shared ? "the shared memory" : "the task");
-	if (!at.done)
-		thread_abort(thread->port);
-	thread_join(thread);
+	elsewhere_end(&at, thread);
 }
 
 /* After a fork the word that is written lies in another object than the one that was waited on. */
@@ -306,15 +320,11 @@ static void test_forked(void)
 	struct child child;
 
 	need(vm_allocate(at.task, &at.address, vm_page_size, TRUE), "private memory");
-	need(thread_spawn(wait_elsewhere, &at, 0, &thread), "a thread");
-	if (!thread_await_waiting(thread->port, 5000))
-		give_up("a waiter comes to wait");
+	thread = elsewhere_start(&at);
 	need(child_start(&child, NULL, NULL, &(struct child_options){ .suspended = true }), "a child");
 	wake((uint32_t *)at.address, 0, GSYNC_SHARED | GSYNC_MUTATE);
 	ok(word_await(&at.done, 1, 5000), "a waiter with GSYNC_SHARED in private memory is woken after a fork");
-	if (!at.done)
-		thread_abort(thread->port);
-	thread_join(thread);
+	elsewhere_end(&at, thread);
 	child_finish(&child);
 	need(vm_deallocate(at.task, at.address, vm_page_size), "memory to be given back");
 }
