@@ -31,7 +31,7 @@ struct task {
 	LIST_ENTRY(task) ledger_link;
 	struct reap reap, end;			/* end: of task_kill_later */
 	uint64_t created_ns, dead_threads_cpu_ticks;
-	uint64_t faults, zero_fills, cow_faults, messages_sent, messages_received;
+	uint64_t messages_sent, messages_received;
 	uint32_t id;
 	char name[32];
 };

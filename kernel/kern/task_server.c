@@ -139,9 +139,9 @@ static void task_basic_info(const struct task *task, struct task_basic_info *inf
 static void task_events_info(const struct task *task, struct task_events_info *info)
 {
 	memset(info, 0, sizeof(*info));
-	info->faults = (rpc_long_natural_t)task->faults;
-	info->zero_fills = (rpc_long_natural_t)task->zero_fills;
-	info->cow_faults = (rpc_long_natural_t)task->cow_faults;
+	info->faults = (rpc_long_natural_t)task->map.faults;
+	info->zero_fills = (rpc_long_natural_t)task->map.zero_fills;
+	info->cow_faults = (rpc_long_natural_t)task->map.cow_faults;
 	info->messages_sent = (rpc_long_natural_t)task->messages_sent;
 	info->messages_received = (rpc_long_natural_t)task->messages_received;
 }

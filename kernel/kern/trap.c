@@ -66,7 +66,6 @@ static void trap_page_fault(struct thread *thread, uint64_t error, uint64_t addr
 		access |= VM_PROT_WRITE;
 	if (error & PAGE_FAULT_FETCH)
 		access |= VM_PROT_EXECUTE;
-	thread->task->faults++;
 	if (address < USER_ADDRESS_MAX)
 		result = vm_fault(&thread->task->map, address, access);
 	if (result != KERN_SUCCESS)

@@ -336,6 +336,32 @@ static void child_busy(void *argument)
 		thread_sleep(10000);
 }
 
+static struct task_events_info events_info(task_t task)
+{
+	mach_msg_type_number_t count = TASK_EVENTS_INFO_COUNT;
+	struct task_events_info events = {0};
+
+	is_code(task_info(task, TASK_EVENTS_INFO, (integer_t *)&events, &count), KERN_SUCCESS, "a task's events can be read");
+	return events;
+}
+
+/* Faults that make pages are told apart by what is in the page. */
+static void test_events(void)
+{
+	struct task_events_info before, after;
+	vm_address_t pages = 0;
+
+	need(vm_allocate(mach_task_self(), &pages, 3 * vm_page_size, TRUE), "memory");
+	before = events_info(mach_task_self());
+	for (unsigned i = 0; i < 3; i++)
+		*(volatile uint32_t *)(pages + i * vm_page_size) = 1;
+	after = events_info(mach_task_self());
+	is(after.zero_fills - before.zero_fills, 3, "three pages written to are three filled with zeroes");
+	is(after.faults - before.faults, 3, "and three faults");
+	is(after.cow_faults - before.cow_faults, 0, "and no copies");
+	need(vm_deallocate(mach_task_self(), pages, 3 * vm_page_size), "memory to be given back");
+}
+
 static void test_info(void)
 {
 	struct task_thread_times_info times;
@@ -358,10 +384,9 @@ static void test_info(void)
 	is_code(task_info(child.task, TASK_THREAD_TIMES_INFO, (integer_t *)&times, &count), KERN_SUCCESS,
 		"the times of its threads can be read");
 	ok(times.user_time64.seconds > 0 || times.user_time64.nanoseconds > 1000000, "it has had CPU time");
-	count = TASK_EVENTS_INFO_COUNT;
-	is_code(task_info(child.task, TASK_EVENTS_INFO, (integer_t *)&events, &count), KERN_SUCCESS,
-		"its events can be read");
+	events = events_info(child.task);
 	ok(events.faults > 0, "it has had page faults");
+	ok(events.cow_faults > 0, "and got pages of its own for those of its parent");
 	ok(events.messages_sent > 0, "it has sent messages");
 	count = 3;
 	is_code(task_info(child.task, TASK_BASIC_INFO, (integer_t *)&info, &count), KERN_INVALID_ARGUMENT,
@@ -439,6 +464,7 @@ int main(int argc, char **argv)
 	test_suspend();
 	test_special_ports();
 	test_registered();
+	test_events();
 	test_info();
 	test_terminate_much();
 	test_ends_itself();
