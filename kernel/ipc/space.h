@@ -35,15 +35,15 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 #define SPACE_RECENT 16
 
 struct space {
-	struct radix names;		/* name -> struct name * */
 	struct name *recent[SPACE_RECENT];	/* entries of names made or looked up last, by name; NULL: none (space_find) */
-	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
+	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
 	bool dead;
 	bool once_alone;		/* once may be the only name in its radix node: to be looked at when it is used up */
-	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
+	struct radix names;		/* name -> struct name * */
+	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
 };
 
 void space_system_init(void);

@@ -3,6 +3,7 @@
 #ifndef KERN_TASK_H
 #define KERN_TASK_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <weir/queue.h>
 #include "ipc/space.h"
@@ -11,30 +12,32 @@
 
 #define TASK_PORT_REGISTER_MAX 4
 
+/* What a message needs lies in few cache lines (tools/breakdown counts them): its own. */
 struct task {
 	struct vm_map map;
+	uint64_t messages_sent, messages_received;
 	struct space space;
 	struct ledger *ledger;			/* pays for it and for what it makes */
 	struct sched_share *home;		/* the ledger's share of the CPU: its threads' */
-	struct port *self;			/* kernel port; NULL when dead */
-	struct port *exception_port;		/* send rights or NULL */
-	struct port *bootstrap_port;
-	struct port *registered[TASK_PORT_REGISTER_MAX];
-	LIST_HEAD(, thread) threads;
-	uint32_t thread_count;
 	uint32_t suspend_count;
+	uint32_t thread_count;
 	uint8_t priority;
 	bool dead;
 	bool ending, dying_current;		/* end is on its list; its thread that died as the current one is not buried yet */
 	bool dismantled;			/* so only its memory is left, which goes when neither is true */
+	LIST_HEAD(, thread) threads;
+	struct port *self;			/* kernel port; NULL when dead */
+	struct port *exception_port;		/* send rights or NULL */
+	struct port *bootstrap_port;
+	struct port *registered[TASK_PORT_REGISTER_MAX];
 	LIST_ENTRY(task) all;
 	LIST_ENTRY(task) ledger_link;
 	struct reap reap, end;			/* end: of task_kill_later */
 	uint64_t created_ns, dead_threads_cpu_ticks;
-	uint64_t messages_sent, messages_received;
 	uint32_t id;
 	char name[32];
 };
+_Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 640, "cache lines, and six to a page");
 
 extern struct zone task_zone;
 extern LIST_HEAD(task_list, task) task_list;

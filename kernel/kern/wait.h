@@ -27,6 +27,7 @@ struct wait_kind {
 struct wait {
 	const struct wait_kind *kind;	/* of its wait or, when it was woken, of the continuation that is still to run; NULL: neither */
 	void *object;			/* what it waits on */
+	uint64_t deadline_ns;		/* 0: none; else it is in the tree of deadlines (thread->timer) */
 	union {
 		struct {
 			union {
@@ -44,7 +45,6 @@ struct wait {
 			uint64_t key[2];
 		};
 	};
-	uint64_t deadline_ns;		/* 0: none; else it is in the tree of deadlines (thread->timer) */
 };
 TAILQ_HEAD(thread_queue, thread);
 LIST_HEAD(thread_stack, thread);

@@ -54,9 +54,9 @@ struct vm_entry {
 };
 
 struct vm_map {
+	struct pmap pmap;
 	struct vm_entry *root, *last; /* of the tree of entries (tree.c), the one with the highest address */
 	struct vm_entry *hint[2];     /* used last, and before that; NULL: none, or it has gone */
-	struct pmap pmap;
 	struct ledger *payer; /* the task's ledger */
 	uint64_t size_bytes;  /* mapped address space */
 	uint64_t size_limit;  /* vm_set_size_limit; max protection NONE does not count */
