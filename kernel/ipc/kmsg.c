@@ -148,6 +148,15 @@ static void kmsg_consume_remote(struct kmsg *kmsg)
 		right_release_send(port);
 }
 
+/* Its right and its memory go. */
+static void kmsg_end(struct kmsg *kmsg)
+{
+	struct port *lender = kmsg_lender(kmsg);
+
+	kmsg_consume_remote(kmsg);
+	kmsg_return(kmsg, lender);
+}
+
 static void kmsg_release_local(struct kmsg *kmsg)
 {
 	struct port *port = kmsg->local;
@@ -216,8 +225,7 @@ static bool kmsg_reap(struct reap *reap)
 
 	if (!kmsg_clean(kmsg))
 		return false;
-	kmsg_consume_remote(kmsg);
-	kmsg_free(kmsg);
+	kmsg_end(kmsg);
 	return true;
 }
 
@@ -251,8 +259,7 @@ void kmsg_discard(struct kmsg *kmsg)
 	   last: when an exception's is lost, the next handler is asked with the same message. */
 	kmsg->local = NULL;
 	kmsg_empty_body(kmsg);
-	kmsg_consume_remote(kmsg);
-	kmsg_free(kmsg);
+	kmsg_end(kmsg);
 	if (port_valid(local))
 		right_release(local, disposition);
 }
@@ -288,4 +295,25 @@ struct kmsg *port_take_prepaid(struct port *port)
 	if (kmsg != NULL)
 		LIST_REMOVE(kmsg, prepaid_link);
 	return kmsg;
+}
+
+/* A call's own message may be smaller. */
+struct port *kmsg_lender(const struct kmsg *kmsg)
+{
+	struct port *port = kmsg->remote;
+	bool lent = port_valid(port) && port->keeps_reply && !port->spare_prepaid && kmsg->kind == KMSG_NORMAL &&
+		    kmsg_capacity(kmsg) == KMSG_SMALL && kmsg->payer == port->payer &&
+		    MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE;
+
+	return lent ? port : NULL;
+}
+
+void kmsg_return(struct kmsg *kmsg, struct port *lender)
+{
+	if (lender == NULL) {
+		kmsg_free(kmsg);
+		return;
+	}
+	LIST_INSERT_HEAD(&lender->prepaid, kmsg, prepaid_link);
+	lender->spare_prepaid = true;
 }

@@ -129,6 +129,11 @@ bool port_prepay(struct port *port, struct ledger *payer);
 bool port_keep_reply(struct port *port);
 /* A send-once right does without its message: that is freed, or stays with a port that keeps one and has lent it. */
 void port_unprepay(struct port *port);
+/* Which port has lent the message for its reply, and keeps it when that was received or thrown away, or takes one that is as good;
+   NULL: none. To be asked while the message has its right, which may be used up before the memory goes back. */
+struct port *kmsg_lender(const struct kmsg *kmsg);
+/* kmsg_free, or back to its lender (NULL: none). */
+void kmsg_return(struct kmsg *kmsg, struct port *lender);
 /* Takes one for use, charged as before; NULL: there is none (a right that the kernel made). */
 struct kmsg *port_take_prepaid(struct port *port);
 

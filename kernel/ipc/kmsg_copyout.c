@@ -301,23 +301,13 @@ static mach_msg_return_t header_failed(struct kmsg *kmsg, struct task *task, uin
 	return writable ? error : MACH_RCV_INVALID_DATA;
 }
 
-/* Is this the reply that came in the message which its port keeps, or in one that is as good? A call's own may be smaller. */
-static bool is_kept_reply(const struct kmsg *kmsg, const struct space *space)
-{
-	const struct port *port = kmsg->remote;
-
-	return port_valid(port) && port->keeps_reply && !port->spare_prepaid && port->receiver == space &&
-	       kmsg->kind == KMSG_NORMAL && kmsg_capacity(kmsg) == KMSG_SMALL && kmsg->payer == port->payer &&
-	       MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE;
-}
-
 mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t buffer, bool writable, uint32_t option,
 			       uint32_t notify)
 {
 	struct copyout out = { .kmsg = kmsg, .task = task };
 	mach_port_name_t reply;
 	mach_msg_return_t error;
-	struct port *kept;
+	struct port *lender;
 
 	task->messages_received++;
 	error = reply_receive(&out, option, notify, &reply);
@@ -325,16 +315,11 @@ mach_msg_return_t kmsg_copyout(struct kmsg *kmsg, struct task *task, uint64_t bu
 		return header_failed(kmsg, task, buffer, writable, reply, error);
 	if ((kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0)
 		body_receive(&out);
-	kept = is_kept_reply(kmsg, &task->space) ? kmsg->remote : NULL;
+	lender = kmsg_lender(kmsg);
 	header_fill(kmsg_at(kmsg, 0), kmsg, task, reply);
 	if (writable)
 		bytes_copyout(kmsg, task, buffer);
-	if (kept != NULL) {
-		LIST_INSERT_HEAD(&kept->prepaid, kmsg, prepaid_link);
-		kept->spare_prepaid = true;
-	} else {
-		kmsg_free(kmsg);
-	}
+	kmsg_return(kmsg, lender);
 	if (!writable)
 		return MACH_RCV_INVALID_DATA;
 	return out.bits != 0 ? MACH_RCV_BODY_ERROR | out.bits : MACH_MSG_SUCCESS;

@@ -330,11 +330,12 @@ static void kept_too_small(void)
 }
 
 /* A client's call with a reply right, up to when it has its answer. */
-enum way { FAST, SLOW, QUEUED, LONG, LONGER, TOO_LONG, DROPPED, KERNEL, KERNEL_QUEUED, KERNEL_LONG, BAD_BODY, BAD_TWICE, GIVEN_BACK,
+enum way { FAST, SLOW, QUEUED, LONG, LONGER, TOO_LONG, NO_ROOM, NO_ROOM_FOR_RIGHT, DROPPED, KERNEL, KERNEL_QUEUED, KERNEL_LONG, BAD_BODY, BAD_TWICE, GIVEN_BACK,
 	   TO_DEAD, WAYS };
 static const char *const ways[] = {
 	"a fast reply", "a reply to a receive with a notification", "a reply that is queued", "a reply of 264 bytes",
-	"a reply of two pages", "a reply beyond the bound", "a right that is dropped", "a kernel call", "a kernel call's reply that is queued",
+	"a reply of two pages", "a reply beyond the bound", "a reply that its receiver has no room for",
+	"such a one with a right", "a right that is dropped", "a kernel call", "a kernel call's reply that is queued",
 	"a long one that is queued", "a request with a bad body", "a request that moves a right twice", "a request that times out",
 	"a request whose port dies",
 };
@@ -354,6 +355,22 @@ static bool bad_body(bool twice)
 	test_write(client, test_buffer(client), &m, size);
 	c.size = size;
 	return trap(client, &c) == MACH_SEND_INVALID_RIGHT;
+}
+
+/* The reply is destroyed at its receiver, and what it carries. */
+static bool answer_is_too_large(bool with_right)
+{
+	struct call c = plain_reply();
+	uint32_t size = test_header(&m, c.bits, c.remote, NONE, 200);
+
+	test_add_port(&m, &size, MACH_MSG_TYPE_MAKE_SEND, port);
+	m.h.msgh_bits = c.bits | (with_right ? MACH_MSGH_BITS_COMPLEX : 0);
+	test_write(server, test_buffer(server), &m, size);
+	c.size = size;
+	if (trap(server, &c) != KERN_BLOCKED || test_run(client) != MACH_RCV_TOO_LARGE)
+		return false;
+	reap_all();
+	return test_port_of(server, port)->send_rights == 1;
 }
 
 static bool goes(enum way way)
@@ -383,6 +400,9 @@ static bool goes(enum way way)
 			return trap(server, &a) == MACH_SEND_NO_BUFFER;
 		}
 		return go(server, &a) == MACH_MSG_SUCCESS;
+	case NO_ROOM: case NO_ROOM_FOR_RIGHT:
+		c.room = 40;
+		return go(client, &c) == KERN_BLOCKED && served() && answer_is_too_large(way == NO_ROOM_FOR_RIGHT);
 	case DROPPED:
 		go(client, &c);
 		served();
