@@ -8,7 +8,7 @@
  * has another object when it is written after a copy of it was made, so there it is (map, address) all the same.
  * Nothing is allocated: the key is in the wait record, its space as the object. A key is worth no more than what it names: when a
  * map or an object goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one
- * in its place.
+ * in its place; and so they are when memory begins or ceases to be shared (vm_inherit), as its words have the other key then.
  */
 #include <mach/gsync.h>
 #include <mach/kern_return.h>
@@ -152,23 +152,28 @@ static void waiter_wake(struct thread *thread, unsigned n)
 		machine_window();
 }
 
-static void waiters_wake(void *space)
+static void waiters_wake(void *space, uint64_t start, uint64_t end)
 {
 	struct thread *first;
 	unsigned n = 0;
 
-	while ((first = waiter_from(space, 0)) != NULL)
+	while ((first = waiter_from(space, start)) != NULL && first->wait.key[KEY_OFFSET] < end)
 		waiter_wake(first, ++n);
 }
 
 void gsync_map_ends(struct vm_map *map)
 {
-	waiters_wake(map);
+	waiters_wake(map, 0, UINT64_MAX);
 }
 
 void vm_waiters_wake(struct vm_object *object)
 {
-	waiters_wake(object);
+	waiters_wake(object, 0, UINT64_MAX);
+}
+
+void vm_waiters_wake_range(struct vm_map *map, uint64_t start, uint64_t end)
+{
+	waiters_wake(map, start, end);
 }
 
 /* KERN_INVALID_ARGUMENT: nobody waited. */

@@ -5,7 +5,9 @@
 #include "kern/string.h"
 #include "mem/audit.h"
 #include "mem/ledger_fast.h"
+#include "vm/object.h"
 #include "vm/tree.h"
+#include "vm/upcalls.h"
 #include "x86_64/machine.h"
 
 struct zone vm_entry_zone;
@@ -133,9 +135,12 @@ void vm_entry_drop_object(struct vm_entry *entry)
 
 bool vm_entry_is_shared(struct vm_entry *entry)
 {
-	if (entry->shared && entry->object->refs == 1 && !entry->object->kernel_held)
-		entry->shared = false;
-	return entry->shared;
+	if (!entry->shared || entry->object->refs > 1 || entry->object->kernel_held)
+		return entry->shared;
+	entry->shared = false;
+	if (entry->inheritance != VM_INHERIT_SHARE && entry->object->awaited)
+		vm_waiters_wake(entry->object);
+	return false;
 }
 
 bool vm_entry_exclusive(const struct vm_entry *entry)

@@ -5,6 +5,8 @@
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/map.h"
+#include "vm/object.h"
+#include "vm/upcalls.h"
 
 kern_return_t vm_entry_range_check(struct vm_entry *entry, uint64_t start, uint64_t end,
 				   vm_prot_t access)
@@ -152,6 +154,18 @@ kern_return_t vm_map_protect(struct vm_map *map, uint64_t address, uint64_t size
 	return KERN_SUCCESS;
 }
 
+/* Who waits on a word of memory that is, or will be, shared waits on its object, who does on other memory on its address. */
+static void inherit(struct vm_entry *entry, vm_inherit_t inheritance)
+{
+	bool was_share = entry->inheritance == VM_INHERIT_SHARE, is_share = inheritance == VM_INHERIT_SHARE;
+
+	entry->inheritance = inheritance;
+	if (is_share && !was_share)
+		vm_waiters_wake_range(entry->map, entry->start, entry->end);
+	else if (was_share && !is_share && entry->object != NULL && entry->object->awaited)
+		vm_waiters_wake(entry->object);
+}
+
 kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size,
 			     vm_inherit_t inheritance)
 {
@@ -172,7 +186,7 @@ kern_return_t vm_map_inherit(struct vm_map *map, uint64_t address, uint64_t size
 	vm_map_clip(map, start, end, spare);
 	for (entry = vm_map_lookup(map, start); entry != NULL && entry->start < end;
 	     entry = vm_map_next(entry)) {
-		entry->inheritance = inheritance;
+		inherit(entry, inheritance);
 		vm_breathe(&rounds);
 	}
 	vm_map_join(map, start, end);

@@ -312,6 +312,45 @@ static void test_end(bool shared)
 	elsewhere_end(&at, thread);
 }
 
+/* Waits as elsewhere, again and again until the word has changed. */
+static void wait_for_word(void *argument)
+{
+	struct elsewhere *at = argument;
+
+	do {
+		at->code = gsync_wait(at->task, at->address, 0, 0, 0, at->flags);
+	} while (at->code == KERN_SUCCESS && *(volatile uint32_t *)at->address == 0);
+	word_post(&at->done, 1);
+}
+
+static void post_there(void *argument)
+{
+	word_post(argument, 1);
+}
+
+/* Memory begins or ceases to be shared while a thread waits on it; then who has it wakes. */
+static void test_inherit(vm_inherit_t before, vm_inherit_t after, bool child_wakes)
+{
+	struct elsewhere at = { .task = mach_task_self(), .flags = GSYNC_SHARED };
+	struct thread *thread;
+	struct child child;
+
+	need(vm_allocate(at.task, &at.address, vm_page_size, TRUE), "memory to wait on");
+	need(vm_inherit(at.task, at.address, vm_page_size, before), "how it is inherited");
+	need(thread_spawn(wait_for_word, &at, 0, &thread), "a thread");
+	if (!thread_await_waiting(thread->port, 5000))
+		give_up("a waiter comes to wait");
+	need(vm_inherit(at.task, at.address, vm_page_size, after), "how it is inherited from now on");
+	need(child_start(&child, post_there, (void *)at.address, &(struct child_options){ .suspended = !child_wakes }), "a child");
+	if (!child_wakes)
+		word_post((uint32_t *)at.address, 1);
+	ok(word_await(&at.done, 1, 5000), "a waiter on memory that %s to be shared meanwhile is woken by %s",
+	   after == VM_INHERIT_SHARE ? "begins" : "ceases", child_wakes ? "a child" : "its own task");
+	elsewhere_end(&at, thread);
+	child_finish(&child);
+	need(vm_deallocate(at.task, at.address, vm_page_size), "memory to be given back");
+}
+
 /* After a fork the word that is written lies in another object than the one that was waited on. */
 static void test_forked(void)
 {
@@ -343,6 +382,9 @@ int main(int argc, char **argv)
 	test_end(false);
 	test_end(true);
 	test_forked();
+	test_inherit(VM_INHERIT_COPY, VM_INHERIT_SHARE, true);
+	test_inherit(VM_INHERIT_COPY, VM_INHERIT_SHARE, false);
+	test_inherit(VM_INHERIT_SHARE, VM_INHERIT_COPY, false);
 	test_mutex();
 	return done_testing();
 }

@@ -31,6 +31,13 @@ void vm_waiters_wake(struct vm_object *object)
 	panic("waiters of %p", (void *)object);
 }
 
+void vm_waiters_wake_range(struct vm_map *map, uint64_t start, uint64_t end)
+{
+	(void)map;
+	(void)start;
+	(void)end;
+}
+
 static inline struct vm_map *test_map(struct ledger *ledger)
 {
 	struct vm_map *map = calloc(1, sizeof(*map));
