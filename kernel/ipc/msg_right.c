@@ -9,11 +9,13 @@
  * A moved right that was all its name stood for takes the entry along when one ledger pays for both.
  *
  * Making a name may work off what is dead, and what is dead tells the living, who would then not be as msg_fast.c has found
- * them. So nothing may be waiting for the reaper.
+ * them. So nothing may be waiting for the reaper. A name that is denied here is denied again in the general path, to the receiver,
+ * and that is what is recorded.
  */
 #include "ipc/msg_right.h"
 #include <mach/message.h>
 #include "ipc/right.h"
+#include "mem/ledger.h"
 #include "mem/reap.h"
 
 #define HEAD sizeof(mach_msg_header_t)
@@ -51,9 +53,14 @@ bool msg_right_pass(struct space *from, struct space *to, char *message, uint32_
 	mach_msg_type_t *type;
 	mach_port_name_t name;
 	uint64_t *slot;
+	bool passed;
 
-	if (reap_pending() || !find_right(message, size, &type, &slot) ||
-	    !right_pass_send(from, (mach_port_name_t)*slot, type->msgt_name, to, &name))
+	if (reap_pending() || !find_right(message, size, &type, &slot))
+		return false;
+	ledger_trying = true;
+	passed = right_pass_send(from, (mach_port_name_t)*slot, type->msgt_name, to, &name);
+	ledger_trying = false;
+	if (!passed)
 		return false;
 	type->msgt_name = MACH_MSG_TYPE_PORT_SEND;
 	*slot = name;

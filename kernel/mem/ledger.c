@@ -139,6 +139,8 @@ uint64_t ledger_machine_denials(unsigned resource)
 	return machine_denials[resource - LEDGER_RESOURCES];
 }
 
+bool ledger_trying;
+
 void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64_t limit, uint64_t wanted,
 		 const struct alloc_site *site)
 {
@@ -147,6 +149,8 @@ void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64
 		.site = (uint64_t)(uintptr_t)site, .when_ns = clock_uptime_ns(), .count = 1,
 	};
 
+	if (ledger_trying)
+		return;
 	if (resource < LEDGER_RESOURCES)
 		ledger->denials[resource]++;
 	else if (ledger != &root_ledger)

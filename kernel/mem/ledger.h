@@ -109,6 +109,8 @@ int ledger_guarantee_at(struct ledger *ledger, unsigned resource, uint64_t amoun
 #define ledger_guarantee(ledger, resource, amount) ledger_guarantee_at(ledger, resource, amount, ALLOC_SITE())
 /* Kernel bytes of one thing of a resource; set by zone_init. */
 extern uint32_t ledger_thing_bytes[LEDGER_RESOURCES];
+/* What is charged now is only tried: who is denied goes on in another way, which tries again and is denied on the record. */
+extern bool ledger_trying;
 /* Fills in and reports a denial (also for things that ledgers do not count, as RAM and the zone map). */
 void ledger_deny(struct ledger *ledger, unsigned resource, uint64_t used, uint64_t limit, uint64_t wanted,
 		 const struct alloc_site *site);

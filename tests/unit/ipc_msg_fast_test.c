@@ -110,9 +110,7 @@ static void plain_too(void)
 	ok(go(client, &c) == KERN_BLOCKED && was_fast() && served(), "a client without room waits all the same");
 	c = plain_reply();
 	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && test_run(client) == MACH_RCV_TOO_LARGE, "and is told");
-	ok(!test_port_of(client, reply)->spare_prepaid, "the message of a reply that is destroyed goes with it");
-	again();
-	settle(test_port_of(client, reply)->spare_prepaid, "the next call's stays again", "");
+	settle(test_port_of(client, reply)->spare_prepaid, "the message of a reply that is destroyed stays with its port", "");
 }
 
 /* Client and server in one task, with the same port for requests and replies. */
@@ -323,6 +321,34 @@ static void reply_bits(void)
 		}
 		settle(true, "a reply ", cases[i].what);
 	}
+}
+
+/* The receiver is denied a name for the right: the message comes without it, and that is one denial. */
+static void right_denied(enum side side)
+{
+	struct call c = prepare_plain(side);
+	uint32_t size = test_header(&m, 0, NONE, NONE, 0);
+	struct thread *from = sender_of(side), *to = receiver_of(side);
+	struct ledger *ledger = to->task->ledger;
+	uint64_t denied = host_denials, counted = ledger->denials[LEDGER_NAMES];
+	int64_t result;
+
+	test_add_port(&m, &size, MACH_MSG_TYPE_MAKE_SEND, test_port(from));
+	m.h = (mach_msg_header_t){ .msgh_bits = c.bits | MACH_MSGH_BITS_COMPLEX, .msgh_id = c.id };
+	m.h.msgh_remote_port = c.remote;
+	m.h.msgh_local_port = c.local;
+	c.size = size;
+	test_write(from, test_buffer(from), &m, size);
+	ledger_settle();
+	ledger_limit(ledger, LEDGER_NAMES, ledger->account[LEDGER_NAMES].used);
+	result = trap(from, &c) == KERN_BLOCKED ? test_run(to) : -1;
+	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
+	ok(result == (MACH_RCV_BODY_ERROR | MACH_MSG_IPC_KERNEL) && host_denials == denied + 1 &&
+	   ledger->denials[LEDGER_NAMES] == counted + 1, "a %s whose right is denied a name is recorded as denied once", side_name[side]);
+	test_read(to, area, &m, size);
+	once = m.h.msgh_remote_port;
+	recover();
+	settle(true, "a right denied: ", side_name[side]);
 }
 
 /* One send right may be in the body. Two, or another, leave the fast path. */
@@ -621,6 +647,7 @@ int main(void)
 		options(side);
 		sizes(side);
 		rights_in_body(side);
+		right_denied(side);
 		destinations(side);
 	}
 	ok(host_audit(), "the audit agrees");
