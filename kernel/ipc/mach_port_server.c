@@ -278,7 +278,7 @@ kern_return_t mach_port_set_qlimit(struct space *task, mach_port_name_t name, ma
 	kr = receive_of(task, name, &port);
 	if (kr != KERN_SUCCESS)
 		return kr;
-	port->qlimit = (uint16_t)qlimit;
+	port->qlimit = qlimit;
 	mqueue_offer_room(port);
 	return KERN_SUCCESS;
 }

@@ -319,7 +319,8 @@ static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
 	kmsg->queued = true;
 	port->message_count++;
-	port->queued += !kmsg->by_send_once;
+	if (!kmsg->by_send_once)
+		port->queued++;
 	kmsg->queued_ns = 0;
 	if (port->set != NULL)
 		set_queues(port, kmsg);
@@ -330,7 +331,8 @@ static inline void queue_unlink(struct port *port, struct kmsg *kmsg)
 	TAILQ_REMOVE(&port->messages, kmsg, link);
 	kmsg->queued = false;
 	port->message_count--;
-	port->queued -= !kmsg->by_send_once;
+	if (!kmsg->by_send_once)
+		port->queued--;
 }
 
 static void queue_remove(struct port *port, struct kmsg *kmsg)

@@ -64,7 +64,8 @@ struct port {
 	};
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
-	uint16_t qlimit, queued;	/* messages allowed; queued (send-once ones do not count) or promised to woken senders */
+	uint32_t qlimit : 5;		/* messages allowed */
+	uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders: a thread each */
 	struct ledger *payer;
 	uint32_t message_count;		/* all in messages */
 	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
@@ -111,6 +112,7 @@ struct port {
 		struct reap reap;	/* a dead one */
 	};
 };
+_Static_assert(MACH_PORT_QLIMIT_MAX < 1 << 5, "it fits into qlimit");
 _Static_assert(sizeof(struct port) == 192, "twenty-one to a page: keep it so");
 
 void port_system_init(void);

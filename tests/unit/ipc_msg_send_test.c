@@ -356,6 +356,31 @@ static void room_not_wanted(void)
 	name_destroy(space_lookup(&server->task->space, elsewhere));
 }
 
+/* More senders woken at once than 16 bits can count. Their threads do nothing but wait and be woken. */
+static void very_many(void)
+{
+	enum { MANY = (1 << 16) + 3 };
+	static const struct wait_kind waiting = { "test", NULL, NULL };
+	mach_port_name_t own = test_port(server);
+	struct port *p = test_port_of(server, own);
+	struct thread *threads = calloc(MANY, sizeof(*threads));
+
+	for (unsigned i = 0; i < MANY; i++) {
+		threads[i].task = client->task;
+		threads[i].state = THREAD_WAITING;
+		threads[i].wait.kind = &waiting;
+		mqueue_sender_add(p, &threads[i], false);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		mqueue_receiver_waits(p);
+	ok(threads[MANY - 1].msg.room == p && mqueue_full(p) && p->queued == MANY, "a port promises room to more than 65536 woken senders");
+	for (unsigned i = 0; i < MANY; i++)
+		mqueue_room_return(&threads[i], true);
+	ok(p->queued == 0 && !mqueue_full(p), "who all give it back");
+	free(threads);
+	name_destroy(space_lookup(&server->task->space, own));
+}
+
 static void sets(void)
 {
 	mach_port_name_t set = NONE, p2 = test_port(server), to_p2 = test_send_right(client, server, p2);
@@ -424,6 +449,7 @@ int main(void)
 	cancelled_senders();
 	room_passed_on();
 	room_not_wanted();
+	very_many();
 	sets();
 	space_check(&client->task->space);
 	space_check(&server->task->space);
