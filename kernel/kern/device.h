@@ -4,6 +4,7 @@
 #ifndef KERN_DEVICE_H
 #define KERN_DEVICE_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "ipc/krpc_later.h"
 #include "kern/wait.h"
@@ -22,6 +23,8 @@ struct device_chars {
 	void (*drop)(uint32_t count);
 };
 
+#define DEVICE_RECORD_BYTES 512u		/* of a RAM disk */
+
 struct device {
 	char name[16];
 	struct port *port;			/* its kernel port; lives as long as the kernel */
@@ -35,6 +38,8 @@ struct device {
 	uint64_t size_bytes;			/* of a RAM disk; 0: none */
 };
 
+static inline bool device_alive(const struct device *device) { return device != NULL && device->open_count > 0; }
+
 /* Makes the master port and the devices, paid by the root ledger. Boot only; ends the machine
    when denied. */
 void device_init(void);
@@ -45,6 +50,10 @@ unsigned device_add_ramdisk(uint64_t physical, uint64_t size);
 struct port *device_master_port(void);
 /* The last send right to the device's port is gone: nobody can close it any more, so it is closed. Any context. */
 void device_no_senders(struct device *device);
+/* The last close: nobody is left who could read (device_read.c). */
+void device_readers_dismiss(struct device *device);
+/* Serves requests that input is there for, or wakes the first reader, who then takes it (device_read.c). */
+void device_input(struct device *device);
 /* From ast_handle and the idle loop: serves reads for which input has come. */
 void device_ast(void);
 
