@@ -7,8 +7,9 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "mem/zone.h"
+#include "x86_64/fpu_x87.h"
 
-#define FP_387_FXSR 5		/* fp_save_kind and fpkind: an FXSAVE image */
+#define FP_SAVE_FXSAVE 1		/* fp_save_kind: an FXSAVE image */
 
 static void regs_get(const struct regs *regs, struct i386_thread_state *state)
 {
@@ -97,7 +98,8 @@ static kern_return_t xfloat_get(struct thread *thread, uint32_t *words, uint32_t
 		return KERN_INVALID_ARGUMENT;
 	*count = THREAD_STATE_WORDS_MAX;
 	memset(state, 0, THREAD_STATE_WORDS_MAX * 4);
-	state->fpkind = state->fp_save_kind = FP_387_FXSR;
+	state->fpkind = FP_387FX;
+	state->fp_save_kind = FP_SAVE_FXSAVE;
 	if (thread->fpu == NULL)
 		return KERN_SUCCESS;
 	fpu_flush(thread);
@@ -106,48 +108,107 @@ static kern_return_t xfloat_get(struct thread *thread, uint32_t *words, uint32_t
 	return KERN_SUCCESS;
 }
 
+/* An image in memory that may be changed. False: it is denied. */
+static bool fpu_ready(struct thread *thread)
+{
+	if (thread->fpu != NULL) {
+		fpu_flush(thread);
+		return true;
+	}
+	thread->fpu = zone_alloc(&fpu_zone, thread->task->ledger);
+	if (thread->fpu == NULL)
+		return false;
+	*(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE) = thread->task->ledger;
+	fpu_state_init(thread->fpu);
+	return true;
+}
+
+/* As if it had never used the FPU: its next instruction begins anew. */
+static void fpu_reset(struct thread *thread)
+{
+	if (thread->fpu == NULL)
+		return;
+	fpu_forget(thread);
+	zone_free(&fpu_zone, thread->fpu, *(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE));
+	thread->fpu = NULL;
+}
+
 static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, uint32_t count)
 {
 	const struct i386_xfloat_state *state = (const struct i386_xfloat_state *)words;
 	uint32_t control;
 
-	if (count < THREAD_STATE_WORDS_MAX || (state->initialized && state->fp_save_kind != FP_387_FXSR))
+	if (count < THREAD_STATE_WORDS_MAX || (state->initialized && state->fp_save_kind != FP_SAVE_FXSAVE))
 		return KERN_INVALID_ARGUMENT;
 	/* Reserved MXCSR bits fault on FXRSTOR (SDM volume 1, 10.5.1.2). */
 	memcpy(&control, state->hw_state + 24, sizeof(control));
 	if (state->initialized && (control & 0xffff0000) != 0)
 		return KERN_INVALID_ARGUMENT;
-	if (state->initialized && thread->fpu == NULL) {
-		thread->fpu = zone_alloc(&fpu_zone, thread->task->ledger);
-		if (thread->fpu == NULL)
-			return KERN_RESOURCE_SHORTAGE;
-		*(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE) = thread->task->ledger;
+	if (!state->initialized) {
+		fpu_reset(thread);
+		return KERN_SUCCESS;
 	}
+	if (!fpu_ready(thread))
+		return KERN_RESOURCE_SHORTAGE;
+	memcpy(thread->fpu, state->hw_state, FPU_STATE_SIZE);
+	fpu_state_sanitise(thread->fpu);
+	return KERN_SUCCESS;
+}
+
+/* The x87 registers alone. */
+static kern_return_t float_get(struct thread *thread, uint32_t *words, uint32_t *count)
+{
+	struct i386_float_state *state = (struct i386_float_state *)words;
+	struct i386_fp_save save;
+	struct i386_fp_regs regs;
+
+	if (*count < i386_FLOAT_STATE_COUNT)
+		return KERN_INVALID_ARGUMENT;
+	*count = i386_FLOAT_STATE_COUNT;
+	memset(state, 0, sizeof(*state));
+	state->fpkind = FP_387FX;
 	if (thread->fpu == NULL)
 		return KERN_SUCCESS;
 	fpu_flush(thread);
-	if (state->initialized) {
-		memcpy(thread->fpu, state->hw_state, FPU_STATE_SIZE);
-		fpu_state_sanitise(thread->fpu);
-	} else {
-		fpu_state_init(thread->fpu);
+	state->initialized = 1;
+	fpu_x87_get(thread->fpu, &save, &regs);
+	memcpy(state->hw_state, &save, sizeof(save));
+	memcpy(state->hw_state + sizeof(save), &regs, sizeof(regs));
+	return KERN_SUCCESS;
+}
+
+static kern_return_t float_set(struct thread *thread, const uint32_t *words, uint32_t count)
+{
+	const struct i386_float_state *state = (const struct i386_float_state *)words;
+	struct i386_fp_save save;
+	struct i386_fp_regs regs;
+
+	if (count < i386_FLOAT_STATE_COUNT)
+		return KERN_INVALID_ARGUMENT;
+	if (!state->initialized) {
+		fpu_reset(thread);
+		return KERN_SUCCESS;
 	}
+	if (!fpu_ready(thread))
+		return KERN_RESOURCE_SHORTAGE;
+	memcpy(&save, state->hw_state, sizeof(save));
+	memcpy(&regs, state->hw_state + sizeof(save), sizeof(regs));
+	fpu_x87_set(thread->fpu, &save, &regs);
 	return KERN_SUCCESS;
 }
 
 kern_return_t thread_state_get(struct thread *thread, int flavor, uint32_t *state, uint32_t *count)
 {
+	static const uint32_t flavors[] = {i386_THREAD_STATE, i386_FLOAT_STATE, i386_REGS_SEGS_STATE, i386_FSGS_BASE_STATE,
+					   i386_XFLOAT_STATE};
 	struct i386_fsgs_base_state *bases = (struct i386_fsgs_base_state *)state;
 
 	switch (flavor) {
 	case THREAD_STATE_FLAVOR_LIST:
-		if (*count < 4)
+		if (*count < sizeof(flavors) / sizeof(flavors[0]))
 			return KERN_INVALID_ARGUMENT;
-		state[0] = i386_THREAD_STATE;
-		state[1] = i386_REGS_SEGS_STATE;
-		state[2] = i386_FSGS_BASE_STATE;
-		state[3] = i386_XFLOAT_STATE;
-		*count = 4;
+		memcpy(state, flavors, sizeof(flavors));
+		*count = sizeof(flavors) / sizeof(flavors[0]);
 		return KERN_SUCCESS;
 	case i386_THREAD_STATE:
 	case i386_REGS_SEGS_STATE:
@@ -163,6 +224,8 @@ kern_return_t thread_state_get(struct thread *thread, int flavor, uint32_t *stat
 		bases->gs_base = thread->regs.gs_base;
 		*count = i386_FSGS_BASE_STATE_COUNT;
 		return KERN_SUCCESS;
+	case i386_FLOAT_STATE:
+		return float_get(thread, state, count);
 	case i386_XFLOAT_STATE:
 		return xfloat_get(thread, state, count);
 	default:
@@ -182,6 +245,8 @@ kern_return_t thread_state_set(struct thread *thread, int flavor, const uint32_t
 		if (count < i386_FSGS_BASE_STATE_COUNT)
 			return KERN_INVALID_ARGUMENT;
 		return bases_set(thread, (const struct i386_fsgs_base_state *)state);
+	case i386_FLOAT_STATE:
+		return float_set(thread, state, count);
 	case i386_XFLOAT_STATE:
 		return xfloat_set(thread, state, count);
 	default:
