@@ -12,6 +12,7 @@
 #include "kern/device.h"
 #include <device/device_types.h>
 #include <device/tty_status.h>
+#include <mach/message.h>
 #include <mach/mig_errors.h>
 #include "device_server.h"
 #include "ipc/krpc.h"
@@ -218,6 +219,23 @@ kern_return_t device_write_inband(struct device *device, struct port *reply_port
 	write_stepwise(device, data, size);
 	*written = size;
 	return D_SUCCESS;
+}
+
+kern_return_t device_write_user(struct device *device, struct vm_map *map, uint64_t address, uint64_t size)
+{
+	kern_return_t error = write_check(device);
+	char bytes[WRITE_CHUNK];
+	uint32_t done, step;
+
+	if (error == D_SUCCESS && size > WRITE_MAX)
+		return MACH_SEND_INTERRUPTED;
+	for (done = 0; error == D_SUCCESS && done < size; done += step) {
+		step = size - done < WRITE_CHUNK ? (uint32_t)size - done : WRITE_CHUNK;
+		error = copyin(map, bytes, address + done, step);
+		if (error == KERN_SUCCESS)
+			write_stepwise(device, bytes, step);
+	}
+	return error;
 }
 
 /* --- mapping and status --- */

@@ -10,6 +10,7 @@
 #include "kern/wait.h"
 
 struct port;
+struct vm_map;
 struct vm_object;
 struct device;
 
@@ -46,6 +47,9 @@ void device_init(void);
 /* Makes the bytes [physical, physical + size) the next device rd0, rd1, ...; returns its number.
    Boot only. */
 unsigned device_add_ramdisk(uint64_t physical, uint64_t size);
+/* Writes the bytes of a user's memory. MACH_SEND_INTERRUPTED: more than one call may; the codes of device_write and of
+   copyin (then some may be written). */
+kern_return_t device_write_user(struct device *device, struct vm_map *map, uint64_t address, uint64_t size);
 /* The port that device_open asks for; no right is made. */
 struct port *device_master_port(void);
 /* The last send right to the device's port is gone: nobody can close it any more, so it is closed. Any context. */

@@ -50,7 +50,7 @@ kern_return_t host_info(struct host *host, int flavor, integer_t *info, mach_msg
 	struct host_sched_info *sched = (struct host_sched_info *)info;
 
 	if (host == NULL)
-		return KERN_INVALID_HOST;
+		return KERN_INVALID_ARGUMENT;
 	switch (flavor) {
 	case HOST_BASIC_INFO:
 		if (*count < HOST_BASIC_INFO_COUNT)
@@ -202,12 +202,12 @@ static kern_return_t one_port(struct port *port, struct port_array **list, mach_
 
 kern_return_t host_processors(struct host *host, struct port_array **list, mach_msg_type_number_t *count)
 {
-	return host == NULL ? KERN_INVALID_HOST : one_port(the_processor.port, list, count);
+	return host == NULL ? KERN_INVALID_ARGUMENT : one_port(the_processor.port, list, count);
 }
 
 kern_return_t host_processor_sets(struct host *host, struct port_array **list, mach_msg_type_number_t *count)
 {
-	return host == NULL ? KERN_INVALID_HOST : one_port(the_processor_set.name_port, list, count);
+	return host == NULL ? KERN_INVALID_ARGUMENT : one_port(the_processor_set.name_port, list, count);
 }
 
 kern_return_t processor_set_processors(struct processor_set *set, struct port_array **list, mach_msg_type_number_t *count)
@@ -218,7 +218,7 @@ kern_return_t processor_set_processors(struct processor_set *set, struct port_ar
 kern_return_t processor_set_default(struct host *host, struct port **set)
 {
 	if (host == NULL)
-		return KERN_INVALID_HOST;
+		return KERN_INVALID_ARGUMENT;
 	*set = right_make_send(the_processor_set.name_port);
 	return KERN_SUCCESS;
 }
@@ -246,7 +246,9 @@ kern_return_t processor_info(struct processor *processor, int flavor, struct por
 
 	if (processor == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (flavor != PROCESSOR_BASIC_INFO || *count < PROCESSOR_BASIC_INFO_COUNT)
+	if (flavor != PROCESSOR_BASIC_INFO)
+		return KERN_INVALID_ARGUMENT;
+	if (*count < PROCESSOR_BASIC_INFO_COUNT)
 		return KERN_FAILURE;
 	basic->cpu_type = CPU_TYPE_X86_64;
 	basic->cpu_subtype = CPU_SUBTYPE_AT386;
@@ -258,21 +260,39 @@ kern_return_t processor_info(struct processor *processor, int flavor, struct por
 	return KERN_SUCCESS;
 }
 
+static void set_basic_info(struct processor_set_basic_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->processor_count = 1;
+	ledger_settle();
+	info->task_count = (int)root_ledger.account[LEDGER_TASKS].used;
+	info->thread_count = (int)root_ledger.account[LEDGER_THREADS].used;
+}
+
 kern_return_t processor_set_info(struct processor_set *set, int flavor, struct port **host, integer_t *info,
 				 mach_msg_type_number_t *count)
 {
-	struct processor_set_basic_info *basic = (struct processor_set_basic_info *)info;
+	struct processor_set_sched_info *sched = (struct processor_set_sched_info *)info;
 
 	if (set == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (flavor != PROCESSOR_SET_BASIC_INFO || *count < PROCESSOR_SET_BASIC_INFO_COUNT)
-		return KERN_FAILURE;
-	memset(basic, 0, sizeof(*basic));
-	basic->processor_count = 1;
-	ledger_settle();
-	basic->task_count = (int)root_ledger.account[LEDGER_TASKS].used;
-	basic->thread_count = (int)root_ledger.account[LEDGER_THREADS].used;
-	*count = PROCESSOR_SET_BASIC_INFO_COUNT;
+	switch (flavor) {
+	case PROCESSOR_SET_BASIC_INFO:
+		if (*count < PROCESSOR_SET_BASIC_INFO_COUNT)
+			return KERN_FAILURE;
+		set_basic_info((struct processor_set_basic_info *)info);
+		*count = PROCESSOR_SET_BASIC_INFO_COUNT;
+		break;
+	case PROCESSOR_SET_SCHED_INFO:
+		if (*count < PROCESSOR_SET_SCHED_INFO_COUNT)
+			return KERN_FAILURE;
+		sched->policies = POLICY_TIMESHARE;
+		sched->max_priority = set->max_priority > SCHED_PRIORITY_USER ? set->max_priority : SCHED_PRIORITY_USER;
+		*count = PROCESSOR_SET_SCHED_INFO_COUNT;
+		break;
+	default:
+		return KERN_INVALID_ARGUMENT;
+	}
 	*host = right_make_send(host_port);
 	return KERN_SUCCESS;
 }

@@ -447,6 +447,11 @@ void sched_pass(struct thread *from, struct thread *to)
 	syscall_return(to);
 }
 
+bool sched_others_ready(void)
+{
+	return !RB_EMPTY(&ready_shares) || sched_handoff_thread != NULL;
+}
+
 void sched_yield(void)
 {
 	struct thread *current = thread_current();

@@ -59,6 +59,8 @@ _Noreturn void sched_switch(void);
 _Noreturn void sched_pass(struct thread *from, struct thread *to);
 /* The current thread stays ready, behind its equals; others run first. */
 _Noreturn void sched_yield(void);
+/* Is a thread ready beside the current one? */
+bool sched_others_ready(void);
 /* The same for an order of priorities that changed: requeues a ready thread. */
 void sched_set_priority(struct thread *thread, unsigned priority);
 /* A thread that is not on a queue and not current may run again (resume). */

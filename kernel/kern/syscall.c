@@ -8,6 +8,7 @@
  * the user's stub sends the message instead.
  */
 #include "kern/syscall.h"
+#include <device/device_types.h>
 #include <mach/exception.h>
 #include <mach/kern_return.h>
 #include <mach/machine/thread_status.h>
@@ -19,6 +20,7 @@
 #include "ipc/port.h"
 #include "ipc/space.h"
 #include "kern/ast.h"
+#include "kern/device.h"
 #include "kern/exception.h"
 #include "kern/host.h"
 #include "kern/sched.h"
@@ -35,6 +37,7 @@
 #define ARG(thread, i) syscall_argument(thread, i)
 #define NAME(thread, i) ((mach_port_name_t)ARG(thread, i))
 #define PRINT_MAX 256
+#define DEVICE_WRITEV_MAX 16		/* pieces */
 
 bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigned n)
 {
@@ -60,12 +63,6 @@ static int64_t trap_null(struct thread *thread)
 	return 0;
 }
 
-static int64_t trap_use_message(struct thread *thread)
-{
-	(void)thread;
-	return MACH_SEND_INTERRUPTED;
-}
-
 static int64_t trap_mach_reply_port(struct thread *thread)
 {
 	struct space *space = &thread->task->space;
@@ -79,14 +76,31 @@ static int64_t trap_mach_reply_port(struct thread *thread)
 	return MACH_PORT_NAME_NULL;
 }
 
-/* A send right to a kernel port for the caller; null when its ledger denies the name. */
+/* The port that was put in the task's place (task_set_special_port, TASK_KERNEL_PORT), as a copy of its right. */
+static __attribute__((noinline)) int64_t other_self(struct thread *thread)
+{
+	mach_port_name_t name;
+	struct port *port = thread->task->kernel_port;
+
+	if (port == NULL)
+		return MACH_PORT_NAME_NULL;
+	port = right_copy_send(port);
+	if (!port_valid(port))
+		return MACH_PORT_NAME_DEAD;
+	if (space_insert(&thread->task->space, port, MACH_MSG_TYPE_PORT_SEND, &name) == KERN_SUCCESS)
+		return name;
+	right_release_send(port);
+	return MACH_PORT_NAME_NULL;
+}
+
+/* A send right to a kernel port for the caller; null when its ledger denies the name. port NULL: another is its self. */
 static int64_t self_right(struct thread *thread, struct port *port)
 {
 	mach_port_name_t name;
 	struct name *entry;
 
 	if (port == NULL)
-		return MACH_PORT_NAME_NULL;
+		return other_self(thread);
 	/* Nearly always it has the right already: one reference more. */
 	entry = name_of_port(&thread->task->space, port);
 	if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) != 0 && entry->urefs < MACH_PORT_UREFS_MAX) {
@@ -108,7 +122,7 @@ static int64_t trap_mach_thread_self(struct thread *thread)
 
 static int64_t trap_mach_task_self(struct thread *thread)
 {
-	return self_right(thread, thread->task->self);
+	return self_right(thread, thread->task->asks_for);
 }
 
 static int64_t trap_mach_host_self(struct thread *thread)
@@ -142,15 +156,20 @@ _Noreturn static void yield_with(struct thread *thread, int64_t result)
 	sched_yield();
 }
 
+/* FALSE: there is nobody to yield to, the caller may as well go on spinning (Reference Manual, Hand-Off Scheduling). */
 static int64_t trap_swtch(struct thread *thread)
 {
-	yield_with(thread, 1);
+	if (!sched_others_ready())
+		return FALSE;
+	yield_with(thread, TRUE);
 }
 
 static int64_t trap_swtch_pri(struct thread *thread)
 {
+	if (!sched_others_ready())
+		return FALSE;
 	thread_depress(thread, 0);
-	yield_with(thread, 1);
+	yield_with(thread, TRUE);
 }
 
 static void switch_wait_cancel(struct thread *thread, enum wait_reason reason)
@@ -362,6 +381,74 @@ static int64_t trap_thread_set_self_state(struct thread *thread)
 	return thread_state_set(thread, (int)ARG(thread, 0), state, count);
 }
 
+/* A right of the caller's space, and what kind it is now. It is the callee's, who gives it back with right_release. */
+static kern_return_t own_right(struct thread *thread, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *kind)
+{
+	if (!MACH_MSG_TYPE_PORT_ANY(type))
+		return KERN_INVALID_VALUE;
+	return space_take(&thread->task->space, name, type, port, kind);
+}
+
+static int64_t trap_task_set_special_port(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+	struct port *port;
+	uint32_t kind;
+	kern_return_t error;
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	error = own_right(thread, NAME(thread, 2), MACH_MSG_TYPE_COPY_SEND, &port, &kind);
+	if (error != KERN_SUCCESS)
+		return error;
+	error = task_set_special_port(task, (int)ARG(thread, 1), port);
+	if (error != KERN_SUCCESS)
+		right_release(port, kind);
+	return error;
+}
+
+static int64_t trap_mach_port_insert_right(struct thread *thread)
+{
+	struct task *task = own_task(thread, NAME(thread, 0));
+	struct port *port;
+	uint32_t kind;
+	kern_return_t error;
+
+	if (task == NULL)
+		return MACH_SEND_INTERRUPTED;
+	error = own_right(thread, NAME(thread, 2), (uint32_t)ARG(thread, 3), &port, &kind);
+	if (error != KERN_SUCCESS)
+		return error;
+	error = mach_port_insert_right(&task->space, NAME(thread, 1), port, kind);
+	if (error != KERN_SUCCESS)
+		right_release(port, kind);
+	return error;
+}
+
+/* The reply port is for errors that come later; here none does. */
+static int64_t trap_device_write_request(struct thread *thread)
+{
+	return device_write_user(space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_DEVICE), &thread->task->map,
+				 ARG(thread, 4), ARG(thread, 5));
+}
+
+static int64_t trap_device_writev_request(struct thread *thread)
+{
+	struct device *device = space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_DEVICE);
+	struct { uint64_t address, size; } piece;
+	uint64_t count = (uint32_t)ARG(thread, 5), i;
+	kern_return_t error = D_SUCCESS;
+
+	if (count > DEVICE_WRITEV_MAX)
+		return KERN_INVALID_VALUE;
+	for (i = 0; i < count && error == D_SUCCESS; i++) {
+		error = copyin(&thread->task->map, &piece, ARG(thread, 4) + i * sizeof(piece), sizeof(piece));
+		if (error == KERN_SUCCESS)
+			error = device_write_user(device, &thread->task->map, piece.address, piece.size);
+	}
+	return error;
+}
+
 static int64_t trap_none(struct thread *thread)
 {
 	(void)thread;
@@ -379,7 +466,8 @@ syscall_handler *const syscall_table[SYSCALLS] = {
 	[29] = trap_mach_host_self,
 	[30] = trap_mach_print,
 	[31 ... 38] = trap_none,
-	[39 ... 40] = trap_use_message,
+	[39] = trap_device_writev_request,
+	[40] = trap_device_write_request,
 	[41 ... 54] = trap_none,
 	[55 ... 56] = trap_null,
 	[57 ... 58] = trap_none,
@@ -394,10 +482,10 @@ syscall_handler *const syscall_table[SYSCALLS] = {
 	[68] = trap_task_create,
 	[69] = trap_task_terminate,
 	[70] = trap_task_suspend,
-	[71] = trap_use_message,	/* task_set_special_port */
+	[71] = trap_task_set_special_port,
 	[72] = trap_mach_port_allocate,
 	[73] = trap_mach_port_deallocate,
-	[74] = trap_use_message,	/* mach_port_insert_right */
+	[74] = trap_mach_port_insert_right,
 	[75] = trap_mach_port_allocate_name,
 	[76] = trap_thread_depress_abort,
 	[77] = trap_thread_set_self_state,

@@ -82,7 +82,7 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 	if (!vm_map_create(&task->map, ledger))
 		goto out_task;
 	space_init(&task->space, ledger);
-	task->self = port_make_kernel(KOBJECT_TASK, task, ledger);
+	task->self = task->asks_for = port_make_kernel(KOBJECT_TASK, task, ledger);
 	if (task->self == NULL)
 		goto out_map;
 	if (parent != NULL && inherit_memory) {
@@ -125,7 +125,8 @@ void task_kill(struct task *task)
 		return;
 	task->dead = true;
 	port_destroy_kernel(task->self);
-	task->self = NULL;
+	task->self = task->asks_for = NULL;
+	release_send_or_null(&task->kernel_port);
 	release_send_or_null(&task->exception_port);
 	release_send_or_null(&task->bootstrap_port);
 	for (i = 0; i < TASK_PORT_REGISTER_MAX; i++)

@@ -23,18 +23,20 @@ struct task {
 	uint32_t thread_count;
 	uint8_t priority;
 	bool dead;
-	bool ending, dying_current;		/* end is on its list; its thread that died as the current one is not buried yet */
-	bool dismantled;			/* so only its memory is left, which goes when neither is true */
+	bool ending : 1, dying_current : 1;	/* end is on its list; its thread that died as the current one is not buried yet */
+	bool dismantled : 1;			/* so only its memory is left, which goes when neither is true */
+	uint32_t id;
 	LIST_HEAD(, thread) threads;
 	struct port *self;			/* kernel port; NULL when dead */
-	struct port *exception_port;		/* send rights or NULL */
+	struct port *asks_for;			/* what it is told when it asks for itself: self, or NULL: kernel_port */
+	struct port *kernel_port;		/* send rights or NULL; this one stands for self */
+	struct port *exception_port;
 	struct port *bootstrap_port;
 	struct port *registered[TASK_PORT_REGISTER_MAX];
 	LIST_ENTRY(task) all;
 	LIST_ENTRY(task) ledger_link;
 	struct reap reap, end;			/* end: of task_kill_later */
 	uint64_t created_ns, dead_threads_cpu_ticks;
-	uint32_t id;
 	char name[32];
 };
 _Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 640, "cache lines, and six to a page");

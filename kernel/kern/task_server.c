@@ -182,6 +182,7 @@ kern_return_t task_info(struct task *task, int flavor, integer_t *info, mach_msg
 static struct port **special_port(struct task *task, int which)
 {
 	switch (which) {
+	case TASK_KERNEL_PORT: return &task->kernel_port;
 	case TASK_EXCEPTION_PORT: return &task->exception_port;
 	case TASK_BOOTSTRAP_PORT: return &task->bootstrap_port;
 	default: return NULL;
@@ -194,13 +195,13 @@ kern_return_t task_get_special_port(struct task *task, int which, struct port **
 
 	if (task == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (which == TASK_KERNEL_PORT) {
-		*port = right_make_send(task->self);
-		return KERN_SUCCESS;
-	}
 	slot = special_port(task, which);
 	if (slot == NULL)
 		return KERN_INVALID_ARGUMENT;
+	if (which == TASK_KERNEL_PORT && *slot == NULL) {
+		*port = right_make_send(task->self);
+		return KERN_SUCCESS;
+	}
 	*port = *slot != NULL ? right_copy_send(*slot) : NULL;
 	return KERN_SUCCESS;
 }
@@ -225,6 +226,7 @@ kern_return_t task_set_special_port(struct task *task, int which, struct port *p
 	if (slot == NULL)
 		return KERN_INVALID_ARGUMENT;
 	slot_set(slot, port);
+	task->asks_for = task->kernel_port == NULL ? task->self : NULL;
 	return KERN_SUCCESS;
 }
 

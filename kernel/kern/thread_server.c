@@ -119,12 +119,22 @@ static int run_state(const struct thread *thread)
 	}
 }
 
+/* Of TH_USAGE_SCALE, over the thread's whole life: no shorter record is kept. */
+static int cpu_usage(const struct thread *thread, uint64_t cpu_ns)
+{
+	uint64_t life_ns = clock_uptime_ns() - thread->created_ns;
+
+	return cpu_ns < life_ns ? (int)(cpu_ns / (life_ns / TH_USAGE_SCALE + 1)) : TH_USAGE_SCALE;
+}
+
 static void thread_basic_info(struct thread *thread, struct thread_basic_info *info)
 {
 	struct time_value64 created = time_of_ns(clock_boot_time_s() * 1000000000 + thread->created_ns);
+	uint64_t cpu_ns = sched_cpu_ns(thread);
 
 	memset(info, 0, sizeof(*info));
-	info->user_time64 = time_of_ns(sched_cpu_ns(thread));
+	info->user_time64 = time_of_ns(cpu_ns);
+	info->cpu_usage = cpu_usage(thread, cpu_ns);
 	info->user_time.seconds = info->user_time64.seconds;
 	info->user_time.microseconds = (integer_t)(info->user_time64.nanoseconds / 1000);
 	info->base_priority = thread->base_priority;

@@ -302,10 +302,33 @@ static void test_handoff_rpc(void)
 	shared_free(echo, vm_page_size);
 }
 
+/* What the threads know of others: swtch, and the part of the time that one has had. */
+static void test_swtch(void)
+{
+	struct child spinner;
+	struct thread_basic_info info;
+	mach_msg_type_number_t count = THREAD_BASIC_INFO_COUNT;
+	unsigned alone = 0, told = 0;
+
+	for (unsigned i = 0; i < 100 && alone == 0; i++)
+		alone += !swtch();
+	ok(alone > 0, "swtch is FALSE when no other thread wants to run");
+	need(child_start(&spinner, spin, NULL, NULL), "a child that spins");
+	for (unsigned i = 0; i < 100; i++)
+		told += swtch() == TRUE;
+	is(told, 100, "and TRUE when one does");
+	is(swtch_pri(0), TRUE, "so is swtch_pri");
+	thread_switch(MACH_PORT_NULL, SWITCH_OPTION_WAIT, 200);
+	need(thread_info(spinner.thread, THREAD_BASIC_INFO, (thread_info_t)&info, &count), "thread_info");
+	is_between((uint64_t)info.cpu_usage, TH_USAGE_SCALE / 4, TH_USAGE_SCALE, "a thread that spins has used much of the time");
+	child_finish(&spinner);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 120);
 	need(ledger_root(test_host_priv(), &root), "the root ledger");
+	test_swtch();
 	test_equal_shares();
 	test_weights();
 	test_fork_bomb();

@@ -6,6 +6,7 @@
 #include <ledger_user.h>
 #include <mach.h>
 #include <mach/task_info.h>
+#include <mach/thread_switch.h>
 #include <mach/threads.h>
 #include <string.h>
 #include "catch.h"
@@ -266,6 +267,46 @@ static void test_suspend(void)
 
 /* --- special ports --- */
 
+struct asking { uint32_t go, own, told, again; };
+
+/* What the task is told when it asks for itself, and whether it can still be asked itself by the name that it had. */
+static void child_asks_itself(void *argument)
+{
+	struct asking *asking = argument;
+
+	asking->own = mach_task_self_trap();
+	word_await(&asking->go, 1, 10000);
+	asking->told = mach_task_self_trap();
+	asking->again = mach_task_self_trap();
+}
+
+static kern_return_t other_kernel_port(struct child *child, void *argument)
+{
+	return task_set_special_port(child->task, TASK_KERNEL_PORT, *(mach_port_t *)argument);
+}
+
+static void test_stands_for_itself(void)
+{
+	mach_port_t port = catch_port();
+	struct child_options options = { .suspended = true };
+	struct asking *asking = shared_alloc(vm_page_size);
+	struct child child;
+
+	need(child_start(&child, child_asks_itself, asking, &options), "a child");
+	need(thread_resume(child.thread), "thread_resume");
+	for (unsigned i = 0; i < 1000 && asking->own == MACH_PORT_NULL; i++)
+		thread_switch(MACH_PORT_NULL, SWITCH_OPTION_WAIT, 1);
+	need(other_kernel_port(&child, &port), "another port for it");
+	word_post(&asking->go, 1);
+	ok(child_wait(&child, 10000), "a child asked for itself before and after");
+	ok(asking->own != MACH_PORT_NULL && asking->told != MACH_PORT_NULL && asking->told != asking->own,
+	   "it is told the port that was set, no more its own");
+	is(asking->again, asking->told, "under one name");
+	child_finish(&child);
+	catch_port_destroy(port);
+	shared_free(asking, vm_page_size);
+}
+
 static void test_special_ports(void)
 {
 	static const struct { int which; const char *name; } ports[] = {
@@ -294,6 +335,21 @@ static void test_special_ports(void)
 		need(task_get_special_port(task, ports[i].which, &back), "the special port");
 		is(back, MACH_PORT_NULL, "then there is none");
 	}
+	is_code(task_set_special_port(task, TASK_KERNEL_PORT, port), KERN_SUCCESS, "another port can stand for the task's own");
+	need(task_get_special_port(task, TASK_KERNEL_PORT, &back), "the kernel port");
+	is(back, port, "and is what is read");
+	give_back_right(back);
+	need(task_create(task, FALSE, &child), "a child of it");
+	need(task_get_special_port(child, TASK_KERNEL_PORT, &back), "the child's kernel port");
+	is(back, child, "its child has its own");
+	give_back_right(back);
+	task_terminate(child);
+	give_back_right(child);
+	is_code(task_set_special_port(task, TASK_KERNEL_PORT, MACH_PORT_NULL), KERN_SUCCESS, "it can be taken away");
+	need(task_get_special_port(task, TASK_KERNEL_PORT, &back), "the kernel port");
+	is(back, task, "then the task's own is there again");
+	give_back_right(back);
+	need(task_set_special_port(task, TASK_KERNEL_PORT, port), "another port again");
 	is_code(task_get_special_port(task, 99, &back), KERN_INVALID_ARGUMENT, "special port 99 is none");
 	is_code(task_set_special_port(task, 99, port), KERN_INVALID_ARGUMENT, "and cannot be set");
 	task_terminate(task);
@@ -463,6 +519,7 @@ int main(int argc, char **argv)
 	test_chain();
 	test_suspend();
 	test_special_ports();
+	test_stands_for_itself();
 	test_registered();
 	test_events();
 	test_info();

@@ -5,6 +5,8 @@
  * RUN: in root trap_test
  * LIMIT: 240
  */
+#include <device/device_types.h>
+#include <device_user.h>
 #include <ledger_user.h>
 #include <mach.h>
 #include <mach/exception.h>
@@ -332,6 +334,62 @@ static void test_wild_arguments(void)
 	shared_free(progress, vm_page_size);
 }
 
+/* The traps that act on a name in the caller's own space do what the message of that name does. */
+static void test_by_name(void)
+{
+	static const char line[] = "trap_test: a line by trap\n";
+	const struct { uint64_t at, size; } pieces[] = { { (uintptr_t)line, 11 }, { (uintptr_t)line + 11, sizeof line - 12 } };
+	mach_port_t self = mach_task_self(), port = MACH_PORT_NULL, other = catch_port(), back = MACH_PORT_NULL, old;
+	mach_port_type_t type;
+	device_t console = MACH_PORT_NULL;
+
+	need(syscall_mach_port_allocate(self, MACH_PORT_RIGHT_RECEIVE, &port), "a port");
+	is_code(syscall_mach_port_insert_right(self, port, port, MACH_MSG_TYPE_MAKE_SEND), KERN_SUCCESS, "a send right can be made");
+	need(mach_port_type(self, port, &type), "its type");
+	is(type, MACH_PORT_TYPE_SEND_RECEIVE, "beside the receive right");
+	is_code(syscall_mach_port_insert_right(self, 0x7abc, port, MACH_MSG_TYPE_MAKE_SEND), KERN_RIGHT_EXISTS,
+		"another name for it is refused");
+	is_code(syscall_mach_port_insert_right(self, 0x7abc, port, MACH_MSG_TYPE_MAKE_SEND_ONCE), KERN_SUCCESS,
+		"but for a send-once right");
+	need(mach_port_mod_refs(self, 0x7abc, MACH_PORT_RIGHT_SEND_ONCE, -1), "its end");
+	is_code(syscall_mach_port_insert_right(self, 0x7abc, MACH_PORT_NULL, MACH_MSG_TYPE_MOVE_SEND), KERN_INVALID_CAPABILITY,
+		"no right is none");
+	is_code(syscall_mach_port_insert_right(self, 0x7abc, 0x7abd, MACH_MSG_TYPE_MOVE_SEND), KERN_INVALID_NAME, "nor is no name");
+	is_code(syscall_mach_port_insert_right(self, 0x7abc, port, 99), KERN_INVALID_VALUE, "99 is no kind of right");
+	is_code(syscall_mach_port_insert_right(port, 0x7abc, port, MACH_MSG_TYPE_MAKE_SEND), MACH_SEND_INTERRUPTED,
+		"what is no task is left to the message");
+
+	need(task_get_special_port(self, TASK_BOOTSTRAP_PORT, &old), "the bootstrap port");
+	is_code(syscall_task_set_special_port(self, TASK_BOOTSTRAP_PORT, other), KERN_SUCCESS, "a special port can be set");
+	need(task_get_special_port(self, TASK_BOOTSTRAP_PORT, &back), "and read");
+	is(back, other, "as it was set");
+	give_back_right(back);
+	is_code(syscall_task_set_special_port(self, 99, other), KERN_INVALID_ARGUMENT, "special port 99 is none");
+	is_code(syscall_task_set_special_port(self, TASK_BOOTSTRAP_PORT, 0x7abd), KERN_INVALID_NAME, "no name is no port");
+	need(syscall_task_set_special_port(self, TASK_BOOTSTRAP_PORT, old), "the old bootstrap port");
+	if (old != MACH_PORT_NULL)
+		give_back_right(old);
+
+	if (test_device_master() != MACH_PORT_NULL) {
+		need(device_open(test_device_master(), D_WRITE, "console", &console), "the console");
+		is_code(syscall_device_write_request(console, MACH_PORT_NULL, 0, 0, (uintptr_t)line, sizeof line - 1), KERN_SUCCESS,
+			"a line can be written");
+		is_code(syscall_device_writev_request(console, MACH_PORT_NULL, 0, 0, pieces, 2), KERN_SUCCESS,
+			"in two pieces as well");
+		is_code(syscall_device_write_request(console, MACH_PORT_NULL, 0, 0, 16, 4), KERN_INVALID_ADDRESS,
+			"memory that is not there is refused");
+		is_code(syscall_device_write_request(console, MACH_PORT_NULL, 0, 0, (uintptr_t)line, 1 << 20), MACH_SEND_INTERRUPTED,
+			"a megabyte is left to the message");
+		is_code(syscall_device_writev_request(console, MACH_PORT_NULL, 0, 0, pieces, 17), KERN_INVALID_VALUE,
+			"17 pieces are too many");
+		need(device_close(console), "device_close");
+		give_back_right(console);
+	}
+	is_code(syscall_device_write_request(port, MACH_PORT_NULL, 0, 0, (uintptr_t)line, 1), D_NO_SUCH_DEVICE, "a port is no device");
+	need(mach_port_destroy(self, port), "the port's end");
+	catch_port_destroy(other);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 240);
@@ -340,6 +398,7 @@ int main(int argc, char **argv)
 	test_number_width();
 	test_no_traps();
 	test_bad_stack();
+	test_by_name();
 	test_wild_arguments();
 	return done_testing();
 }

@@ -81,6 +81,35 @@ static void threads_of_the_set(void)
 	is_code(processor_set_max_priority(set, -1, FALSE), KERN_INVALID_ARGUMENT, "no priority is negative");
 }
 
+static void descriptions(void)
+{
+	struct processor_set_sched_info sched = { 0 };
+	struct processor_basic_info basic;
+	struct host_basic_info about;
+	mach_msg_type_number_t count = PROCESSOR_SET_SCHED_INFO_COUNT;
+	processor_t *processors = NULL;
+	mach_port_t got = MACH_PORT_NULL, *sets = NULL, name = mach_host_self();
+
+	is_code(processor_set_info(set_name, PROCESSOR_SET_SCHED_INFO, &got, (processor_set_info_t)&sched, &count), KERN_SUCCESS,
+		"the set tells how it schedules");
+	ok(count == 2 && sched.policies == POLICY_TIMESHARE && sched.max_priority == 25, "sharing time, 25 at most");
+	give_back_right(got);
+	is_code(processor_set_info(set_name, 99, &got, (processor_set_info_t)&sched, &count), KERN_INVALID_ARGUMENT,
+		"it tells nothing else");
+	count = HOST_BASIC_INFO_COUNT;
+	is_code(host_info(self, HOST_BASIC_INFO, (host_info_t)&about, &count), KERN_INVALID_ARGUMENT, "a task is no host to ask about");
+	is_code(host_processors(name, &processors, &count), KERN_INVALID_ARGUMENT, "processors are not for who only knows the host");
+	give_back_right(name);
+	is_code(host_processor_sets(self, &sets, &count), KERN_INVALID_ARGUMENT, "a task has no sets");
+	is_code(processor_set_default(self, &got), KERN_INVALID_ARGUMENT, "and none of them is its default");
+	need(host_processors(host, &processors, &count), "the processors");
+	count = PROCESSOR_BASIC_INFO_COUNT;
+	is_code(processor_info(processors[0], 99, &got, (processor_info_t)&basic, &count), KERN_INVALID_ARGUMENT,
+		"a processor tells one thing only");
+	give_back_right(processors[0]);
+	give_back_memory((vm_address_t)processors, sizeof *processors);
+}
+
 static void not_there(void)
 {
 	sampled_pc_t samples[4];
@@ -174,6 +203,7 @@ int main(int argc, char **argv)
 	need(host_processor_set_priv(host, set_name, &set), "its control port");
 	sets_and_processors();
 	threads_of_the_set();
+	descriptions();
 	not_there();
 	gradual_time();
 	long_requests();

@@ -38,6 +38,11 @@ kern_return_t syscall_mach_port_insert_right(mach_port_t task, mach_port_name_t 
 kern_return_t syscall_mach_port_allocate_name(mach_port_t task, mach_port_right_t right,
 					      mach_port_name_t name);
 kern_return_t syscall_thread_depress_abort(mach_port_t thread);
+/* Up to 1024 bytes; a vector's pieces are { address, size } of 8 bytes each, at most 16 of them. */
+kern_return_t syscall_device_write_request(mach_port_t device, mach_port_t reply, unsigned mode, uint64_t record,
+					   vm_address_t data, vm_size_t size);
+kern_return_t syscall_device_writev_request(mach_port_t device, mach_port_t reply, unsigned mode, uint64_t record,
+					    const void *pieces, vm_size_t count);
 
 /*
  * Giving back, by trap first: no message is made, so nothing can be denied.
