@@ -32,6 +32,7 @@
 ##  CPU=max        QEMU's CPU model              ICOUNT=1      deterministic time
 ##  LIMIT=120      the watchdog, in seconds      CONSOLE=      the kernel's console= option
 ##  ISO=1          boot the CD, not the kernel   DISPLAY_VGA=1 open a window with the screen
+##  MODULE=FILE    boot this program instead of the console (docs/programs.md)
 ##Options of the build:
 ##  V=1 show commands   RELEASE=1 no asserts   WERROR=1   CROSS_COMPILE=x86_64-elf-
 ##  POLICY=1 with the boot option policy=mach (0: without it, as RELEASE=1 unless told)
@@ -56,6 +57,7 @@ export WEIR_CPU = $(value CPU)
 export WEIR_ICOUNT = $(value ICOUNT)
 export WEIR_LIMIT = $(value LIMIT)
 export WEIR_CONSOLE = $(value CONSOLE)
+export WEIR_MODULE = $(value MODULE)
 export WEIR_ISO = $(value ISO)
 export WEIR_DISPLAY_VGA = $(value DISPLAY_VGA)
 export WEIR_T = $(value T)

@@ -20,6 +20,10 @@ MODULES = [
 ]
 
 
+# What a program gets as arguments unless told otherwise, as GNU Mach's own test programs do.
+MODULE_WORDS = "${host-port} ${device-port} $(task-create) $(task-resume)"
+
+
 class UsageError(Exception):
     """An option that makes no sense, or a file that is not there."""
 
@@ -59,6 +63,7 @@ class Options:
     gdb: bool = False        # do not start before gdb says so, on build/gdb.sock
     interactive: bool = False  # the console is this terminal
     tap: bool = False        # the second serial port is read (else it leads nowhere)
+    modules: tuple = ()      # "FILE WORDS" of the boot modules, instead of the console's
 
     def command_line(self):
         """The kernel's command line; `run=` is last and takes the rest as it is."""
@@ -89,6 +94,28 @@ class Options:
         if not os.path.isfile(path):
             raise UsageError(f"{path} is missing; `make` builds it")
         return path
+
+    def initrd(self):
+        """The boot modules in QEMU's words; files given by the user by their whole path."""
+        if not self.modules:
+            for name, _ in MODULES:
+                self.file(name)
+            # No comma stands in MODULES, which would part two modules.
+            return ",".join(f"{name} {words}" for name, words in MODULES)
+        texts = []
+        for module in self.modules:
+            name, _, words = module.strip().partition(" ")
+            path = os.path.abspath(name)
+            if not os.path.isfile(path):
+                raise UsageError(f"module {name!r}: there is no such file")
+            # QEMU ends a module's file name at the first space, and a module at a comma.
+            if " " in path:
+                raise UsageError(f"module {path!r}: no space may stand in its path")
+            text = f"{path} {words.strip() or MODULE_WORDS}"
+            if re.search(r"[\x00-\x1f\x7f]", text):
+                raise UsageError(f"module {name!r}: its words must be one line")
+            texts.append(text.replace(",", ",,"))
+        return ",".join(texts)
 
     def check_kernel_fits(self):
         """QEMU loads a kernel that does not fit without a word, and it then runs wild."""
@@ -147,21 +174,18 @@ def qemu_arguments(o, fds):
         args += ["-gdb", "unix:gdb.sock,server=on,wait=off"]
     args.append("-S")
     if o.iso:
-        if o.run or o.command_line():
-            raise UsageError("the CD's kernel options are fixed when it is made: "
-                             "no RUN, ZONE_MAP or CONSOLE with ISO=1")
+        if o.run or o.command_line() or o.modules:
+            raise UsageError("the CD's kernel options and modules are fixed when it is made: "
+                             "no RUN, ZONE_MAP, CONSOLE or MODULE with ISO=1")
         o.file("weir.iso")
         return args + ["-drive", "file=weir.iso,format=raw,media=cdrom,if=ide,readonly=on",
                        "-boot", "order=d"]
     o.check_kernel_fits()
-    for name, _ in MODULES:
-        o.file(name)
+    initrd = o.initrd()
     line = o.command_line()
     # The loader puts the image's name and a space in front.
     length = len(os.fsencode(line)) + len("weir.elf32 ")
     if length > COMMAND_LINE_MAX:
         raise UsageError(f"the kernel's command line would be {length} bytes long, and at most "
                          f"{COMMAND_LINE_MAX} fit: shorten RUN")
-    # No comma stands in MODULES, which would part two modules.
-    return args + ["-kernel", "weir.elf32", "-append", line,
-                   "-initrd", ",".join(f"{name} {words}" for name, words in MODULES)]
+    return args + ["-kernel", "weir.elf32", "-append", line, "-initrd", initrd]

@@ -2,6 +2,7 @@
 /*
  * Loads static ELF64 programs (System V ABI, ELF-64 Object File Format 1.5). Every field of the image
  * is taken for hostile: nothing is read beyond its size, nothing mapped outside user space.
+ * A static PIE (ET_DYN without an interpreter) is put at ELF_PIE_BASE and relocates itself.
  */
 #include "kern/elf.h"
 #include <elf.h>
@@ -15,6 +16,7 @@
 #include "x86_64/machine.h"
 
 #define ELF_SEGMENTS_MAX 64
+#define ELF_PIE_BASE 0x400000ull	/* where static executables begin by default */
 
 static const char *header_check(const Elf64_Ehdr *header, uint64_t size)
 {
@@ -23,7 +25,7 @@ static const char *header_check(const Elf64_Ehdr *header, uint64_t size)
 	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
 	    header->e_machine != EM_X86_64)
 		return "it is no x86-64 ELF file";
-	if (header->e_type != ET_EXEC)
+	if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
 		return "it is no static executable";
 	if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum == 0 || header->e_phnum > ELF_SEGMENTS_MAX)
 		return "its program headers are malformed";
@@ -97,11 +99,13 @@ const char *elf_load(struct task *task, const uint8_t *image, uint64_t size, uin
 	Elf64_Ehdr header;
 	Elf64_Phdr segment;
 	const char *error;
+	uint64_t base;
 	unsigned i;
 
 	memset(&header, 0, sizeof(header));
 	memcpy(&header, image, size < sizeof(header) ? size : sizeof(header));
 	error = header_check(&header, size);
+	base = header.e_type == ET_DYN ? ELF_PIE_BASE : 0;
 	*stack_executable = false;
 	for (i = 0; error == NULL && i < header.e_phnum; i++) {
 		memcpy(&segment, image + header.e_phoff + i * sizeof(segment), sizeof(segment));
@@ -111,12 +115,15 @@ const char *elf_load(struct task *task, const uint8_t *image, uint64_t size, uin
 			*stack_executable = (segment.p_flags & PF_X) != 0;
 		if (segment.p_type != PT_LOAD || segment.p_memsz == 0)
 			continue;
+		if (segment.p_vaddr > USER_ADDRESS_MAX)
+			return "a segment lies outside user memory";
+		segment.p_vaddr += base;
 		error = segment_check(&segment, size);
 		if (error == NULL)
 			error = segment_load(task, image, &segment);
 	}
-	if (error == NULL && !entry_is_code(&task->map, header.e_entry))
+	*entry = header.e_entry + base;
+	if (error == NULL && !entry_is_code(&task->map, *entry))
 		error = "its entry point lies outside its code";
-	*entry = header.e_entry;
 	return error;
 }

@@ -3,7 +3,7 @@
  * Options of the kernel command line: words, separated by spaces.
  *
  *   zone_map=SIZE   bound of all kernel memory taken for users; default half of RAM
- *   console=WHICH   com, vga or both
+ *   console=WHICH   com, vga or both; com0 is com (GNU Mach names it so)
  *   reclaim=eager   a slab goes back the moment it is empty (debugging)
  *   policy=mach     ledgers refuse nothing, and a failed zalloc panics (mem/policy.c)
  *   run=COMMANDS    the last one: takes the rest of the line; the bootstrap server carries it out
@@ -102,7 +102,7 @@ static void option_apply(const struct word *word)
 			printf("zone_map=%.*s is no size (as 16M): the default is used\n",
 			       (int)value.length, value.text);
 	} else if (word_value(word, "console", &value)) {
-		if (word_is(&value, "com"))
+		if (word_is(&value, "com") || word_is(&value, "com0"))
 			option_console = "com";
 		else if (word_is(&value, "vga"))
 			option_console = "vga";

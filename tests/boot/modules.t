@@ -47,7 +47,7 @@ for size in (len(whole) // 8, len(whole) // 2):
 refused("32 bits", "x86-64", **{"class": 1})
 refused("big-endian data", "x86-64", data=2)
 refused("another machine's code", "x86-64", machine=3)
-refused("no static code", "static", type=3)
+refused("no code but a core dump", "static", type=4)
 refused("object code", "static", type=1)
 refused("an interpreter", "static", p2_type=3)
 refused("no program headers", "program headers", phnum=0)
