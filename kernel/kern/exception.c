@@ -267,12 +267,24 @@ static void exception_answered(struct thread *thread, const struct port *port, k
 	thread_wake(thread, 0);
 }
 
+/* An answer of the common size must not be denied, as no short reply is: it lies in a buffer of the kernel's, until it is read. */
+static struct kmsg *answer_memory(struct thread *sender)
+{
+	static uint8_t bytes[KMSG_SMALL] __attribute__((aligned(8)));
+	static struct kmsg buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = bytes };
+
+	if (sender->msg.send_size > KMSG_SMALL)
+		return kmsg_alloc(sender->msg.send_size, sender->task->ledger);
+	buffer.size = sender->msg.send_size;
+	return &buffer;
+}
+
 int64_t exception_reply_message(struct thread *sender, struct port *port, const uint8_t *head, uint32_t have)
 {
 	const mig_reply_header_t *reply = (const mig_reply_header_t *)head;
 	struct thread *thread;
 	kern_return_t code = KERN_FAILURE;
-	struct kmsg *kmsg = kmsg_alloc(sender->msg.send_size, sender->task->ledger);
+	struct kmsg *kmsg = answer_memory(sender);
 	mach_msg_return_t error;
 
 	if (kmsg == NULL)

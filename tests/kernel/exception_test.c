@@ -10,6 +10,7 @@
 #include <mach/threads.h>
 #include "catch.h"
 #include "child.h"
+#include "denial.h"
 #include "snapshot.h"
 #include "tap.h"
 
@@ -165,7 +166,10 @@ static void test_order(bool task_helps, bool lose_reply)
 	registers_get(child.thread, &state);
 	state.rip = (uint64_t)(uintptr_t)fault_after;
 	registers_set(child.thread, &state);
+	/* A handler whose ledger is full must be able to answer. */
+	deny_next(1);
 	catch_answer(&caught, task_helps ? KERN_SUCCESS : KERN_FAILURE);
+	ok(!deny_struck(NULL), "the answer takes no memory that could be denied");
 	if (task_helps)
 		ok(word_await(&shared->reached, 1, 5000), "it goes on when the task's handler helped");
 	ok(child_wait(&child, 5000), "the task %s", task_helps ? "ends by itself" : "is ended when both said no");
