@@ -173,6 +173,14 @@ void port_destroy_kernel(struct port *port)
 	port_die(port);
 }
 
+void port_destroy_kernel_later(struct port *port)
+{
+	assert(port->kobject_type != KOBJECT_NONE && !port->dead && port->no_senders == NULL);
+	port->kobject = NULL;
+	port->dead = true;
+	reap_defer(&port->reap, port_dismantle);
+}
+
 /* Nothing hangs from the port but what holds a reference; so the last one can just go. */
 static bool port_bare(const struct port *port)
 {

@@ -120,6 +120,8 @@ void port_system_init(void);
 struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer);
 /* The object dies: port becomes dead, kobject NULL, the object's ref is given back. Never fails. Bounded; the rest is reaped. */
 void port_destroy_kernel(struct port *port);
+/* The same, for where a right to it is just being given up: the port is dead at once, all else is reaped. */
+void port_destroy_kernel_later(struct port *port);
 /* An ordinary port or, with KOBJECT_PORT_SET, a port set; refs 1: the receive right's. NULL: denied. */
 struct port *port_make(enum kobject type, struct ledger *payer);
 void port_ref(struct port *port);

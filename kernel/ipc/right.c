@@ -17,6 +17,7 @@
 #include "kern/assert.h"
 #include "kern/device.h"
 #include "kern/exception.h"
+#include "vm/upcalls.h"
 
 struct port *right_make_send(struct port *port)
 {
@@ -68,6 +69,8 @@ void right_no_senders(struct port *port)
 
 	if (port->kobject_type == KOBJECT_DEVICE && !port->dead)
 		device_no_senders(port->kobject);
+	if (port->kobject_type == KOBJECT_MEMORY && !port->dead && vm_name_unused(port->kobject))
+		port_destroy_kernel_later(port);
 	if (once == NULL)
 		return;
 	port->no_senders = NULL;

@@ -34,7 +34,7 @@ void right_no_senders(struct port *port);
 static inline void right_uncount_send(struct port *port)
 {
 	assert(port->send_rights != 0);
-	if (--port->send_rights == 0 && (port->no_senders != NULL || port->kobject_type == KOBJECT_DEVICE))
+	if (--port->send_rights == 0 && (port->no_senders != NULL || port->kobject_type >= KOBJECT_DEVICE))
 		right_no_senders(port);
 }
 

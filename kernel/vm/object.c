@@ -20,7 +20,7 @@
       copy on write shortens it first (vm_entry_shorten), by merging objects that have one user,
       or by copying.
 
-    - The payer of the object, its nodes and its pages is the ledger of the first entry on its
+    - The payer of the object, its nodes, its pages and its name's port is the ledger of the first entry on its
       list, or else the payer of its first shadow, or else whoever was. It moves in one step
       (vm_object_fix_payer), never while an allocation for the object is under way (pinned):
       memory pressure works off the reap list, which may change lists of entries.
@@ -91,6 +91,8 @@ void vm_object_fix_payer(struct vm_object *object)
 		if (object->resident != 0)
 			ledger_move(from, to, LEDGER_RESIDENT_PAGES, object->resident);
 		radix_move_payer(&object->pages, to);
+		if (object->name_port != NULL)
+			vm_name_port_pay(object);
 		ledger_move(from, to, LEDGER_OBJECTS, 1);
 	}
 }

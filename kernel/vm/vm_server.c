@@ -5,6 +5,7 @@
 #include "mach_server.h"
 #include "ipc/port.h"
 #include "kern/string.h"
+#include "mem/ledger.h"
 #include "vm/copy.h"
 #include "vm/entry.h"
 #include "vm/map.h"
@@ -13,6 +14,24 @@
 void vm_name_port_destroy(struct port *port)
 {
 	port_destroy_kernel(port);
+}
+
+void vm_name_port_pay(struct vm_object *object)
+{
+	struct port *port = object->name_port;
+	struct ledger *from = port->payer;
+
+	port->payer = object->payer;
+	ledger_move(from, object->payer, LEDGER_PORTS, 1);
+}
+
+bool vm_name_unused(struct vm_object *object)
+{
+	/* A device's is its pager, and stays. */
+	if (object->kernel_held)
+		return false;
+	object->name_port = NULL;
+	return true;
 }
 
 kern_return_t vm_object_name(struct vm_object *object, struct port **name)

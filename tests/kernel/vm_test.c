@@ -5,6 +5,7 @@
  * RUN: in root vm_test
  */
 #include <string.h>
+#include <ledger_user.h>
 #include <mach/machine/vm_param.h>
 #include <mach/mig_support.h>
 #include <mach/threads.h>
@@ -761,6 +762,77 @@ static void across_tables(void)
 	ok(books_agree(), "and the books agree");
 }
 
+/* -- names of objects -- */
+
+#define NAMED_PAGES	8
+
+static void name_unused(void)
+{
+	uint64_t ports = used_now(test_ledger(), LEDGER_PORTS);
+	vm_address_t memory = 0, address;
+	vm_size_t size;
+	vm_prot_t protection, maximum;
+	vm_inherit_t inheritance;
+	boolean_t shared;
+	mach_port_t first, second;
+	vm_offset_t offset;
+
+	need(vm_allocate(self, &memory, vm_page_size, TRUE), "memory");
+	need(memory_touch(memory, vm_page_size), "memory");
+	address = memory;
+	need(vm_region(self, &address, &size, &protection, &maximum, &inheritance, &shared, &first, &offset), "vm_region");
+	need(vm_region(self, &address, &size, &protection, &maximum, &inheritance, &shared, &second, &offset), "vm_region");
+	is(first, second, "an object that is named has one name");
+	is(used_now(test_ledger(), LEDGER_PORTS), ports + 1, "which is a port");
+	give_back_right(first);
+	is(used_now(test_ledger(), LEDGER_PORTS), ports + 1, "it is there while it is held");
+	give_back_right(second);
+	is(used_now(test_ledger(), LEDGER_PORTS), ports, "and goes with the last right to it");
+	need(vm_region(self, &address, &size, &protection, &maximum, &inheritance, &shared, &first, &offset), "vm_region");
+	ok(port_type(first) == MACH_PORT_TYPE_SEND, "it may be named again");
+	give_back_memory(memory, vm_page_size);
+	ok(port_type(first) == MACH_PORT_TYPE_DEAD_NAME, "and the name dies with the object");
+	give_back_right(first);
+}
+
+static void do_nothing(void *argument)
+{
+	(void)argument;
+}
+
+/* When its parent has a shadow of its own, the child pays for the object that both see, and for its name. When the child ends
+   the object is left to the parent. */
+static void name_of_left_object(void)
+{
+	struct child_options options = { .suspended = true };
+	vm_address_t memory = 0, address;
+	struct snapshot before;
+	struct child child;
+	vm_size_t size;
+	vm_prot_t protection, maximum;
+	vm_inherit_t inheritance;
+	boolean_t shared;
+	mach_port_t name;
+	vm_offset_t offset;
+
+	need(vm_allocate(self, &memory, NAMED_PAGES * vm_page_size, TRUE), "memory");
+	need(memory_touch(memory, NAMED_PAGES * vm_page_size), "memory");
+	snapshot_take(&before, test_ledger());
+	need(ledger_create(test_ledger(), "namer", &options.ledger), "a ledger");
+	need(child_start(&child, do_nothing, NULL, &options), "a child");
+	*(volatile char *)memory = 1;
+	address = memory;
+	need(vm_region(child.task, &address, &size, &protection, &maximum, &inheritance, &shared, &name, &offset), "vm_region");
+	child_finish(&child);
+	ledger_terminate(options.ledger);
+	give_back_right(options.ledger);
+	ok(port_type(name) == MACH_PORT_TYPE_SEND, "an object's name outlives him who paid for it");
+	snapshot_settles(&before, 1u << LEDGER_LEDGERS | 1u << LEDGER_TASKS, "but his ledger does not");
+	give_back_right(name);
+	give_back_memory(memory, NAMED_PAGES * vm_page_size);
+	snapshot_settles(&before, 1u << LEDGER_PORTS | SNAPSHOT_NAMES_HERE, "and the name goes in the end");
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -781,5 +853,7 @@ int main(int argc, char **argv)
 	copy_on_write();
 	generations();
 	family();
+	name_unused();
+	name_of_left_object();
 	return done_testing();
 }

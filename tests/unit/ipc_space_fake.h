@@ -23,6 +23,7 @@
 #include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "vm/copy.h"
+#include "vm/upcalls.h"
 
 static struct zone fake_kmsg_zone;
 
@@ -171,6 +172,10 @@ void exception_reply_lost(struct port *port)
 	panic("no exceptions here: %p", (void *)port);
 }
 
+bool vm_name_unused(struct vm_object *object)
+{
+	panic("object's name %p", (void *)object);
+}
 void device_no_senders(struct device *device)
 {
 	panic("no devices here: %p", (void *)device);

@@ -22,6 +22,7 @@
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "vm/upcalls.h"
 
 #define BUFFER_SIZE 8192
 #define NONE MACH_PORT_NAME_NULL
@@ -111,6 +112,10 @@ void task_kill_later(struct task *task)
 	task_kill(task);
 }
 
+bool vm_name_unused(struct vm_object *object)
+{
+	panic("object's name %p", (void *)object);
+}
 void device_no_senders(struct device *device)
 {
 	panic("no devices here: %p", (void *)device);

@@ -24,6 +24,10 @@ void vm_name_port_destroy(struct port *port)
 {
 	panic("name port %p", (void *)port);
 }
+void vm_name_port_pay(struct vm_object *object)
+{
+	panic("name port %p", (void *)object->name_port);
+}
 
 /* Nor does anybody wait on them. */
 void vm_waiters_wake(struct vm_object *object)
