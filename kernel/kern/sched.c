@@ -183,10 +183,11 @@ static bool preempts(const struct thread *thread, const struct thread *current)
 	return thread->share->virtual_ns < current->share->virtual_ns;
 }
 
-/* Off the queues; if it was woken to send, others may have the room. */
+/* Off the queues; if it was woken to send, others may have the room, and its turn if it serves a throttled set. */
 static void stop(struct thread *thread)
 {
 	thread->state = THREAD_STOPPED;
+	throttle_sleeps(thread);
 	mqueue_room_return(thread, false);
 }
 
@@ -465,6 +466,5 @@ void sched_yield(void)
 	}
 	account_switch(current);
 	sched_ready(current);
-	throttle_sleeps(current);
 	switch_from(current);
 }

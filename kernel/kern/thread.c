@@ -185,6 +185,8 @@ void thread_settle(struct thread *thread)
 	woken->continuation(thread, thread->wait.result);
 	if (ready && thread->state == THREAD_STOPPED)
 		sched_ready(thread);
+	else
+		throttle_sleeps(thread);
 }
 
 void thread_suspend_one(struct thread *thread)
@@ -193,6 +195,8 @@ void thread_suspend_one(struct thread *thread)
 		return;
 	if (thread->state == THREAD_READY)
 		sched_unready(thread);
+	if (thread->state == THREAD_STOPPED)
+		throttle_sleeps(thread);
 	mqueue_room_return(thread, false);
 	if (thread == thread_current())
 		ast_set_current();

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ledger_user.h>
+#include <mach.h>
+#include <mach/machine/thread_status.h>
 #include <mach/threads.h>
 #include <throttle_user.h>
 #include <weir/throttle.h>
@@ -221,6 +223,36 @@ static void sleepers_count_not(void)
 	is(status().running, 1, "for one runs already");
 	__atomic_store_n(&spin_end, 1, __ATOMIC_SEQ_CST);
 	ok(await(&served, 5), "until that one is done");
+	set_end(WORKERS);
+}
+
+static void suspended_count_not(void)
+{
+	struct i386_thread_state state;
+	mach_msg_type_number_t count = i386_THREAD_STATE_COUNT;
+	thread_t first, second;
+
+	set_make(1, LONG_MS);
+	workers_start(WORKERS);
+	first = workers[WORKERS - 1].thread->port;
+	second = workers[WORKERS - 2].thread->port;
+	post(ID_SPIN);
+	ok(await(&spinning, 1), "one computes");
+	need(thread_suspend(first), "thread_suspend");
+	is(status().running, 0, "and is suspended");
+	post(ID_QUICK);
+	ok(await(&served, 1), "then another takes its turn");
+	need(thread_suspend(second), "thread_suspend");
+	post(ID_QUICK);
+	is(status().running, 0, "one that was given a message while suspended does not run");
+	need(thread_get_state(second, i386_THREAD_STATE, (natural_t *)&state, &count), "thread_get_state");
+	is(status().running, 0, "nor when its receive was brought to an end");
+	post(ID_QUICK);
+	ok(await(&served, 2), "a third one takes its turn too");
+	need(thread_resume(second), "thread_resume");
+	ok(await(&served, 3), "the second is served when it is resumed");
+	need(thread_resume(first), "thread_resume");
+	is(status().running, 1, "and the first computes again");
 	set_end(WORKERS);
 }
 
@@ -533,6 +565,7 @@ int main(int argc, char **argv)
 	one_at_a_time();
 	two_at_a_time();
 	sleepers_count_not();
+	suspended_count_not();
 	only_delayed();
 	left_behind();
 	polls();
