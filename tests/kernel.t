@@ -16,6 +16,7 @@ Its source may say, in a comment within the first 30 lines,
     RUN: in root NAME ARGS      what the console shall carry out, instead of NAME
     BOOT: mem=48M zone_map=1M   options of the machine; such programs share a boot of their own
     BOOT: options=a=b,c         further words of the kernel's command line
+    BOOT: icount=1              deterministic time
     LIMIT: 300                  seconds it may take, instead of 60
 After a panic, a reset or a program that does not end, the rest is run in a new boot.
 """
@@ -45,10 +46,13 @@ class Program:
         self.boot = {}
         self.limit = DEFAULT_LIMIT
         self.text = ""
+        heads = []
         for source in sources:
             with open(source, encoding="utf-8") as file:
-                self.text += file.read()
-        for line in "\n".join(self.text.splitlines()[:30]).splitlines():
+                text = file.read()
+            self.text += text
+            heads += text.splitlines()[:30]
+        for line in heads:
             match = re.match(r"[\s/*]*(RUN|BOOT|LIMIT): *(.*?)[\s*/]*$", line)
             if match:
                 self.set(match[1], match[2])
@@ -62,6 +66,8 @@ class Program:
             self.boot = dict(word.split("=", 1) for word in value.split())
             if "options" in self.boot:
                 self.boot["options"] = tuple(self.boot["options"].split(","))
+            if "icount" in self.boot:
+                self.boot["icount"] = self.boot["icount"] == "1"
 
     def wanted(self):
         return FILTER in f"tests/kernel/{self.name}.c tests/kernel.t" or FILTER in self.text

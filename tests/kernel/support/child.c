@@ -89,6 +89,8 @@ kern_return_t child_start(struct child *child, void (*function)(void *), void *a
 		code = thread_resume(child->thread);
 	if (code != KERN_SUCCESS) {
 		task_terminate(child->task);
+		/* The notification, if one was asked for, has a reference to the dead name. */
+		child_wait(child, 0);
 		forget(child);
 	}
 	return code;
