@@ -14,6 +14,11 @@
 #include "kern/assert.h"
 #include "kern/string.h"
 
+#define ITEM_BYTES 16			/* a type and a slot */
+#define NEW_TASK_ID 4400		/* mach/task_notify.defs */
+#define NEW_TASK_BYTES (sizeof(mach_msg_header_t) + 2 * ITEM_BYTES)
+_Static_assert(NEW_TASK_BYTES <= KMSG_INSIDE, "the longest notification is in one piece");
+
 /* The prepaid message of once, with its header, to be sent to it; NULL: there is nobody to tell, once is released. */
 static struct kmsg *notify_begin(struct port *once, uint32_t id, uint32_t size)
 {
@@ -41,15 +46,21 @@ static struct kmsg *notify_begin(struct port *once, uint32_t id, uint32_t size)
 	return kmsg;
 }
 
-/* The descriptor of the one item of a notification. */
-static void notify_type(struct kmsg *kmsg, uint32_t type, uint32_t bits)
+/* The descriptor of an item of a notification, the n-th of 16 bytes. */
+static void notify_item(struct kmsg *kmsg, unsigned n, uint32_t type, uint32_t bits)
 {
-	mach_msg_type_t *item = (mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
+	mach_msg_type_t *item = (mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t) + n * ITEM_BYTES);
 
 	item->msgt_name = type;
 	item->msgt_size = bits;
 	item->msgt_inline = 1;
 	item->msgt_number = 1;
+}
+
+/* The same where there is one item. */
+static void notify_type(struct kmsg *kmsg, uint32_t type, uint32_t bits)
+{
+	notify_item(kmsg, 0, type, bits);
 }
 
 static void notify_word(struct port *once, uint32_t id, uint32_t type, uint32_t word)
@@ -114,6 +125,28 @@ void notify_port_destroyed(struct port *once, struct port *receive_right)
 	memcpy(kmsg->small + offsetof(mach_port_destroyed_notification_t, not_port), &receive_right, sizeof(receive_right));
 	kmsg->bits |= MACH_MSGH_BITS_COMPLEX;
 	kmsg->receive_rights = true;
+	((mach_msg_header_t *)kmsg->small)->msgh_bits = kmsg->bits;
+	mqueue_deliver(kmsg);
+}
+
+static void notify_right(struct kmsg *kmsg, unsigned n, struct port *right)
+{
+	notify_item(kmsg, n, MACH_MSG_TYPE_PORT_SEND, 64);
+	memcpy(kmsg->small + sizeof(mach_msg_header_t) + n * ITEM_BYTES + sizeof(mach_msg_type_t), &right, sizeof(right));
+}
+
+void notify_new_task(struct port *once, struct port *task, struct port *parent)
+{
+	struct kmsg *kmsg = notify_begin(once, NEW_TASK_ID, NEW_TASK_BYTES);
+
+	if (kmsg == NULL) {
+		right_release_send(task);
+		right_release_send(parent);
+		return;
+	}
+	notify_right(kmsg, 0, task);
+	notify_right(kmsg, 1, parent);
+	kmsg->bits |= MACH_MSGH_BITS_COMPLEX;
 	((mach_msg_header_t *)kmsg->small)->msgh_bits = kmsg->bits;
 	mqueue_deliver(kmsg);
 }

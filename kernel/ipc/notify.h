@@ -15,6 +15,8 @@ void notify_no_senders(struct port *once, uint32_t make_send_count);
 void notify_send_once(struct port *once);
 /* A throttled port set is stalled (weir/throttle_notify.defs). */
 void notify_stalled(struct port *once);
+/* News of a task (mach/task_notify.defs): two send rights, which the message carries on or which are released. */
+void notify_new_task(struct port *once, struct port *task, struct port *parent);
 /* Moves the receive right (its reference included) to the owner of once; if that cannot be the port dies. */
 void notify_port_destroyed(struct port *once, struct port *receive_right);
 

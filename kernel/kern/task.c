@@ -10,6 +10,7 @@
 #include "ipc/port.h"
 #include "kern/assert.h"
 #include "kern/gsync.h"
+#include "kern/new_task.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/thread.h"
@@ -70,6 +71,7 @@ static bool task_reap(struct reap *reap);
 struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
 {
 	struct task *task = ledger_alive(ledger, LEDGER_TASKS) ? zone_alloc(&task_zone, ledger) : NULL;
+	struct port *once = NULL;
 
 	*error = KERN_RESOURCE_SHORTAGE;
 	if (task == NULL)
@@ -90,6 +92,9 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 		if (*error != KERN_SUCCESS)
 			goto out_port;
 	}
+	*error = KERN_RESOURCE_SHORTAGE;
+	if (parent != NULL && !new_task_reserve(ledger, &once))
+		goto out_port;
 	*error = KERN_SUCCESS;
 	task->id = next_id++;
 	task->created_ns = clock_uptime_ns();
@@ -97,6 +102,7 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 		task_inherit(task, parent);
 	LIST_INSERT_HEAD(&task_list, task, all);
 	LIST_INSERT_HEAD(&ledger->tasks, task, ledger_link);
+	new_task_tell(once, task, parent);
 	return task;
 
 out_port:
