@@ -16,7 +16,5 @@ void ast_idle(void);
 /* sched.c: a tick passed; and: the hand-off did not take place. */
 void sched_tick(void);
 void sched_handoff_undo(void);
-/* A woken thread that runs when this one waits; NULL: none. entry.S looks at it. */
-extern struct thread *sched_handoff_thread;
 
 #endif

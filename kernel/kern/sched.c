@@ -47,11 +47,17 @@ RB_GENERATE_STATIC(share_tree, sched_share, node, share_compare)
 
 static struct share_tree ready_shares = RB_INITIALIZER(&ready_shares);
 static struct sched_share root_share;
-struct thread *sched_handoff_thread;	/* woken, to run next */
+static struct thread *handoff_thread;	/* woken, to run next when the current one waits; cpu->handoff: there is one */
 static uint64_t clock_virtual_ns;	/* time of the share that ran last: where late-comers start */
-static uint64_t switched;		/* clock_ticks() when the current thread began to run */
-static uint64_t share_switched;		/* and since when its share is not charged yet */
+static uint64_t switched;		/* clock_ticks() at the last switch by switch_from */
+static uint64_t share_switched;		/* and since when the current share is not charged yet */
 static unsigned quantum_ticks;		/* that the current thread, and those it handed off to, have had */
+
+static void handoff_set(struct thread *thread)
+{
+	handoff_thread = thread;
+	cpu_current()->handoff = thread != NULL;
+}
 
 void sched_init(void)
 {
@@ -84,8 +90,8 @@ static void share_free_if_unused(struct sched_share *share)
 	/* Only these two can be running on a borrowed share. */
 	if (current != NULL && current->share == share)
 		current->share = current->task->home;
-	if (sched_handoff_thread != NULL && sched_handoff_thread->share == share)
-		sched_handoff_thread->share = sched_handoff_thread->task->home;
+	if (handoff_thread != NULL && handoff_thread->share == share)
+		handoff_thread->share = handoff_thread->task->home;
 	kpage_free(page_of_address(share));
 }
 
@@ -208,8 +214,8 @@ void sched_ready(struct thread *thread)
 void sched_unready(struct thread *thread)
 {
 	assert(thread->state == THREAD_READY);
-	if (sched_handoff_thread == thread)
-		sched_handoff_thread = NULL;
+	if (handoff_thread == thread)
+		handoff_set(NULL);
 	else
 		queue_remove(thread);
 	thread->state = THREAD_STOPPED;
@@ -227,29 +233,29 @@ void sched_handoff(struct thread *thread)
 {
 	struct thread *current = thread_current();
 
-	if (sched_handoff_thread != NULL || current == NULL || !sched_runnable(thread)) {
+	if (handoff_thread != NULL || current == NULL || !sched_runnable(thread)) {
 		sched_ready(thread);
 		return;
 	}
 	thread->state = THREAD_READY;
 	thread->share = current->share;
-	sched_handoff_thread = thread;
+	handoff_set(thread);
 }
 
 /* The waker goes on running after all: the woken thread takes its place in the queue. */
 void sched_handoff_undo(void)
 {
-	struct thread *thread = sched_handoff_thread;
+	struct thread *thread = handoff_thread;
 
 	if (thread == NULL)
 		return;
-	sched_handoff_thread = NULL;
+	handoff_set(NULL);
 	sched_ready(thread);
 }
 
 void sched_set_priority(struct thread *thread, unsigned priority)
 {
-	bool queued = thread->state == THREAD_READY && sched_handoff_thread != thread;
+	bool queued = thread->state == THREAD_READY && handoff_thread != thread;
 
 	if (queued)
 		queue_remove(thread);
@@ -258,15 +264,6 @@ void sched_set_priority(struct thread *thread, unsigned priority)
 		queue_insert(thread, false);
 	if (thread == thread_current() || queued)
 		ast_reschedule();
-}
-
-/* Charges the time since the last switch to the thread. */
-static void account_thread(struct thread *thread)
-{
-	uint64_t now = clock_ticks();
-
-	thread->cpu_ticks += now - switched;
-	switched = now;
 }
 
 /* The share has had more: its place in the tree may be further behind. */
@@ -283,15 +280,12 @@ static void share_charge(struct sched_share *share, uint64_t ran_ns)
 		RB_INSERT(share_tree, &ready_shares, share);
 }
 
-/* The same, and that since the last change of shares to its share. */
-static void account(struct thread *thread)
+/* Charges the time since the last change of shares to the share. */
+static void account(struct sched_share *share, uint64_t now)
 {
-	struct sched_share *share = thread->share;
-	uint64_t ran;
+	uint64_t ran = clock_ticks_ns(now - share_switched);
 
-	account_thread(thread);
-	ran = clock_ticks_ns(switched - share_switched);
-	share_switched = switched;
+	share_switched = now;
 	if (share == NULL)
 		return;
 	share_charge(share, ran);
@@ -310,18 +304,19 @@ static bool ready_alone(const struct sched_share *share)
 	return share != NULL && RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
 }
 
-/* At a switch to another thread. When only the same share has any, its time goes on; each tick charges it. */
+/* The thread stops running. When only the same share has any, its time goes on; each tick charges it. */
 static void account_switch(struct thread *thread)
 {
-	if (ready_alone(thread->share))
-		account_thread(thread);
-	else
-		account(thread);
+	switched = clock_ticks();
+	thread->cpu_ticks += switched;
+	if (!ready_alone(thread->share))
+		account(thread->share, switched);
 }
 
+/* While a thread runs, cpu_ticks is less by the time at which it began to. */
 uint64_t sched_cpu_ticks(const struct thread *thread)
 {
-	return thread->cpu_ticks + (thread == thread_current() ? clock_ticks() - switched : 0);
+	return thread->cpu_ticks + (thread == thread_current() ? clock_ticks() : 0);
 }
 
 uint64_t sched_cpu_ns(const struct thread *thread)
@@ -336,7 +331,7 @@ void sched_tick(void)
 
 	if (current == NULL)
 		return;
-	account(current);
+	account(current->share, clock_ticks());
 	first = RB_MIN(share_tree, &ready_shares);
 	if (first == NULL)
 		return;
@@ -350,10 +345,10 @@ void sched_tick(void)
 static struct thread *choose(void)
 {
 	struct sched_share *share;
-	struct thread *thread = sched_handoff_thread;
+	struct thread *thread = handoff_thread;
 
 	if (thread != NULL) {
-		sched_handoff_thread = NULL;
+		handoff_set(NULL);
 		if (sched_runnable(thread))
 			return thread;
 		stop(thread);
@@ -403,7 +398,7 @@ static void thread_continue(void *argument)
 	user_return();
 }
 
-/* from: the current thread, whose time is accounted for, NULL: none. */
+/* from: the current thread, whose time is accounted for until `switched`, NULL: none. */
 static _Noreturn void switch_from(struct thread *from)
 {
 	struct thread *to = choose();
@@ -417,6 +412,7 @@ static _Noreturn void switch_from(struct thread *from)
 	}
 	ast_rescheduled();
 	to->state = THREAD_RUNNING;
+	to->cpu_ticks -= switched;
 	if (to != from)
 		machine_switch(from, to, &to->task->map.pmap);
 	stack_reset_call(thread_continue, to);
@@ -440,17 +436,19 @@ void sched_switch(void)
 
 void sched_pass(struct thread *from, struct thread *to)
 {
-	account_thread(from);
+	uint64_t now = clock_ticks();
+
+	from->cpu_ticks += now;
+	to->cpu_ticks -= now;
 	to->share = from->share;
 	to->state = THREAD_RUNNING;
-	machine_switch(from, to, &to->task->map.pmap);
 	stretch_note(sched_pass);
-	syscall_return(to);
+	machine_pass(from, to, &to->task->map.pmap);
 }
 
 bool sched_others_ready(void)
 {
-	return !RB_EMPTY(&ready_shares) || sched_handoff_thread != NULL;
+	return !RB_EMPTY(&ready_shares) || handoff_thread != NULL;
 }
 
 void sched_yield(void)
@@ -458,7 +456,7 @@ void sched_yield(void)
 	struct thread *current = thread_current();
 
 	/* Nobody to yield to: it goes on. */
-	if (RB_EMPTY(&ready_shares) && sched_handoff_thread == NULL && current->share == current->task->home &&
+	if (RB_EMPTY(&ready_shares) && handoff_thread == NULL && current->share == current->task->home &&
 	    sched_runnable(current)) {
 		quantum_ticks = 0;
 		ast_rescheduled();

@@ -54,7 +54,7 @@ void sched_unready(struct thread *thread);
 void sched_handoff(struct thread *thread);
 /* Leaves the current thread as it is (waiting, stopped, dead or queued) and runs another. */
 _Noreturn void sched_switch(void);
-/* from waits, to does not any more and may run: it has the CPU, on from's share and quantum, and goes on in user mode. For the
+/* from waits, to does not any more and may run: it has the CPU, on from's share and quantum, and its call returns 0. For the
    fast path of mach_msg: neither serves a throttled set. */
 _Noreturn void sched_pass(struct thread *from, struct thread *to);
 /* The current thread stays ready, behind its equals; others run first. */

@@ -492,6 +492,13 @@ syscall_handler *const syscall_table[SYSCALLS] = {
 	[78 ... SYSCALLS - 1] = trap_none,
 };
 
+uint32_t syscalls_common = SYSCALLS;
+
+void syscalls_watch(void)
+{
+	syscalls_common = 0;
+}
+
 int64_t syscall_uncommon(struct thread *thread)
 {
 	uint32_t index = -(uint32_t)thread->regs.rax;

@@ -27,7 +27,11 @@ bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigne
 typedef int64_t syscall_handler(struct thread *thread);
 /* By -eax. */
 extern syscall_handler *const syscall_table[];
+/* From now on every call takes the way by syscall_uncommon. */
+void syscalls_watch(void);
 /* -- for entry.S -- */
+/* Calls below it go by the table at once. */
+extern uint32_t syscalls_common;
 /* A call by a bad number, which is an exception, or one in which something may be denied on purpose (fail-nth). */
 int64_t syscall_uncommon(struct thread *thread);
 /* After KERN_BLOCKED: another thread runs; or this one, from its registers as they are now. */

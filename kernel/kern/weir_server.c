@@ -8,6 +8,7 @@
 #include "kern/stretch.h"
 #include "kern/sched.h"
 #include "kern/string.h"
+#include "kern/syscall.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "mem/audit.h"
@@ -56,6 +57,7 @@ kern_return_t weir_debug_fail_nth(struct host *host_priv, struct thread *thread,
 	thread->fail_site = NULL;
 	thread->fail_nth = (uint32_t)nth;
 	mem_fail_enabled = true;
+	syscalls_watch();
 	return KERN_SUCCESS;
 }
 

@@ -11,6 +11,7 @@ _Static_assert(offsetof(struct cpu, thread) == CPU_THREAD, "offsets.h");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP, "offsets.h");
 _Static_assert(offsetof(struct cpu, scratch) == CPU_SCRATCH, "offsets.h");
 _Static_assert(offsetof(struct cpu, ast) == CPU_AST, "offsets.h");
+_Static_assert(offsetof(struct cpu, handoff) == CPU_HANDOFF && CPU_HANDOFF == CPU_AST + 1, "entry.S looks at both at once");
 _Static_assert(offsetof(struct regs, r15) == REGS_R15, "offsets.h");
 _Static_assert(offsetof(struct regs, rbx) == REGS_RBX, "offsets.h");
 _Static_assert(offsetof(struct regs, rdi) == REGS_RDI, "offsets.h");
@@ -80,7 +81,7 @@ static uint64_t gdt[8] __attribute__((aligned(16))) = {
 	[USER_CS / 8] = 0x00affb000000ffff,
 };
 static char ist_stacks[3][IST_STACK_SIZE] __attribute__((aligned(16)));
-static uint64_t loaded_fs_base, loaded_gs_base;
+uint64_t cpu_fs_base, cpu_gs_base;
 
 /* kernel_stack_guard is a page that boot.c leaves unmapped. */
 __asm__(".pushsection .bss.kernel_stack, \"aw\", @nobits\n"
@@ -178,23 +179,9 @@ void cpu_init(void)
 	fpu_init();
 }
 
-void cpu_set_trap_stack(struct thread *thread)
+inline void cpu_set_trap_stack(struct thread *thread)
 {
 	tss.rsp[0] = (uint64_t)thread + REGS_SIZE;
-}
-
-void cpu_load_bases(uint64_t fs_base, uint64_t gs_base)
-{
-	/* A user may have made a base 0 by loading a selector, never anything else. So a base
-	   that is not 0 is always loaded, and 0 over 0 never need be. */
-	if (fs_base | loaded_fs_base) {
-		wrmsr(MSR_FS_BASE, fs_base);
-		loaded_fs_base = fs_base;
-	}
-	if (gs_base | loaded_gs_base) {
-		wrmsr(MSR_KERNEL_GS_BASE, gs_base);
-		loaded_gs_base = gs_base;
-	}
 }
 
 uint64_t cpu_physical_limit(void)

@@ -63,7 +63,7 @@
 /* rcx: user rip, r11: user rflags. SFMASK has cleared IF, DF, TF, AC and NT.
 
    The number is -eax, an index of syscall_table (kern/syscall.c). What is not the common case goes to C:
-   numbers beyond the table and calls that are to be denied something (syscall_uncommon), calls that
+   numbers beyond the table, all of them while calls are denied things or measured (syscall_uncommon), calls that
    made the thread wait (syscall_blocked), and whatever must be done before the user goes on. */
 	.globl syscall_entry
 	.type syscall_entry, @function
@@ -93,17 +93,14 @@ syscall_entry:
 	movq %rsp, %rdi
 	movq %gs:CPU_STACK_TOP, %rsp
 	negl %eax
-	cmpl $SYSCALLS, %eax
+	cmpl syscalls_common(%rip), %eax
 	jae 3f
-	cmpb $0, mem_fail_enabled(%rip)
-	jne 3f
 	call *syscall_table(,%rax,8)
 1:	cmpq $KERN_BLOCKED, %rax
 	je 4f
 	movq %gs:CPU_THREAD, %rcx
-	cmpb $0, %gs:CPU_AST
-	jne 2f
-	cmpq $0, sched_handoff_thread(%rip)
+	/* CPU_HANDOFF as well, the byte behind it. */
+	cmpw $0, %gs:CPU_AST
 	jne 2f
 	/* Whoever changes a thread's registers changes the vector too (machine_regs_changed). */
 	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rcx)
@@ -160,9 +157,9 @@ user_return:
 	.type syscall_return, @function
 syscall_return:
 	cmpb $0, %gs:CPU_AST
-	jne user_return
+	jne 1f
 	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rdi)
-	jne user_return
+	jne 1f
 	movq REGS_RBX(%rdi), %rbx
 	movq REGS_RBP(%rdi), %rbp
 	movq REGS_R12(%rdi), %r12
@@ -181,6 +178,8 @@ syscall_return:
 	xorl %eax, %eax
 	swapgs
 	sysretq
+1:	movq $0, REGS_RAX(%rdi)
+	jmp user_return
 	.size syscall_return, . - syscall_return
 
 	.globl stack_reset_call

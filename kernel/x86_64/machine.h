@@ -16,6 +16,7 @@ struct cpu {
 	uint64_t stack_top;		/* offset 16: of the one kernel stack */
 	uint64_t scratch;		/* offset 24: user rsp during system call entry */
 	volatile bool ast;		/* offset 32: look before returning to user: tick, reschedule, reap */
+	bool handoff;			/* offset 33: a thread was woken to run next (sched.c) */
 	volatile bool tick;		/* timer interrupt came */
 	volatile bool input;		/* the console has some that came since */
 	struct thread *fpu_owner;	/* whose FPU state is in the registers, NULL: nobody's */
@@ -79,13 +80,15 @@ void ast_handle(struct thread *thread);
 /* Resumes the current thread (cpu->thread) in user mode from its saved registers. Checks ast
    first. */
 _Noreturn void user_return(void);
-/* The same, quicker, for the current thread when it waited in a system call; its result, 0, has been set. */
+/* The same, quicker, for the current thread when it waited in a system call, whose result is 0. */
 _Noreturn void syscall_return(struct thread *thread);
 /* Empties the kernel stack and calls fn(argument), which must not return. */
 _Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
 /* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space (pmap NULL:
    kernel's own), CR0.TS as its FPU state demands. */
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap);
+/* The same for a thread that goes on in user mode at once, by syscall_return. */
+_Noreturn void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap);
 /* Sleeps until an interrupt, which is taken; interrupts are off again on return. */
 void machine_idle(void);
 /* A preemption point's window: sti; nop; cli. */
@@ -117,10 +120,10 @@ uint64_t clock_uptime_ns(void);
 /* The TSC itself, to measure by; and how long so many ticks take. */
 static inline uint64_t clock_ticks(void)
 {
-	uint32_t low, high;
+	uint64_t low, high;	/* the upper halves become 0 */
 
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
+	return high << 32 | low;
 }
 uint64_t clock_ticks_ns(uint64_t ticks);
 /* The kernel's start ends here, before the first user instruction; how many ticks of the TSC it took since

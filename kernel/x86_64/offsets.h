@@ -8,6 +8,7 @@
 #define CPU_STACK_TOP	16
 #define CPU_SCRATCH	24
 #define CPU_AST		32
+#define CPU_HANDOFF	33
 
 /* struct regs, at the start of struct thread */
 #define REGS_R15	16

@@ -50,6 +50,31 @@ void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
 	cpu_load_bases(to->regs.fs_base, to->regs.gs_base);
 }
 
+static inline __attribute__((always_inline)) _Noreturn void pass(struct cpu *cpu, struct thread *to)
+{
+	cpu->thread = to;
+	cpu_set_trap_stack(to);
+	cpu_load_bases(to->regs.fs_base, to->regs.gs_base);
+	syscall_return(to);
+}
+
+/* Apart, so that the common way need not keep anything over a call. */
+static _Noreturn __attribute__((noinline)) void pass_with_fpu(struct thread *from, struct thread *to)
+{
+	fpu_switch(from, to);
+	pass(cpu_current(), to);
+}
+
+void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap)
+{
+	struct cpu *cpu = cpu_current();
+
+	pmap_activate(pmap);
+	if (to->fpu != NULL || cpu->fpu_enabled)
+		pass_with_fpu(from, to);
+	pass(cpu, to);
+}
+
 void machine_load_bases(const struct regs *regs)
 {
 	cpu_load_bases(regs->fs_base, regs->gs_base);
