@@ -59,9 +59,9 @@ kern_return_t mach_port_names(struct space *task, struct vm_copy **names, mach_m
 	if (task == NULL)
 		return KERN_INVALID_TASK;
 	count = task->count;
-	if (vm_copy_alloc(count * 4ull, task->payer, names) != KERN_SUCCESS)
+	if (vm_copy_alloc(count * 4ull, task->names.payer, names) != KERN_SUCCESS)
 		return KERN_RESOURCE_SHORTAGE;
-	if (vm_copy_alloc(count * 4ull, task->payer, types) != KERN_SUCCESS) {
+	if (vm_copy_alloc(count * 4ull, task->names.payer, types) != KERN_SUCCESS) {
 		vm_copy_discard(*names);
 		*names = NULL;
 		return KERN_RESOURCE_SHORTAGE;
@@ -364,7 +364,7 @@ kern_return_t mach_port_get_set_status(struct space *task, mach_port_name_t name
 	for (port = portset_first(entry->port); port != NULL; port = portset_next(port))
 		if (++count % NAMES_PIECE == 0)
 			machine_window();
-	if (vm_copy_alloc(count * 4ull, task->payer, members) != KERN_SUCCESS)
+	if (vm_copy_alloc(count * 4ull, task->names.payer, members) != KERN_SUCCESS)
 		return KERN_RESOURCE_SHORTAGE;
 	for (port = portset_first(entry->port); port != NULL; port = portset_next(port)) {
 		piece[n++] = port->receiver_name;

@@ -32,7 +32,7 @@ static struct zone name_zone;
 
 static struct ledger *name_payer(const void *element)
 {
-	return ((const struct name *)element)->space->payer;
+	return ((const struct name *)element)->space->names.payer;
 }
 
 void name_system_init(void)
@@ -131,7 +131,7 @@ inline void name_unmake(struct name *entry)
 		return;
 	}
 	name_unlist(space, entry->name);
-	zone_free(&name_zone, entry, space->payer);
+	zone_free(&name_zone, entry, space->names.payer);
 }
 
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
@@ -168,14 +168,14 @@ bool name_move(struct name *entry, struct space *to)
 
 struct name *name_make(struct space *space)
 {
-	struct name *entry = zone_alloc(&name_zone, space->payer);
+	struct name *entry = zone_alloc(&name_zone, space->names.payer);
 
 	if (entry == NULL)
 		return NULL;
 	entry->space = space;
 	entry->dead_request = NULL;
 	if (!name_choose(space, entry)) {
-		zone_free(&name_zone, entry, space->payer);
+		zone_free(&name_zone, entry, space->names.payer);
 		return NULL;
 	}
 	space->count++;
@@ -184,7 +184,7 @@ struct name *name_make(struct space *space)
 
 struct name *name_make_at(struct space *space, mach_port_name_t name)
 {
-	struct name *entry = zone_alloc(&name_zone, space->payer);
+	struct name *entry = zone_alloc(&name_zone, space->names.payer);
 
 	if (entry == NULL)
 		return NULL;
@@ -192,7 +192,7 @@ struct name *name_make_at(struct space *space, mach_port_name_t name)
 	entry->dead_request = NULL;
 	entry->name = name;
 	if (!name_list(space, name, entry)) {
-		zone_free(&name_zone, entry, space->payer);
+		zone_free(&name_zone, entry, space->names.payer);
 		return NULL;
 	}
 	space->count++;

@@ -89,7 +89,7 @@ void right_release_send(struct port *port)
 	port_unref(port);
 }
 
-void right_consume_send_once(struct port *port)
+inline void right_consume_send_once(struct port *port)
 {
 	right_uncount_send_once(port);
 	port_unref(port);
@@ -381,7 +381,7 @@ static kern_return_t take_living(struct space *space, struct name *entry, uint32
 		take_send_as(entry, *port, type);
 		break;
 	case MACH_MSG_TYPE_MAKE_SEND_ONCE:
-		if (right_make_send_once(*port, space->payer) == PORT_NULL)
+		if (right_make_send_once(*port, space->names.payer) == PORT_NULL)
 			return KERN_RESOURCE_SHORTAGE;
 		break;
 	default:
@@ -454,7 +454,7 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 	if (port->dead)
 		return false;
 	held = name_of_port(to, port);
-	if (held == NULL && moves_whole(entry, type) && from->payer == to->payer) {
+	if (held == NULL && moves_whole(entry, type) && from->names.payer == to->names.payer) {
 		if (!name_move(entry, to))
 			return false;
 		assert(!port->dead);

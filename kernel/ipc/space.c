@@ -5,6 +5,9 @@
    and dense, and not those freed last (name_choose). Names, tree nodes and the ports made here are charged to the ledger of the
    space's task, whoever calls.
 
+   Entries used last are found without the tree, in space->recent: at the first place of their name, or at its second when another
+   entry has the first (space_find_far). A name that is freed or renamed leaves both (space_forget).
+
    A name whose port has died is a dead name from the moment it is looked at, whether or not the dismantling of the port has
    come to it yet. */
 #include "ipc/space.h"
@@ -23,8 +26,27 @@ void space_system_init(void)
 
 void space_init(struct space *space, struct ledger *payer)
 {
-	*space = (struct space){ .payer = payer };
+	*space = (struct space){ 0 };
+#pragma GCC unroll 16
+	for (unsigned i = 0; i < SPACE_RECENT; i++)
+		space->recent[i] = space_none(i);
 	radix_init(&space->names, payer);
+}
+
+/* An odd name for even places, and an even one. */
+struct name space_nones[2] = { { .name = 1 }, { .name = 0 } };
+
+struct name *space_find_far(struct space *space, mach_port_name_t name)
+{
+	struct name **first = space_first(space, name), **second = space_second(space, name);
+	struct name *entry = *second;
+
+	if (entry->name != name && (entry = radix_lookup(&space->names, name)) == NULL)
+		return NULL;
+	/* Two names that are used by turns take turns here. */
+	*second = *first;
+	*first = entry;
+	return entry;
 }
 
 bool space_dismantle(struct space *space)
@@ -72,7 +94,7 @@ static inline bool allocate_port(struct space *space, mach_port_right_t right, s
 	*port = NULL;
 	if (right == MACH_PORT_RIGHT_DEAD_NAME)
 		return true;
-	*port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->payer);
+	*port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->names.payer);
 	return *port != NULL;
 }
 
@@ -182,6 +204,16 @@ static void entry_check(struct space *space, struct name *entry)
 	assert(entry->port->kobject_type != KOBJECT_PORT_SET);
 }
 
+/* The entry in this place: one of the space that belongs there, or none. */
+static bool recent_is_good(const struct space *space, unsigned place)
+{
+	const struct name *entry = space->recent[place];
+
+	if (entry == space_none(place))
+		return entry->name % 2 != place % 2;
+	return entry->name % (SPACE_RECENT / 2) == place % (SPACE_RECENT / 2) && entry == radix_lookup(&space->names, entry->name);
+}
+
 void space_check(struct space *space)
 {
 	uint32_t count = 0;
@@ -193,6 +225,8 @@ void space_check(struct space *space)
 		count += entry->type != NAME_SPARE;
 	}
 	assert(count == space->count);
+	for (unsigned i = 0; i < SPACE_RECENT; i++)
+		assert(recent_is_good(space, i));
 	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);
 	assert(space->once.type == 0 || space->once_alone || !radix_lonely(&space->names, space->once.name));
 	assert(space->count != 0 || space->names.nodes == 0);

@@ -35,15 +35,14 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 #define SPACE_RECENT 16
 
 struct space {
-	struct name *recent[SPACE_RECENT];	/* entries of names made or looked up last, by name; NULL: none (space_find) */
+	struct name *recent[SPACE_RECENT];	/* entries of names made or looked up last, by name; space_none: none (space_find) */
 	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
 	bool dead;
 	bool once_alone;		/* once may be the only name in its radix node: to be looked at when it is used up */
-	struct radix names;		/* name -> struct name * */
-	struct ledger *payer;		/* the task's ledger: names, nodes, ports made */
+	struct radix names;		/* name -> struct name *. Its payer, the task's ledger, pays for names and ports made too */
 };
 
 void space_system_init(void);
@@ -84,26 +83,51 @@ void space_check(struct space *space);
 /* The entry's port is dead and the entry holds no receive right: it becomes a dead name. */
 void name_died(struct name *entry);
 
+/* An entry is in the first place of its name, or has made way to the second. */
+static inline struct name **space_first(struct space *space, mach_port_name_t name)
+{
+	return &space->recent[name % SPACE_RECENT];
+}
+
+static inline struct name **space_second(struct space *space, mach_port_name_t name)
+{
+	return &space->recent[(name + SPACE_RECENT / 2) % SPACE_RECENT];
+}
+
+/* Fills a place of the name that has no entry: is called what belongs elsewhere, so nobody finds it. */
+extern struct name space_nones[2];
+static inline struct name *space_none(mach_port_name_t name)
+{
+	return &space_nones[name % 2];
+}
+
+/* Would space_find have it at once? */
+static inline bool space_has_recent(struct space *space, mach_port_name_t name)
+{
+	return (*space_first(space, name))->name == name;
+}
+
+/* space_find, for a name that is not in its first place; it will be. */
+struct name *space_find_far(struct space *space, mach_port_name_t name);
+
 /* The entry in the radix tree; NULL: there is none. Programs use few names for most of what they do. */
 static inline struct name *space_find(struct space *space, mach_port_name_t name)
 {
-	struct name *entry = space->recent[name % SPACE_RECENT];
-
-	if (entry != NULL && entry->name == name)
-		return entry;
-	return space->recent[name % SPACE_RECENT] = radix_lookup(&space->names, name);
+	if (space_has_recent(space, name))
+		return *space_first(space, name);
+	return space_find_far(space, name);
 }
 
 /* The new entry is likely to be looked up soon. */
 static inline void space_remember(struct space *space, struct name *entry)
 {
-	space->recent[entry->name % SPACE_RECENT] = entry;
+	*space_first(space, entry->name) = entry;
 }
 
 /* The name is to have another entry, or none. */
 static inline void space_forget(struct space *space, mach_port_name_t name)
 {
-	space->recent[name % SPACE_RECENT] = NULL;
+	*space_first(space, name) = *space_second(space, name) = space_none(name);
 }
 
 /* Here, as each system call looks a name up. */

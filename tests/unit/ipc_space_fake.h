@@ -96,10 +96,12 @@ void kmsg_discard(struct kmsg *kmsg)
 
 void mqueue_deliver(struct kmsg *kmsg)
 {
-	if (kmsg->remote->dead)
+	if (kmsg->remote->dead) {
 		kmsg_discard(kmsg);
-	else
+	} else {
 		TAILQ_INSERT_TAIL(&kmsg->remote->messages, kmsg, link);
+		kmsg->remote->message_count++;
+	}
 }
 
 bool mqueue_flush(struct port *port)
@@ -110,6 +112,7 @@ bool mqueue_flush(struct port *port)
 		if (left == 0)
 			return false;
 		TAILQ_REMOVE(&port->messages, kmsg, link);
+		port->message_count--;
 		kmsg_discard(kmsg);
 	}
 	return true;
@@ -261,7 +264,7 @@ static uint64_t fake_print(const struct space *space)
 	hash = fake_mix(hash, space->last);
 	hash = fake_mix(hash, space->names.nodes);
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
-		hash = fake_mix(hash, space->payer->account[r].used);
+		hash = fake_mix(hash, space->names.payer->account[r].used);
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
 		if (entry->type == NAME_SPARE)
 			continue;

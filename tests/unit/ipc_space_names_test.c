@@ -71,6 +71,7 @@ static uint32_t receive(struct port *port, uint32_t *word)
 	id = kmsg->id;
 	*word = kmsg->size > 40 ? ((const mach_dead_name_notification_t *)(const void *)kmsg->small)->not_port : 0;
 	TAILQ_REMOVE(&port->messages, kmsg, link);
+	port->message_count--;
 	right_consume_send_once(port);
 	kmsg_free(kmsg);
 	return id;
@@ -634,6 +635,42 @@ static unsigned tree_depth(const struct name *entry)
 }
 
 /* One port in many spaces, by turns. */
+/* Three names with the same first place, and one whose first place is their second. */
+static void test_recent(void)
+{
+	mach_port_name_t names[] = { 0x2105, 0x2115, 0x3205, 0x210d };
+	bool good = true;
+
+	for (unsigned i = 0; i < 4; i++)
+		if (mach_port_allocate_name(&space, MACH_PORT_RIGHT_RECEIVE, names[i]) != KERN_SUCCESS)
+			panic("no name");
+	for (unsigned i = 0; i < 64; i++) {
+		struct name *entry = space_find(&space, names[i % 4 ^ i / 16]);
+
+		good = good && entry != NULL && entry->name == names[i % 4 ^ i / 16] && *space_first(&space, entry->name) == entry;
+		space_check(&space);
+	}
+	ok(good, "names that share their places are found, in each order");
+	space_find(&space, names[0]);
+	space_find(&space, names[1]);
+	ok(space_find(&space, names[0]) == *space_first(&space, names[1]) && (*space_second(&space, names[0]))->name == names[1],
+	   "the one that makes way is at hand still");
+	ok(space_find(&space, 0x4105) == NULL && space_find(&space, MACH_PORT_NAME_NULL) == NULL &&
+	   space_find(&space, MACH_PORT_NAME_DEAD) == NULL, "other names are not found in their places");
+	is_u64((uint64_t)mach_port_rename(&space, names[1], 0x510d), KERN_SUCCESS, "a name is changed that had made way");
+	space_check(&space);
+	ok(space_find(&space, names[1]) == NULL && space_find(&space, 0x510d)->name == 0x510d, "and found where it is now");
+	names[1] = 0x510d;
+	space_find(&space, names[0]);
+	space_find(&space, names[2]);
+	mach_port_destroy(&space, names[0]);
+	space_check(&space);
+	ok(space_find(&space, names[0]) == NULL, "one that had made way is destroyed, and is gone");
+	for (unsigned i = 1; i < 4; i++)
+		mach_port_destroy(&space, names[i]);
+	space_check(&space);
+}
+
 static void test_holders(void)
 {
 	enum { SPACES = 3000 };
@@ -751,6 +788,7 @@ int main(void)
 	test_limit();
 	test_died_between();
 	test_reply_names();
+	test_recent();
 	test_holders();
 	test_move();
 	ok(host_audit(), "the audit agrees");
