@@ -34,8 +34,6 @@
 #include "vm/copy.h"
 #include "x86_64/machine.h"
 
-#define IDS_PER_SLOT 100
-
 /* Generated; a kernel without one of them links too. */
 extern const struct krpc_subsystem mach_subsystem __attribute__((weak));
 extern const struct krpc_subsystem mach_port_subsystem __attribute__((weak));
@@ -49,13 +47,11 @@ extern const struct krpc_subsystem ledger_subsystem __attribute__((weak));
 extern const struct krpc_subsystem throttle_subsystem __attribute__((weak));
 extern const struct krpc_subsystem weir_subsystem __attribute__((weak));
 
-/* By id / IDS_PER_SLOT: bases are multiples of it and no subsystem is longer. */
-static const struct krpc_subsystem *const by_id[] = {
-	[20] = &mach_subsystem, [26] = &mach_host_subsystem, [28] = &device_subsystem, [30] = &mach_debug_subsystem,
-	[32] = &mach_port_subsystem, [38] = &mach_i386_subsystem, [40] = &mach4_subsystem, [42] = &gnumach_subsystem,
-	[50] = &ledger_subsystem, [52] = &weir_subsystem, [53] = &throttle_subsystem,
+static const struct krpc_subsystem *const subsystems[] = {
+	&mach_subsystem, &mach_host_subsystem, &device_subsystem, &mach_debug_subsystem, &mach_port_subsystem, &mach_i386_subsystem,
+	&mach4_subsystem, &gnumach_subsystem, &ledger_subsystem, &weir_subsystem, &throttle_subsystem,
 };
-#define ID_SLOTS (sizeof(by_id) / sizeof(by_id[0]))
+const struct krpc_routine *krpc_routines[KRPC_IDS];
 
 /* The longest arrays in line are of 1024 integers (thread_set_state): 4 KiB, and other arguments. */
 #define REQUEST_MAX (2 * PAGE_SIZE)
@@ -64,18 +60,19 @@ static struct kmsg request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR,
 uint8_t krpc_reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
 static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = krpc_reply_bytes };
 
-const struct krpc_routine *krpc_routine_find(uint32_t id)
+void krpc_system_init(void)
 {
-	const struct krpc_subsystem *subsystem = id / IDS_PER_SLOT < ID_SLOTS ? by_id[id / IDS_PER_SLOT] : NULL;
-	const struct krpc_routine *routine;
+	for (unsigned i = 0; i < sizeof(subsystems) / sizeof(subsystems[0]); i++) {
+		const struct krpc_subsystem *subsystem = subsystems[i];
 
-	if (subsystem == NULL)
-		return NULL;
-	assert(subsystem->base == id - id % IDS_PER_SLOT && subsystem->count <= IDS_PER_SLOT);
-	if (id % IDS_PER_SLOT >= subsystem->count)
-		return NULL;
-	routine = &subsystem->routines[id % IDS_PER_SLOT];
-	return routine->routine != NULL ? routine : NULL;
+		for (uint32_t n = 0; subsystem != NULL && n < subsystem->count; n++) {
+			uint32_t place = subsystem->base + n - KRPC_ID_FIRST;
+
+			assert(place < KRPC_IDS && krpc_routines[place] == NULL);
+			if (subsystem->routines[n].routine != NULL)
+				krpc_routines[place] = &subsystem->routines[n];
+		}
+	}
 }
 
 /* -- replies -- */
@@ -330,7 +327,7 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 	in->msgh_bits = call->request->bits;
 	krpc_fill(krpc, thread, port, in, call->request->size,
 		  thread->msg.reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
-	if (call->request->size < call->routine->request_min)
+	if (!krpc_fits(call->routine, call->request->size, (call->request->bits & MACH_MSGH_BITS_COMPLEX) != 0))
 		return MIG_BAD_ARGUMENTS;
 	return call->routine->stub(krpc);
 }

@@ -28,18 +28,24 @@ struct krpc {
 	struct thread *thread;		/* the caller */
 };
 struct krpc_routine {
+	/* Given only requests of the size and bits told below, it looks at the items. */
 	kern_return_t (*stub)(struct krpc *);	/* returns RetCode; MIG_NO_REPLY, KRPC_BLOCKED: no reply now */
 	void (*routine)(void);			/* what it calls; NULL: the kernel has none, MIG_BAD_ID */
 	const char *name;
 	uint32_t request_min, reply_max;
 	bool simple;				/* simpleroutine: never a reply */
+	bool request_varies;			/* it may be longer than request_min */
+	uint8_t request_complex;		/* KRPC_PLAIN and so on */
 };
+/* Must the request have MACH_MSGH_BITS_COMPLEX? */
+enum { KRPC_PLAIN, KRPC_COMPLEX, KRPC_EITHER };
 struct krpc_subsystem {
 	const char *name;
 	uint32_t base, count;
 	const struct krpc_routine *routines;
 };
 
+void krpc_system_init(void);
 /* Finishes a kernel call that returned KRPC_BLOCKED, from its continuation, in the thread's context: sends the plain reply (RetCode only),
    then goes on with the thread's mach_msg (its receive may make it wait again). Also usable from another context when only the reply code is due. */
 void krpc_reply(struct thread *thread, kern_return_t code);

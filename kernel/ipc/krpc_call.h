@@ -18,11 +18,11 @@ struct thread;
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
 
 /*
- * For msg_fast.c: the same for a plain request, whose head has been read into the first bytes of KMSG_SMALL at head, and whose
- * caller receives the reply in the same call at the port `reply`, which is in no set and where nothing is to be received; NULL: it
- * names no reply port and does not receive. *result as above; false: it must go the general way, and nothing has happened.
+ * For msg_fast.c: the current thread's mach_msg, a plain request to a living kernel port, the words of whose head have been read: a call
+ * (REQUEST_BITS, CALL) or a message only, with no reply port. The whole of the trap: goes on by msg_general where it must.
  */
-bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result);
+int64_t krpc_plain_call(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3);
+int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3);
 
 /* -- shared by krpc.c, krpc_plain.c and krpc_later.c -- */
 
@@ -39,8 +39,22 @@ static inline void krpc_code_fill(mig_reply_header_t *reply, kern_return_t code)
 	reply->RetCode = code;
 	reply->RetCodePadding = 0;
 }
-/* NULL: there is none. */
-const struct krpc_routine *krpc_routine_find(uint32_t id);
+/* By id - KRPC_ID_FIRST; NULL: there is none. */
+#define KRPC_ID_FIRST 2000u
+#define KRPC_IDS 3400u
+extern const struct krpc_routine *krpc_routines[KRPC_IDS];
+static inline const struct krpc_routine *krpc_routine_find(uint32_t id)
+{
+	return id - KRPC_ID_FIRST < KRPC_IDS ? krpc_routines[id - KRPC_ID_FIRST] : NULL;
+}
+
+/* Can the routine's request be of this size, and complex or not? */
+static inline bool krpc_fits(const struct krpc_routine *routine, uint32_t size, bool complex)
+{
+	if (size != routine->request_min && (!routine->request_varies || size < routine->request_min))
+		return false;
+	return routine->request_complex == (complex ? KRPC_COMPLEX : KRPC_PLAIN) || routine->request_complex == KRPC_EITHER;
+}
 
 /* What a stub works on: the request, and an empty reply. */
 static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,

@@ -10,13 +10,15 @@
  * (krpc.c), which knows what to answer. A plain request whose sender wants no answer (a simpleroutine's, a thread's that ends
  * itself) comes this way too.
  *
- * A stub looks at the request's items, its size and whether it is complex: the head is as the caller wrote it.
+ * The head of the request is as the caller wrote it. While the routine runs, thread->msg knows only that there is a reply (reply_direct);
+ * the rest is filled in for a call that does not end here. The reply goes where the request was read, whatever the routine has done.
  */
 #include <mach/mig_errors.h>
 #include "ipc/kmsg_copy.h"
 #include "ipc/krpc.h"
 #include "ipc/krpc_call.h"
 #include "ipc/mach_msg.h"
+#include "ipc/msg_fast.h"
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -41,20 +43,18 @@ static const mach_msg_type_t send_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND,
 					   .msgt_number = 1 };
 
 /* Writes the reply into the caller's buffer: its head, and what the stub has written behind that. */
-static inline bool reply_write(const struct msg_state *msg, uint32_t bits, uint32_t size, const struct port *port, kern_return_t code)
+static inline bool reply_write(uint64_t buffer, uint32_t bits, uint32_t size, const struct port *port, uint32_t id, kern_return_t code)
 {
-	uint64_t buffer = msg->buffer;
-
-	/* msg_fast has read the request there, so usercopy_range is true of it. */
+	/* The request was read there, so usercopy_range is true of it. */
 	_Static_assert(KRPC_REPLY_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
 	return user_write6(buffer, bits | (uint64_t)size << 32, MACH_PORT_NAME_NULL, port->receiver_name,
-			   port->sequence | (uint64_t)msg->reply_id << 32, krpc_code_type.word, (uint32_t)code) &&
+			   port->sequence | (uint64_t)id << 32, krpc_code_type.word, (uint32_t)code) &&
 	       (size == REPLY_HEAD || user_words_out(buffer + REPLY_HEAD, krpc_reply_bytes + REPLY_HEAD, size - REPLY_HEAD));
 }
 
 /* The same with the right in it. The page is there when its name is written: it was written to just now. */
-static __attribute__((noinline)) bool reply_write_right(struct thread *thread, const struct krpc *krpc, const struct port *port,
-							int64_t *result)
+static __attribute__((noinline)) bool reply_write_right(struct thread *thread, uint64_t buffer, const struct krpc *krpc,
+							const struct port *port, uint32_t id, int64_t *result)
 {
 	struct reply_with_right *reply = (struct reply_with_right *)krpc_reply_bytes;
 	struct port *right = reply->right;
@@ -65,37 +65,44 @@ static __attribute__((noinline)) bool reply_write_right(struct thread *thread, c
 	if (krpc->out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
 		return false;
 	reply->name = MACH_PORT_NULL;
-	if (!reply_write(&thread->msg, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), port, KERN_SUCCESS)) {
+	if (!reply_write(buffer, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), port, id, KERN_SUCCESS)) {
 		reply->right = right;
 		return false;
 	}
 	bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
 	slot = name;
-	user_words_out(thread->msg.buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot));
+	user_words_out(buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot));
 	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
 
-/* False: it goes the general way. */
-static inline bool plain_reply(struct thread *thread, kern_return_t code, const struct krpc *krpc, struct port *port,
+/* The reply to a call whose buffer this is. False: it goes the general way. */
+static inline bool plain_reply(struct thread *thread, uint64_t buffer, kern_return_t code, const struct krpc *krpc, uint32_t id,
 			       int64_t *result)
 {
-	uint32_t size = code == KERN_SUCCESS ? krpc->out_size : REPLY_HEAD;
+	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, PORT_ANY_MESSAGES);
+	struct port *port = krpc->reply_port;
+	uint32_t size = krpc->out_size;
 
-	if (thread->state == THREAD_DEAD || code == KRPC_BLOCKED || code == MIG_NO_REPLY || size > thread->msg.receive_size)
+	if (code != KERN_SUCCESS) {
+		if (code == KRPC_BLOCKED || code == MIG_NO_REPLY)
+			return false;
+		size = REPLY_HEAD;
+	}
+	if (thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10)
 		return false;
 	/* The routine may have done anything to it. */
-	if (port->dead || port->has_payload || port->receiver != &thread->task->space ||
-	    port->receiver_name != thread->msg.receive_name || port->set != NULL || !TAILQ_EMPTY(&port->messages) ||
-	    !LIST_EMPTY(&port->receivers))
+	if ((port->state & looked_at) != 0 || port->receiver != &thread->task->space ||
+	    port->receiver_name != (uint32_t)thread->regs.r8 || !LIST_EMPTY(&port->receivers))
 		return false;
-	if (code == KERN_SUCCESS && krpc->out_complex) {
-		if (!reply_write_right(thread, krpc, port, result))
+	/* Only with KERN_SUCCESS. */
+	if (krpc->out_complex) {
+		if (!reply_write_right(thread, buffer, krpc, port, id, result))
 			return false;
-	} else if (reply_write(&thread->msg, REPLY_BITS, size, port, code)) {
-		*result = MACH_MSG_SUCCESS;
 	} else {
-		return false;
+		if (!reply_write(buffer, REPLY_BITS, size, port, id, code))
+			return false;
+		*result = MACH_MSG_SUCCESS;
 	}
 	port->sequence++;
 	port->reply_bound = 0;
@@ -104,41 +111,65 @@ static inline bool plain_reply(struct thread *thread, kern_return_t code, const 
 	return true;
 }
 
-bool krpc_plain(struct thread *thread, struct port *port, struct port *reply, mach_msg_header_t *head, int64_t *result)
+/* What the general way needs to go on: to receive, now or when the wait of the routine has ended. */
+static __attribute__((noinline)) int64_t finish(struct thread *thread, const struct krpc_routine *routine, kern_return_t code,
+						const struct krpc *krpc, uint32_t id)
 {
-	const struct regs *regs = &thread->regs;
-	uint32_t size = (uint32_t)regs->rdx, id = (uint32_t)head->msgh_id;
+	msg_arguments(thread);
+	thread->msg.reply_id = id;
+	return krpc_finish(thread, !routine->simple, code, krpc);
+}
+
+/* reply NULL: without. */
+static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply,
+							       uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
+{
+	/* The request. The kernel is never entered twice. */
+	static union { mach_msg_header_t head; uint64_t word[KMSG_SMALL / sizeof(uint64_t)]; } in;
+	const uint64_t buffer = thread->regs.rdi;
+	uint32_t size = (uint32_t)thread->regs.rdx, id = (uint32_t)(word3 >> 32);
 	const struct krpc_routine *routine = krpc_routine_find(id);
-	struct msg_state *msg = &thread->msg;
 	struct krpc krpc;
 	kern_return_t code;
+	int64_t result;
 
-	if (routine == NULL || size < routine->request_min)
-		return false;
+	if (routine == NULL || !krpc_fits(routine, size, false))
+		return msg_general(thread);
 	if (reply != NULL && (routine->simple || !LIST_EMPTY(&reply->receivers)))
-		return false;
-	if (size != HEAD && !user_words_in((char *)head + HEAD, regs->rdi + HEAD, size - HEAD))
-		return false;
-	/* What the receive part needs, and a reply that comes later. */
-	assert(msg->kmsg == NULL && msg->reply_port == NULL);
-	msg->buffer = regs->rdi;
-	msg->option = (uint32_t)regs->rsi;
-	msg->receive_size = (uint32_t)regs->r10;
-	msg->receive_name = (uint32_t)regs->r8;
-	msg->reply_id = id + KRPC_REPLY_ID_OFFSET;
-	msg->reply_direct = reply != NULL;
+		return msg_general(thread);
+	if (size != HEAD && !user_words_in((char *)&in + HEAD, buffer + HEAD, size - HEAD))
+		return msg_general(thread);
+	in.word[0] = word0;
+	in.word[1] = word1;
+	in.word[2] = word2;
+	in.word[3] = word3;
+	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
+	thread->msg.reply_direct = reply != NULL;
 	thread->task->messages_sent++;
-	krpc_fill(&krpc, thread, port, head, size, reply);
+	krpc_fill(&krpc, thread, port, &in.head, size, reply);
 	/* The object may die in the call, or the reply port: they are needed until the end. */
 	port_ref(port);
 	if (reply != NULL)
 		port_ref(reply);
 	code = routine->stub(&krpc);
 	port_unref(port);
-	if (reply == NULL || !plain_reply(thread, code, &krpc, reply, result))
-		*result = krpc_finish(thread, !routine->simple, code, &krpc);
+	id += KRPC_REPLY_ID_OFFSET;
+	if (reply == NULL || !plain_reply(thread, buffer, code, &krpc, id, &result))
+		result = finish(thread, routine, code, &krpc, id);
 	if (reply != NULL)
 		port_unref(reply);
 	krpc_created_settle();
-	return true;
+	return result;
+}
+
+int64_t krpc_plain_call(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
+{
+	struct port *reply = msg_reply_port(thread, (mach_port_name_t)word2, false);
+
+	return reply != NULL ? carry_out(thread, port, reply, word0, word1, word2, word3) : msg_general(thread);
+}
+
+int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
+{
+	return carry_out(thread, port, NULL, word0, word1, word2, word3);
 }

@@ -16,7 +16,6 @@
 #include "ipc/kmsg_copy.h"
 #include "ipc/krpc_call.h"
 #include "ipc/mqueue.h"
-#include "ipc/msg_fast.h"
 #include "ipc/portset.h"
 #include "ipc/space.h"
 #include "ipc/throttle.h"
@@ -156,14 +155,17 @@ static int64_t receive_timeout(struct thread *thread)
 
 static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel };
 
-void msg_receive_begin(struct thread *thread, struct port *object)
+inline void msg_receive_begin(struct thread *thread, struct port *object)
 {
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
-	if ((thread->msg.option & MACH_RCV_TIMEOUT) == 0) {
-		wait_begin_plain(thread, &receiving, object);
-		return;
-	}
+	wait_begin_plain(thread, &receiving, object);
+}
+
+void msg_receive_begin_timed(struct thread *thread, struct port *object)
+{
+	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
+	assert(!thread->serves_counted);
 	thread->msg.deadline_ns = 0;
 	wait_begin(thread, &receiving, object, receive_timeout(thread));
 }
@@ -236,10 +238,10 @@ void msg_arguments(struct thread *thread)
 	msg->receive_name = (uint32_t)regs->r8;
 	msg->timeout_ms = (uint32_t)regs->r9;
 	msg->notify = 0;
+	thread->straight_room = 0;
 }
 
-/* Apart, so that the fast path need not save registers for it. */
-static __attribute__((noinline)) int64_t mach_msg_general(struct thread *thread)
+int64_t msg_general(struct thread *thread)
 {
 	const struct msg_state *msg = &thread->msg;
 
@@ -249,13 +251,6 @@ static __attribute__((noinline)) int64_t mach_msg_general(struct thread *thread)
 	if ((msg->option & MACH_SEND_MSG) != 0)
 		return msg_send(thread, false);
 	return msg_sent(thread, true);
-}
-
-int64_t trap_mach_msg(struct thread *thread)
-{
-	int64_t result;
-
-	return msg_fast(thread, &result) ? result : mach_msg_general(thread);
 }
 
 int64_t msg_sent(struct thread *thread, bool may_wait)

@@ -12,9 +12,12 @@ struct port;
 
 /*
  * The trap (manual: Mach Message Call): arguments from the thread's saved registers. Returns the code for rax, or KERN_BLOCKED when
- * the thread waits, or has an exception for an unreadable stack, or is dead.
+ * the thread waits, or has an exception for an unreadable stack, or is dead; not at all when the message went straight to another
+ * thread, which has the CPU now (msg_fast.c).
  */
 int64_t trap_mach_msg(struct thread *thread);
+/* The same in the general way, for calls of all kinds. */
+int64_t msg_general(struct thread *thread);
 
 /* The thread dies: a message that was handed to it goes back to its queue; the rights of a kernel call are released. */
 void msg_abandon(struct thread *thread);
@@ -33,8 +36,9 @@ int64_t msg_sent(struct thread *thread, bool may_wait);
 /* The receive part. */
 int64_t msg_receive(struct thread *thread, bool may_wait);
 /* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send, as thread->msg says; it
-   is neither depressed nor counted by a throttled set. */
+   is neither depressed nor counted by a throttled set. Without a time-out, and with. */
 void msg_receive_begin(struct thread *thread, struct port *object);
+void msg_receive_begin_timed(struct thread *thread, struct port *object);
 /* Moves a message that is in no queue to the thread's buffer, which is writable or not (then MACH_RCV_INVALID_DATA). Consumes it. */
 int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable);
 /* Is the name a receive right or set that can be received from? Its port or set, or NULL and the code in *error. */

@@ -115,19 +115,32 @@ static void sender_lead(struct port *port, struct thread *thread, struct thread 
 	thread->wait.word[SENDER_LEADER] = true;
 }
 
-/* Keeps the port in its set's list of members with blocked senders, or out of it. */
+/* Out of its set's list of members with blocked senders. */
+static void blocked_remove(struct port *port)
+{
+	struct port *set = port->set;
+
+	TAILQ_REMOVE(&set->blocked, port, blocked_link);
+	set->has_senders = !TAILQ_EMPTY(&set->blocked);
+	port->is_blocked = false;
+}
+
+/* Its senders are other ones, or its set: keeps the port in the set's list of members with blocked senders, or out of it. */
 static void blocked_update(struct port *port)
 {
 	struct port *set = port_set_of(port);
-	bool blocked = set != NULL && !TAILQ_EMPTY(&port->senders);
+	bool blocked;
 
+	port->has_senders = !TAILQ_EMPTY(&port->senders);
+	blocked = set != NULL && port->has_senders;
 	if (blocked == port->is_blocked)
 		return;
-	if (blocked)
+	if (blocked) {
 		TAILQ_INSERT_TAIL(&set->blocked, port, blocked_link);
-	else
-		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
-	port->is_blocked = blocked;
+		set->has_senders = port->is_blocked = true;
+	} else {
+		blocked_remove(port);
+	}
 	if (blocked && throttle_on(set))
 		throttle_queued(set);
 }
@@ -540,7 +553,6 @@ void mqueue_set_joined(struct port *port)
 void mqueue_set_left(struct port *port)
 {
 	if (port->is_blocked)
-		TAILQ_REMOVE(&port->set->blocked, port, blocked_link);
-	port->is_blocked = false;
+		blocked_remove(port);
 	ready_remove(port);
 }

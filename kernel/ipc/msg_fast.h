@@ -1,30 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The fast path of mach_msg. Theory in msg_fast.c. */
+/* What the parts of the fast path of mach_msg share. Theory in msg_fast.c. */
 #ifndef IPC_MSG_FAST_H
 #define IPC_MSG_FAST_H
 #include <stdbool.h>
 #include <stdint.h>
 #include <mach/message.h>
 
-struct port;
-struct thread;
+#include "ipc/port.h"
+#include "ipc/space.h"
+#include "kern/task.h"
+#include "kern/thread.h"
 
-/*
- * The current thread's mach_msg, arguments in its registers. False: it is not one of the common calls, or something is in its way,
- * and nothing has changed. True: it was a call of a kernel object, *result is mach_msg's code or KERN_BLOCKED. Does not
- * return when the message went to another thread, which has the CPU now.
- */
-bool msg_fast(struct thread *thread, int64_t *result);
+/* The entry of a name with a right of this type; NULL: it has none. Its port may be dead. */
+static inline struct name *msg_entry(struct space *space, mach_port_name_t name, uint32_t type)
+{
+	struct name *entry = space_find(space, name);
+
+	return entry != NULL && (entry->type & type) != 0 ? entry : NULL;
+}
+
+/* The port of its own at which the current thread, by its mach_msg's arguments, waits for the reply: in no set, with nothing to be
+   received and no blocked senders; keeps: and with its message for replies. NULL: it does not. */
+static inline __attribute__((always_inline)) struct port *msg_reply_port(struct thread *thread, mach_port_name_t name, bool keeps)
+{
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .spare_prepaid = keeps, PORT_ANY_MESSAGES);
+	struct name *here = msg_entry(&thread->task->space, name, MACH_PORT_TYPE_RECEIVE);
+
+	if (here == NULL || name != (uint32_t)thread->regs.r8 || (here->port->state & looked_at) != PORT_STATE(.spare_prepaid = keeps))
+		return NULL;
+	return here->port;
+}
 
 /* -- plain messages: theory in msg_plain.c -- */
 
 /*
- * The current thread's message, arguments in its registers and head read, at most KMSG_SMALL bytes without a reply right, to a
+ * The current thread's message, arguments in its registers and head read (its msgh_bits and msgh_id), at most KMSG_SMALL bytes without a reply right, to a
  * living port by a copy of a send right. True: it is sent, or *result says why not. False: it must go the general way, and
  * nothing has changed. Charged to the sender's ledger. Does not block.
  */
-bool msg_plain_send(struct thread *thread, struct port *port, const mach_msg_header_t *head, int64_t *result);
-/* Receives the next message of the port, which is in no set, or set, that the current thread names; false: as above. */
+bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result);
+/* Receives the next message of the living port, in no set, or set, never throttled, that the current thread names; false: as above. */
 bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result);
 
 #endif

@@ -41,12 +41,12 @@ static inline bool body_out(uint64_t buffer, const struct kmsg *kmsg)
 }
 
 /* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
-static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, const mach_msg_header_t *head)
+static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, uint32_t bits, uint32_t id)
 {
 	if (!body_in(kmsg, thread->regs.rdi))
 		return MACH_SEND_INVALID_DATA;
-	kmsg->id = (uint32_t)head->msgh_id;
-	kmsg->bits = head->msgh_bits & MACH_MSGH_BITS_COMPLEX;
+	kmsg->id = id;
+	kmsg->bits = bits & MACH_MSGH_BITS_COMPLEX;
 	return kmsg->bits == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
 }
 
@@ -63,7 +63,7 @@ static void plain_deliver(struct port *port, struct kmsg *kmsg)
 		mqueue_queue(kmsg);
 }
 
-bool msg_plain_send(struct thread *thread, struct port *port, const mach_msg_header_t *head, int64_t *result)
+bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result)
 {
 	struct kmsg *kmsg;
 
@@ -73,7 +73,7 @@ bool msg_plain_send(struct thread *thread, struct port *port, const mach_msg_hea
 	port_ref(port);
 	port->send_rights++;
 	kmsg = kmsg_alloc((uint32_t)thread->regs.rdx, thread->task->ledger);
-	*result = kmsg != NULL ? plain_copyin(thread, kmsg, head) : MACH_SEND_NO_BUFFER;
+	*result = kmsg != NULL ? plain_copyin(thread, kmsg, bits, id) : MACH_SEND_NO_BUFFER;
 	if (*result != MACH_MSG_SUCCESS) {
 		kmsg_free(kmsg);
 		right_release_send(port);
@@ -119,7 +119,7 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 	struct port *port;
 	bool complex;
 
-	if (throttle_on(object) || thread->serves != NULL || !usercopy_range(regs->rdi))
+	if (thread->serves != NULL || !usercopy_range(regs->rdi))
 		return false;
 	kmsg = mqueue_peek(object);
 	if (kmsg == NULL || kmsg->size > (uint32_t)regs->r10 || !is_plain(kmsg, &task->space))

@@ -96,18 +96,25 @@ static inline struct name *name_once_in(struct space *space, struct port *port)
 	return entry;
 }
 
-/* The send-once right of an entry leaves the space, with its count and reference. False: it needs the general way (space_take). */
-static inline bool name_once_out(struct name *entry)
+/* The send-once right of the space's own entry leaves the space, with its count and reference. False: it needs the general way
+   (space_take). */
+static inline bool name_once_give(struct space *space)
 {
-	struct space *space = entry->space;
+	struct name *entry = &space->once;
 
-	if (entry != &space->once || entry->dead_request != NULL || (space->once_alone && name_once_lonely(space)))
+	if (entry->dead_request != NULL || (space->once_alone && name_once_lonely(space)))
 		return false;
 	LIST_REMOVE(entry, link);
 	entry->port = NULL;
 	entry->type = NAME_SPARE;
 	space->count--;
 	return true;
+}
+
+/* The same of any entry. */
+static inline bool name_once_out(struct name *entry)
+{
+	return entry == &entry->space->once && name_once_give(entry->space);
 }
 
 #endif

@@ -72,17 +72,15 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	if (port == NULL)
 		return NULL;
 	port->refs = 1;
+	port->state = 0;
 	port->kobject_type = type;
-	port->dead = port->has_payload = port->is_ready = port->is_blocked = false;
-	port->keeps_reply = port->spare_prepaid = port->owes_later = false;
-	port->in_transit_depth = port->ready_queue = 0;
 	port->kobject = NULL;
 	port->receiver = NULL;
 	port->receiver_name = MACH_PORT_NAME_NULL;
 	port->qlimit = MACH_PORT_QLIMIT_DEFAULT;
 	port->queued = 0;
 	port->payer = payer;
-	port->message_count = port->reply_bound = 0;
+	port->reply_bound = 0;
 	LIST_INIT(&port->receivers);
 	if (type == KOBJECT_PORT_SET)
 		set_init(port);
@@ -232,8 +230,12 @@ void port_check(struct port *port)
 	}
 	if (port->kobject_type == KOBJECT_PORT_SET) {
 		throttle_check(port);
-		assert(sends + send_onces == 0);
+		assert(sends + send_onces == 0 && !port->in_set);
+		assert(port->has_senders == !TAILQ_EMPTY(&port->blocked) && port->is_split == (port->queues != NULL));
+		assert(port->is_split || (port->message_count != 0) == !TAILQ_EMPTY(&port->ready));
 	} else {
+		assert(port->has_senders == !TAILQ_EMPTY(&port->senders) && port->in_set == (port->set != NULL) && !port->is_split);
+		assert((port->message_count != 0) == !TAILQ_EMPTY(&port->messages));
 		LIST_FOREACH(kmsg, &port->prepaid, prepaid_link) {
 			assert(kmsg_capacity(kmsg) == KMSG_SMALL);
 			prepaid++;

@@ -47,16 +47,26 @@ struct throttle {
 /* What sets and ports, the living and the dead do not need together lies in one place. */
 struct port {
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
-	uint8_t kobject_type;		/* enum kobject */
-	bool dead : 1;
-	bool has_payload : 1;
-	bool is_ready : 1;		/* in a queue of its set (ready.c) */
-	bool is_blocked : 1;		/* in the set's blocked */
-	bool keeps_reply : 1;		/* made for replies (mach_reply_port): keeps one prepaid message for them */
-	bool spare_prepaid : 1;		/* and has it: one message more is prepaid than there are send-once rights */
-	bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
-	uint8_t in_transit_depth;	/* bound of how deep receive rights nest in its queue, at most 32 */
-	uint8_t ready_queue;		/* while is_ready: which of the set's queues */
+	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
+	union {
+		struct {
+			uint8_t ready_queue;		/* while is_ready: which of the set's queues */
+			uint8_t in_transit_depth : 6;	/* bound of how deep receive rights nest in its queue, at most 32 */
+			bool has_senders : 1;		/* a port: in senders; a set: in blocked */
+			bool is_split : 1;		/* a set: queues is not NULL */
+			uint8_t kobject_type;		/* enum kobject */
+			bool has_payload : 1;
+			bool is_ready : 1;		/* in a queue of its set (ready.c) */
+			bool is_blocked : 1;		/* in the set's blocked */
+			bool keeps_reply : 1;		/* made for replies (mach_reply_port): keeps one prepaid message for them */
+			bool spare_prepaid : 1;		/* and has it: one message more is prepaid than there are send-once rights */
+			bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
+			bool in_set : 1;		/* set is not NULL */
+			bool dead : 1;			/* at the sign of a half of state, so that a mask with it is an immediate */
+			uint32_t message_count;		/* a port: all in messages; a set: its members that have any */
+		};
+		uint64_t state;		/* all of these, to look at several at once: PORT_STATE */
+	};
 	union {
 		void *kobject;		/* kernel ports: the object, NULL when it died */
 		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
@@ -67,8 +77,6 @@ struct port {
 	uint32_t qlimit : 5;		/* messages allowed */
 	uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders: a thread each */
 	struct ledger *payer;
-	uint32_t message_count;		/* all in messages */
-	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
 	struct thread_stack receivers;	/* threads waiting to receive (wait.stack_link), the last that came first */
 	union {
 		struct {		/* a port */
@@ -113,6 +121,10 @@ struct port {
 	};
 };
 _Static_assert(MACH_PORT_QLIMIT_MAX < 1 << 5, "it fits into qlimit");
+/* The bits of port->state that have these values, for masks (all of a field: its highest value) and for what they are to be. */
+#define PORT_STATE(...) (((struct port){ __VA_ARGS__ }).state)
+#define PORT_ANY_KOBJECT .kobject_type = 0xff
+#define PORT_ANY_MESSAGES .message_count = UINT32_MAX
 _Static_assert(sizeof(struct port) == 192, "twenty-one to a page: keep it so");
 
 void port_system_init(void);

@@ -20,6 +20,7 @@ void portset_add(struct port *set, struct port *port)
 		return;
 	portset_remove(port);
 	port->set = set;
+	port->in_set = true;
 	LIST_INSERT_HEAD(&set->members, port, set_link);
 	mqueue_changed(port, MACH_RCV_PORT_CHANGED);
 	mqueue_set_joined(port);
@@ -32,6 +33,7 @@ void portset_remove(struct port *port)
 	mqueue_set_left(port);
 	LIST_REMOVE(port, set_link);
 	port->set = NULL;
+	port->in_set = false;
 }
 
 struct port *portset_first(struct port *set)

@@ -184,6 +184,7 @@ void ready_insert(struct port *port)
 	}
 	LIST_REMOVE(port, set_link);
 	port->is_ready = true;
+	set->message_count++;
 	if (set->queues != NULL)
 		queue_insert(set->queues, port);
 	else
@@ -197,6 +198,7 @@ static void remove(struct port *port, bool served)
 	if (!port->is_ready)
 		return;
 	port->is_ready = false;
+	set->message_count--;
 	if (set->queues != NULL)
 		queue_remove(set->queues, port, served);
 	else
@@ -241,6 +243,7 @@ bool ready_split(struct port *set)
 			machine_window();
 	}
 	set->queues = queues;
+	set->is_split = true;
 	return true;
 }
 
@@ -251,4 +254,5 @@ void ready_end(struct port *set)
 	assert(TAILQ_EMPTY(&set->queues->active));
 	kpage_free(page_of_address(set->queues));
 	set->queues = NULL;
+	set->is_split = false;
 }

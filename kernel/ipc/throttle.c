@@ -123,6 +123,7 @@ void throttle_join(struct thread *thread, struct port *set)
 	if (thread->serves == NULL) {
 		port_ref(set);
 		thread->serves = set;
+		thread->straight_room = 0;
 	}
 	if (thread->serves_counted)
 		uncount(thread);

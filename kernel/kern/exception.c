@@ -194,6 +194,7 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 
 	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
 	wait_begin(thread, &asking, thread->self, -1);
+	thread->straight_room = 0;
 	memset(thread->exception, 0, sizeof(thread->exception));
 	word[WORD_EXCEPTION] = exception;
 	word[WORD_CODE] = code;

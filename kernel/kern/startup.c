@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the machine's hand-over to the first user instruction. */
 #include "ipc/kmsg.h"
+#include "ipc/krpc.h"
 #include "ipc/port.h"
 #include "ipc/space.h"
 #include "kern/bootscript.h"
@@ -64,6 +65,7 @@ void kernel_main(void)
 	port_system_init();
 	space_system_init();
 	kmsg_system_init();
+	krpc_system_init();
 	vm_init();
 	task_init();
 	thread_init();

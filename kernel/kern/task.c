@@ -130,6 +130,7 @@ void task_kill(struct task *task)
 	if (task->dead)
 		return;
 	task->dead = true;
+	task->map.pmap.changes++;	/* as in task_suspend */
 	port_destroy_kernel(task->self);
 	task->self = task->asks_for = NULL;
 	release_send_or_null(&task->kernel_port);

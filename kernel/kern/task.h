@@ -15,8 +15,9 @@
 /* What a message needs lies in few cache lines (tools/breakdown counts them): its own. */
 struct task {
 	struct vm_map map;
-	uint64_t messages_sent, messages_received;
+	uint64_t created_ns;
 	struct space space;
+	uint64_t messages_sent, messages_received;
 	struct ledger *ledger;			/* pays for it and for what it makes */
 	struct sched_share *home;		/* the ledger's share of the CPU: its threads' */
 	uint32_t suspend_count;
@@ -36,7 +37,7 @@ struct task {
 	LIST_ENTRY(task) all;
 	LIST_ENTRY(task) ledger_link;
 	struct reap reap, end;			/* end: of task_kill_later */
-	uint64_t created_ns, dead_threads_cpu_ticks;
+	uint64_t dead_threads_cpu_ticks;
 	char name[32];
 };
 _Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 640, "cache lines, and six to a page");

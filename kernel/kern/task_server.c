@@ -55,6 +55,7 @@ kern_return_t task_suspend(struct task *task)
 	if (task->suspend_count == UINT32_MAX)
 		return KERN_FAILURE;
 	task->suspend_count++;		/* its threads stop when they are chosen to run */
+	task->map.pmap.changes++;	/* and no message is written straight into their buffers */
 	ast_set();
 	return KERN_SUCCESS;
 }

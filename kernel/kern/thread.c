@@ -74,9 +74,9 @@ static void thread_init_fields(struct thread *thread)
 	thread->exception_port = NULL;
 	thread->fpu = NULL;
 	thread->serves = NULL;
-	thread->serves_counted = false;
+	thread->unusual = 0;
+	thread->straight_room = 0;
 	thread->state = THREAD_STOPPED;
-	thread->depressed = false;
 	thread->works_off = false;
 	thread->suspend_count = 1;
 	thread->cpu_ticks = 0;
@@ -191,6 +191,7 @@ void thread_settle(struct thread *thread)
 
 void thread_suspend_one(struct thread *thread)
 {
+	thread->straight_room = 0;
 	if (thread->suspend_count++ > 0)
 		return;
 	if (thread->state == THREAD_READY)

@@ -36,6 +36,16 @@ struct msg_state {
 	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
 };
 
+/*
+ * Where a message may be written to straight away when the thread waits with its msg as it is: it takes so many bytes (straight_room)
+ * and can run, and its buffer was found writable when pmap.changes was this. Whoever changes one of these things sets
+ * straight_room to 0 or counts pmap.changes up. Theory in ipc/msg_fast.c.
+ */
+struct straight {
+	char *place;			/* of msg.buffer, in the direct map */
+	uint64_t changes;
+};
+
 /* What is never needed at the same time lies in one place. What a message needs lies in few cache lines (make bench-breakdown
    counts them): those of regs, one from task on, of msg, and of what follows msg. */
 struct thread {
@@ -45,9 +55,15 @@ struct thread {
 	enum thread_state state : 8;
 	uint8_t priority;		/* now (depressed: the lowest) */
 	uint8_t base_priority, max_priority;
-	bool depressed : 1;
-	bool serves_counted : 1;	/* among the running threads of the set that it serves */
+	union {
+		struct {
+			bool depressed : 1;
+			bool serves_counted : 1; /* among the running threads of the set that it serves */
+		};
+		uint8_t unusual;	/* either: the end of its running takes more than usual */
+	};
 	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
+	uint16_t straight_room;		/* bytes for which straight is good; 0: for none */
 	struct wait wait;
 	union {
 		struct {
@@ -63,8 +79,11 @@ struct thread {
 	/* serving a throttled port set (ipc/throttle.c) */
 	struct port *serves;		/* the set it received from last (a reference), or NULL */
 	void *fpu;			/* FPU_STATE_SIZE bytes or NULL */
-	uint64_t cpu_ticks;		/* had, of the TSC; sched_cpu_ns tells */
-	TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
+	uint64_t cpu_ticks;		/* had, of the TSC, less the time it began while it runs; sched_cpu_ns tells */
+	union {
+		TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
+		struct straight straight; /* while straight_room is not 0; then it serves none */
+	};
 	struct port *self;		/* kernel port, NULL when dead */
 	struct port *exception_port;	/* send right or NULL */
 	uint64_t created_ns;

@@ -98,7 +98,7 @@ void wait_begin(struct thread *thread, const struct wait_kind *kind, void *objec
 	}
 }
 
-void wait_end_plain(struct thread *thread)
+inline void wait_end_plain(struct thread *thread)
 {
 	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
 	timer_stop(thread);

@@ -14,6 +14,9 @@
     - pmap->leaf are the leaf tables walked to last, of the 2 MiB with the number tag: they save
       the walk. Both are forgotten when one is given back.
 
+    - pmap->changes counts up in each call that changes or clears a present slot. So whoever remembers what pmap_writable
+      has found need only compare (thread->straight).
+
     - The processor keeps no translation whose accessed bit is clear (Intel SDM volume 3, 4.10.2.3),
       and nobody here clears that bit of a present slot: so what was mapped and never used needs no
       invalidation. */
@@ -38,7 +41,7 @@ struct flush {
 	unsigned count;
 };
 
-void pmap_activate(struct pmap *pmap)
+inline void pmap_activate(struct pmap *pmap)
 {
 	if (pmap->root == active_root)
 		return;
@@ -248,9 +251,11 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 	if (!(old & PTE_PRESENT)) {
 		page_of_address(slot)->count++;
 		pmap->mapped++;
-	} else if (old & PTE_ACCESSED && pmap_is_current(pmap)) {
-		invlpg(address);
+		return true;
 	}
+	pmap->changes++;
+	if (old & PTE_ACCESSED && pmap_is_current(pmap))
+		invlpg(address);
 	return true;
 }
 
@@ -299,6 +304,7 @@ static inline void remove_leaves(struct pmap *pmap, uint64_t *slot, uint64_t at,
 		flush_page(&here, at, old);
 	}
 	*flush = here;
+	pmap->changes++;
 	pmap->mapped -= cleared;
 	table->count -= cleared;
 	if (table->count == 0)
@@ -322,10 +328,12 @@ static void change_leaves(uint64_t *slot, uint64_t at, uint64_t end, uint64_t of
 static inline void change_table(struct pmap *pmap, uint64_t *slot, uint64_t at, uint64_t to, bool clear, uint64_t off,
 				uint64_t on, struct flush *flush)
 {
-	if (clear)
+	if (clear) {
 		remove_leaves(pmap, slot, at, to, flush);
-	else
+	} else {
+		pmap->changes++;
 		change_leaves(slot, at, to, off, on, flush);
+	}
 }
 
 /* One leaf table after the other, or what lies behind where there is none, until WORK_MAX. clear: the slots;

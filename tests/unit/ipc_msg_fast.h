@@ -97,9 +97,12 @@ static inline void stub_exists(void)
 }
 
 static const struct krpc_routine routines[] = {
-	{ stub_add, stub_exists, "add", 48, 64, false },      { stub_wait, stub_exists, "wait", 32, 48, false },
-	{ stub_long, stub_exists, "long", 32, 600, false },   { stub_fail, stub_exists, "fail", 32, 48, false },
-	{ stub_simple, stub_exists, "simple", 32, 48, true }, { stub_right, stub_exists, "right", 32, 64, false },
+	{ stub_add, stub_exists, "add", 48, 64, false, false, KRPC_PLAIN },
+	{ stub_wait, stub_exists, "wait", 32, 48, false, true, KRPC_EITHER },
+	{ stub_long, stub_exists, "long", 32, 600, false, true, KRPC_EITHER },
+	{ stub_fail, stub_exists, "fail", 32, 48, false, true, KRPC_EITHER },
+	{ stub_simple, stub_exists, "simple", 32, 48, true, true, KRPC_EITHER },
+	{ stub_right, stub_exists, "right", 32, 64, false, true, KRPC_EITHER },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, sizeof(routines) / sizeof(routines[0]), routines };
 

@@ -30,6 +30,33 @@ static inline void settle(bool good, const char *what, const char *more)
 	end(what);
 }
 
+/* Whether the receiver of prepare has waited in this way before, so that the place of its buffer is remembered. */
+static bool warm;
+
+static inline void warm_round(enum side side, uint32_t option, uint32_t room, uint64_t offset)
+{
+	struct call request = plain_request(), answer;
+
+	if (side == REPLY) {
+		request.option |= option;
+		request.room = room;
+		request.buffer = area + offset;
+		request.notify = reply;
+	}
+	if (go(client, &request) != KERN_BLOCKED || !served_as(side == REQUEST ? area + offset : 0, 100, 40))
+		panic("no request before");
+	answer = plain_reply();
+	if (side == REQUEST) {
+		answer.option |= option;
+		answer.room = room;
+		answer.buffer = area + offset;
+		answer.notify = port;
+		answer.timeout = 1000;
+	}
+	if (go(server, &answer) != KERN_BLOCKED || !has_got(client, side == REPLY ? area + offset : 0, 200, 48))
+		panic("no answer before");
+}
+
 /* The plain call, up to the message of this side, which the other side waits for in this way. */
 static inline struct call prepare(enum side side, uint32_t option, uint32_t room, uint64_t offset)
 {
@@ -40,6 +67,8 @@ static inline struct call prepare(enum side side, uint32_t option, uint32_t room
 	for (unsigned i = 0; i < 3; i++)
 		test_poke(&receiver_of(side)->task->map, area + i * PAGE_SIZE, 0);
 	if (side == REPLY) {
+		for (unsigned i = 0; warm && i < 2; i++)
+			warm_round(side, option, room, offset);
 		c = plain_request();
 		c.option |= option;
 		c.room = room;
@@ -58,12 +87,18 @@ static inline struct call prepare(enum side side, uint32_t option, uint32_t room
 	c.timeout = 1000;
 	if (trap(server, &c) != KERN_BLOCKED)
 		panic("does not wait");
+	for (unsigned i = 0; warm && i < 2; i++)
+		warm_round(side, option, room, offset);
 	return plain_request();
 }
 
 static inline struct call prepare_plain(enum side side)
 {
-	return prepare(side, 0, ROOM, 0);
+	struct call c = prepare(side, 0, ROOM, 0);
+
+	if (warm && (receiver_of(side)->straight_room != ROOM || receiver_of(side)->straight.changes != receiver_of(side)->task->map.pmap.changes))
+		panic("the buffer's place is not remembered");
+	return c;
 }
 
 static inline bool arrives_at(enum side side, uint64_t offset)

@@ -22,8 +22,12 @@ static void receiver_absent(enum side side)
 
 static void receiver_options(enum side side)
 {
-	struct call c = prepare(side, MACH_RCV_NOTIFY, ROOM, 0);
+	bool was_warm = warm;
+	struct call c;
 
+	/* Such receivers do not get as far as a message before. */
+	warm = false;
+	c = prepare(side, MACH_RCV_NOTIFY, ROOM, 0);
 	ok(goes_slowly(side, &c) && arrives(side), "a receiver with MACH_RCV_NOTIFY: %s", side_name[side]);
 	if (side == REQUEST)
 		ok(space_lookup(&server->task->space, once)->dead_request != NULL, "its notification is asked for");
@@ -44,6 +48,61 @@ static void receiver_options(enum side side)
 	   "a receiver with MACH_RCV_LARGE is told, and the message stays: %s", side_name[side]);
 	recover();
 	settle(true, "MACH_RCV_LARGE: ", side_name[side]);
+	warm = was_warm;
+}
+
+/* It had room enough before, in the same place. */
+static void receiver_smaller(enum side side)
+{
+	struct call c = prepare_plain(side), again = side == REQUEST ? plain_receive(at) : plain_receive(reply);
+
+	wait_cancel(receiver_of(side), WAIT_ABORTED);
+	test_run(receiver_of(side));
+	again.buffer = area;
+	again.room = 32;
+	trap(receiver_of(side), &again);
+	ok(goes_slowly(side, &c) && test_run(receiver_of(side)) == MACH_RCV_TOO_LARGE, "a receiver whose room is smaller now: %s",
+	   side_name[side]);
+	recover();
+	settle(true, "smaller: ", side_name[side]);
+	/* In the same way as before, that is by a call that sends too. */
+	c = prepare_plain(side);
+	go(sender_of(side), &c);
+	ok(was_fast() && arrives(side), "as it was: %s", side_name[side]);
+	c = side == REQUEST ? plain_reply() : plain_request();
+	c.buffer = area;
+	c.room = 32;
+	go(receiver_of(side), &c);
+	ok(was_fast(), "a %s by a receiver with less room from now on", side_name[1 - side]);
+	has_got(sender_of(side), 0, c.id, c.size);
+	if (side == REPLY)
+		once = m.h.msgh_remote_port;
+	c = side == REQUEST ? plain_request() : plain_reply();
+	ok(goes_slowly(side, &c) && test_run(receiver_of(side)) == MACH_RCV_TOO_LARGE, "is no longer given what does not fit: %s",
+	   side_name[side]);
+	recover();
+	settle(true, "smaller again: ", side_name[side]);
+}
+
+/* Its page is another one, at the same address. */
+static void receiver_moved(enum side side)
+{
+	struct call c = prepare_plain(side);
+	struct vm_map *map = &receiver_of(side)->task->map;
+	uint64_t elsewhere = test_allocate(map, 1), address = area;
+	uint64_t frame;
+	vm_prot_t protection;
+
+	test_poke(map, elsewhere, 0);
+	vm_map_deallocate(map, area, PAGE_SIZE);
+	vm_map_allocate(map, &address, PAGE_SIZE, false);
+	test_poke(map, area, 0);
+	if (!pmap_lookup(&map->pmap, area, &frame, &protection) || !(protection & VM_PROT_WRITE))
+		panic("no page");
+	ok(go(sender_of(side), &c) == KERN_BLOCKED && was_fast() && arrives(side), "a buffer whose page is another one: %s is fast",
+	   side_name[side]);
+	recover();
+	settle(true, "another page: ", side_name[side]);
 }
 
 static void receiver_buffers(enum side side)
@@ -89,17 +148,18 @@ static void receiver_stopped(enum side side)
 {
 	struct call c = prepare_plain(side);
 
-	receiver_of(side)->suspend_count = 1;
+	test_suspend(receiver_of(side));
 	ok(goes_slowly(side, &c), "a suspended thread: %s", side_name[side]);
 	receiver_of(side)->suspend_count = 0;
 	settle(arrives(side), "has it when it is resumed: ", side_name[side]);
 	c = prepare_plain(side);
-	receiver_of(side)->task->suspend_count = 1;
+	test_task_suspend(receiver_of(side)->task);
 	ok(goes_slowly(side, &c), "a thread of a suspended task: %s", side_name[side]);
 	receiver_of(side)->task->suspend_count = 0;
 	settle(arrives(side), "has it when that is resumed: ", side_name[side]);
 	c = prepare_plain(side);
 	receiver_of(side)->task->dead = true;
+	receiver_of(side)->task->map.pmap.changes++;
 	ok(goes_slowly(side, &c), "a thread of a dead task: %s", side_name[side]);
 	receiver_of(side)->task->dead = false;
 	settle(arrives(side), "it is handed over as to any: ", side_name[side]);
@@ -489,16 +549,22 @@ static void exceptions(void)
 int main(void)
 {
 	system_begin("ipc_msg_fast_ends_test");
-	for (enum side side = REQUEST; side <= REPLY; side++) {
+	for (unsigned i = 0; i < 4; i++) {
+		enum side side = i % 2;
+
+		warm = i >= 2;
 		receiver_absent(side);
 		receiver_options(side);
 		receiver_buffers(side);
 		receiver_stopped(side);
 		receiver_serves(side);
+		receiver_smaller(side);
+		receiver_moved(side);
 		sender_states(side);
 		sender_buffers(side);
 		overlap(side);
 	}
+	warm = false;
 	reply_port_in_set();
 	reply_port_used();
 	reply_port_plain();

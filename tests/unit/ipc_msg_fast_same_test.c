@@ -421,8 +421,10 @@ static void change_thread(unsigned i)
 		thread[i]->depressed ^= true;
 		break;
 	case 1:
-		if (other != thread[i])
-			other->suspend_count ^= 1;
+		if (other->suspend_count != 0)
+			other->suspend_count = 0;
+		else if (other != thread[i])
+			test_suspend(other);
 		break;
 	default:
 		for (unsigned k = 0; k < THREADS; k++)

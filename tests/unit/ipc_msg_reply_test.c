@@ -104,11 +104,15 @@ static void there(void)
 }
 
 static const struct krpc_routine routines[] = {
-	{ stub_add, there, "add", 48, 64, false },   { stub_wait, there, "wait", 32, 48, false },
-	{ stub_big, there, "big", 32, 2000, false }, { stub_fail, there, "fail", 32, 48, false },
-	{ stub_eat, there, "eat", 48, 48, false },   { stub_simple, there, "simple", 32, 48, true },
-	{ stub_kill, there, "kill", 32, 48, false }, { stub_right, there, "right", 32, 64, false },
-	{ stub_kill, NULL, "not there", 0, 0, false },
+	{ stub_add, there, "add", 48, 64, false, true, KRPC_EITHER },
+	{ stub_wait, there, "wait", 32, 48, false, true, KRPC_EITHER },
+	{ stub_big, there, "big", 32, 2000, false, true, KRPC_EITHER },
+	{ stub_fail, there, "fail", 32, 48, false, true, KRPC_EITHER },
+	{ stub_eat, there, "eat", 48, 48, false, true, KRPC_EITHER },
+	{ stub_simple, there, "simple", 32, 48, true, true, KRPC_EITHER },
+	{ stub_kill, there, "kill", 32, 48, false, true, KRPC_EITHER },
+	{ stub_right, there, "right", 32, 64, false, true, KRPC_EITHER },
+	{ stub_kill, NULL, "not there", 0, 0, false, true, KRPC_EITHER },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, 9, routines };
 

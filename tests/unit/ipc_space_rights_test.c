@@ -334,6 +334,7 @@ static void drain(int m)
 		claim(kmsg->id == MACH_NOTIFY_SEND_ONCE || (n->not_type.msgt_number == 1 && n->not_type.msgt_inline &&
 		      n->not_type.msgt_size == (carried != NULL ? 64 : 32)), "type word of %u", kmsg->id);
 		TAILQ_REMOVE(&port->messages, kmsg, link);
+		port->message_count--;
 		right_consume_send_once(port);
 		kmsg_free(kmsg);
 		if (i == expected_count)

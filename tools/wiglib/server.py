@@ -136,7 +136,7 @@ class Stub:
                              ".msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };")
             lines += [emit.type_constant(i, self.sent(i)) for i in self.reply.items]
         if kernel:
-            lines.append("\tRequest *const InP = (Request *) (uintptr_t) r->in;")
+            lines += ["\tRequest *const InP = (Request *) (uintptr_t) r->in;"] if self.request.items else []
             lines += ["\tReply *const OutP = (Reply *) r->out;"] if self.reply.items else []
         else:
             lines.append("\tRequest *const InP = (Request *) InHeadP;")
@@ -205,7 +205,8 @@ class Stub:
             test += " || !(InP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX)"
         elif not request.may_be_complex:
             test += " || (InP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX)"
-        lines += [f"\tif ({test})", f"\t\t{self.fail};"]
+        if not self.kernel:	# there, krpc_fits has looked
+            lines += [f"\tif ({test})", f"\t\t{self.fail};"]
         lines += self.ins.check(size, self.fail)
         for item in request.items:
             if item.type.kind == "string":
@@ -455,6 +456,12 @@ def by_id(subsystem):
     return [table.get(subsystem.base + n) for n in range(subsystem.count)]
 
 
+def complexity(request):
+    if request.is_complex:
+        return "KRPC_COMPLEX"
+    return "KRPC_EITHER" if request.may_be_complex else "KRPC_PLAIN"
+
+
 def kernel_table(subsystem):
     lines = [f"static const struct krpc_routine routines[] = {{"]
     for number, routine in enumerate(by_id(subsystem)):
@@ -466,7 +473,9 @@ def kernel_table(subsystem):
         lines += [f"\t[{number}] = {{ .stub = _X{routine.name}, .routine = "
                   f"(void (*)(void)) {function(subsystem, routine, True)},",
                   f"\t\t.name = \"{routine.name}\", .request_min = {request.min}, .reply_max = {reply_max},",
-                  f"\t\t.simple = {'true' if routine.simple else 'false'} }},"]
+                  f"\t\t.simple = {'true' if routine.simple else 'false'},"
+                  f" .request_varies = {'false' if request.fixed else 'true'},",
+                  f"\t\t.request_complex = {complexity(request)} }},"]
     lines += ["};", "",
               f"const struct krpc_subsystem {subsystem.name}_subsystem = {{",
               f"\t.name = \"{subsystem.name}\", .base = {subsystem.base}, "

@@ -108,6 +108,7 @@ bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t p
 	slot = &path[0][slot_of(address, 0)];
 	if (!(*slot & PRESENT))
 		page_of_address(path[0])->count++;
+	pmap->changes++;
 	*slot = frame << 12 | PRESENT | (protection & VM_PROT_ALL);
 	return true;
 }
@@ -136,6 +137,7 @@ uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 
 		if (level == 0 && (path[0][slot_of(start, 0)] & PRESENT)) {
 			path[0][slot_of(start, 0)] = 0;
+			pmap->changes++;
 			page_of_address(path[0])->count--;
 			prune(pmap, start, path, 0);
 		}
@@ -151,6 +153,7 @@ uint64_t pmap_restrict(struct pmap *pmap, uint64_t start, uint64_t end, vm_prot_
 		uint64_t *path[4], size;
 		unsigned level = walk(pmap, start, path);
 
+		pmap->changes++;
 		if (level == 0)
 			path[0][slot_of(start, 0)] &= ~(uint64_t)(VM_PROT_ALL & ~allowed);
 		size = 1ull << (12 + 9 * level);

@@ -10,6 +10,7 @@
 #include <mach/notify.h>
 #include "ipc/kmsg.h"
 #include "ipc/kmsg_copy.h"
+#include "ipc/krpc.h"
 #include "ipc/mach_msg.h"
 #include "ipc/mqueue.h"
 #include "ipc/name.h"
@@ -63,6 +64,7 @@ void sched_pass(struct thread *from, struct thread *to)
 {
 	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL);
 	to->state = THREAD_READY;
+	thread_set_result(to, MACH_MSG_SUCCESS);
 	test_passes++;
 	longjmp(test_passed, 1);
 }
@@ -121,6 +123,19 @@ void device_no_senders(struct device *device)
 	panic("no devices here: %p", (void *)device);
 }
 
+/* As thread_suspend_one does with a thread that is not ready; and task_suspend. */
+static inline void test_suspend(struct thread *thread)
+{
+	thread->suspend_count = 1;
+	thread->straight_room = 0;
+}
+
+static inline void test_task_suspend(struct task *task)
+{
+	task->suspend_count = 1;
+	task->map.pmap.changes++;
+}
+
 /* Runs a woken thread; its result, or KERN_BLOCKED when it waits again. */
 static inline int64_t test_run(struct thread *thread)
 {
@@ -143,6 +158,7 @@ static inline void test_msg_init(uint64_t pages)
 	port_system_init();
 	space_system_init();
 	kmsg_system_init();
+	krpc_system_init();
 }
 
 /* The thread's buffers: at buf it sends from, receives to. */
