@@ -21,8 +21,10 @@
 #include "kern/string.h"
 #include "mem/zone.h"
 #include "vm/copy.h"
+#include "x86_64/machine.h"
 
 #define KMSG_PIECE 32		/* rights destroyed in one go */
+#define KMSG_PAGES_PIECE 16	/* pages of a message made before interrupts get a window */
 
 static struct zone kmsg_zone;
 
@@ -60,6 +62,8 @@ static __attribute__((noinline)) struct kmsg *kmsg_extend(struct kmsg *kmsg)
 		if (page == NULL)
 			goto denied;
 		*kmsg_frame(kmsg, kmsg->pages++) = (uint32_t)page_frame(page);
+		if (kmsg->pages % KMSG_PAGES_PIECE == 0)
+			machine_window();
 	}
 	return kmsg;
 denied:

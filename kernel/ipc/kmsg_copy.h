@@ -14,6 +14,7 @@ struct task;
 #define KMSG_RIGHTS_MAX 4096	/* rights in the body of one message from a user */
 #define KMSG_DEALLOCATE_MAX 16	/* regions with msgt_deallocate in it */
 #define KMSG_RIGHTS_PIECE 16	/* handled before interrupts get a window */
+#define KMSG_ITEMS_PIECE 1024	/* bytes of items between two windows: a power of two */
 
 enum kmsg_item_kind { KMSG_ITEM_DATA, KMSG_ITEM_PORTS, KMSG_ITEM_REGION, KMSG_ITEM_PORT_ARRAY };
 
@@ -28,6 +29,13 @@ struct kmsg_item {
 static inline void rights_window(uint32_t i)
 {
 	if (i % KMSG_RIGHTS_PIECE == KMSG_RIGHTS_PIECE - 1)
+		machine_window();
+}
+
+/* Between the items at two offsets of a body, which may have very many that hold nothing. */
+static inline void items_window(uint32_t at, uint32_t next)
+{
+	if ((at ^ next) >= KMSG_ITEMS_PIECE)
 		machine_window();
 }
 

@@ -195,8 +195,10 @@ static void array_unreserve(struct port_array *array, uint32_t type, uint32_t co
 {
 	uint32_t i;
 
-	for (i = 0; type == MACH_MSG_TYPE_MAKE_SEND_ONCE && i < count; i++)
+	for (i = 0; type == MACH_MSG_TYPE_MAKE_SEND_ONCE && i < count; i++) {
 		right_unreserve(type, *port_array_slot(array, i));
+		rights_window(i);
+	}
 	port_array_free(array);
 }
 
@@ -291,6 +293,7 @@ static inline __attribute__((always_inline)) mach_msg_return_t body_reserve(stru
 			error = rights_reserve(in, in->stop);
 		if (error != MACH_MSG_SUCCESS)
 			return error;
+		items_window(in->stop, next);
 		in->stop = next;
 	}
 	in->stop_index = 0;
@@ -320,10 +323,13 @@ static void body_unreserve(struct copyin *in)
 		    item_next(in->kmsg, &next, &item) != MACH_MSG_SUCCESS)
 			return;
 		count = at == in->stop ? in->stop_index : item.type->msgt_number;
-		if (item.kind == KMSG_ITEM_PORTS)
-			for (i = 0; i < count; i++)
+		items_window(at, next);
+		if (item.kind == KMSG_ITEM_PORTS) {
+			for (i = 0; i < count; i++) {
 				right_unreserve(item.type->msgt_name, *kmsg_slot(in->kmsg, item.offset + i * 8));
-		else if (item.kind == KMSG_ITEM_REGION)
+				rights_window(i);
+			}
+		} else if (item.kind == KMSG_ITEM_REGION)
 			vm_copy_undo(&in->task->map, *(struct vm_copy **)kmsg_at(in->kmsg, item.offset));
 		else if (item.kind == KMSG_ITEM_PORT_ARRAY && *kmsg_slot(in->kmsg, item.offset) != NULL)
 			array_unreserve(*(struct port_array **)kmsg_at(in->kmsg, item.offset),
@@ -362,14 +368,16 @@ static bool body_moves(const struct copyin *in)
 /* The moves. False: a right was not there twice. */
 static bool body_commit(struct copyin *in)
 {
-	uint32_t next = sizeof(mach_msg_header_t), i, type;
+	uint32_t next = sizeof(mach_msg_header_t), at, i, type;
 	struct port_array *array;
 	struct kmsg_item item;
 	bool good = true;
 	unsigned d;
 
 	while (in->moves && next < in->kmsg->size) {
+		at = next;
 		kmsg_item_step(in->kmsg, &next, &item);
+		items_window(at, next);
 		type = item.type->msgt_name;
 		if (item.kind == KMSG_ITEM_PORTS) {
 			for (i = 0; i < item.type->msgt_number; i++) {
@@ -500,6 +508,7 @@ static mach_msg_return_t bytes_copyin(struct kmsg *kmsg, struct task *task, uint
 			return MACH_SEND_NO_BUFFER;
 		if (error != KERN_SUCCESS)
 			return MACH_SEND_INVALID_DATA;
+		items_window(have, have + piece);
 		have += piece;
 	}
 	return MACH_MSG_SUCCESS;

@@ -152,6 +152,7 @@ static void body_receive(struct copyout *out)
 	while (next < out->kmsg->size) {
 		at = next;
 		kmsg_item_step(out->kmsg, &next, &item);
+		items_window(at, next);
 		if (item.kind == KMSG_ITEM_REGION)
 			region_receive(out, item.type, kmsg_at(out->kmsg, item.offset));
 		else if (item.kind != KMSG_ITEM_DATA)
@@ -212,6 +213,7 @@ static void bytes_copyout(struct kmsg *kmsg, struct task *task, uint64_t buffer)
 		uint32_t piece = kmsg_contiguous(kmsg, done);
 
 		copyout(&task->map, buffer + done, kmsg_at(kmsg, done), piece);
+		items_window(done, done + piece);
 		done += piece;
 	}
 }

@@ -125,12 +125,14 @@ static struct kmsg *send_memory(struct thread *thread, struct port *port, bool o
 
 bool msg_transit_begin(struct kmsg *kmsg)
 {
-	uint32_t next = sizeof(mach_msg_header_t), i;
+	uint32_t next = sizeof(mach_msg_header_t), at, i;
 	struct kmsg_item item;
 	struct port *port;
 
 	while (next < kmsg->size) {
+		at = next;
 		kmsg_item_step(kmsg, &next, &item);
+		items_window(at, next);
 		if (item.type->msgt_name != MACH_MSG_TYPE_PORT_RECEIVE)
 			continue;
 		if (item.kind == KMSG_ITEM_PORTS) {

@@ -202,10 +202,12 @@ static struct vm_entry *mark_source(struct copying *c, struct vm_entry *source, 
 static void commit_middle(struct copying *c)
 {
 	struct vm_entry *entry = c->middle, *source = first_source(c);
+	uint64_t rounds = 0;
 
 	for (; entry != NULL && entry->start < c->end && entry->start >= c->start; entry = entry->next) {
 		bool needs_copy = true;
 
+		vm_breathe(&rounds);
 		if (entry != c->middle)
 			source = vm_map_next(source);
 		if (source->object == NULL || entry->object != NULL)
@@ -420,6 +422,25 @@ kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uin
 	return KERN_SUCCESS;
 }
 
+/* Reads on from the byte at *offset of *entry; both move on. */
+static void chain_read(struct vm_entry **entry, uint64_t *offset, void *to, uint64_t size)
+{
+	while (size != 0) {
+		uint64_t length = (*entry)->end - (*entry)->start, n;
+
+		if (*offset >= length) {
+			*offset -= length;
+			*entry = (*entry)->next;
+			continue;
+		}
+		n = length - *offset < size ? length - *offset : size;
+		vm_object_peek((*entry)->object, (*entry)->offset + *offset, to, n);
+		to = (uint8_t *)to + n;
+		size -= n;
+		*offset += n;
+	}
+}
+
 kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint64_t size)
 {
 	struct vm_entry *entry = &copy->first;
@@ -429,19 +450,7 @@ kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint
 	if (copy == NULL || offset + size < offset || offset + size > copy->first.size)
 		return KERN_INVALID_ARGUMENT;
 	offset += copy->first.page_offset;
-	for (; size != 0; entry = entry->next) {
-		uint64_t length = entry->end - entry->start, n;
-
-		if (offset >= length) {
-			offset -= length;
-			continue;
-		}
-		n = length - offset < size ? length - offset : size;
-		vm_object_peek(entry->object, entry->offset + offset, to, n);
-		to = (uint8_t *)to + n;
-		size -= n;
-		offset = 0;
-	}
+	chain_read(&entry, &offset, to, size);
 	return KERN_SUCCESS;
 }
 
@@ -523,7 +532,8 @@ void vm_copy_undo(struct vm_map *map, struct vm_copy *copy)
 
 kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy)
 {
-	uint64_t done = 0;
+	struct vm_entry *entry = &copy->first;
+	uint64_t done = 0, from;
 	kern_return_t result;
 
 	if (copy == NULL)
@@ -531,6 +541,7 @@ kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_
 	result = copyout_prepare(map, address, copy->first.size);
 	if (result != KERN_SUCCESS)
 		return result;
+	from = copy->first.page_offset;
 	while (done < copy->first.size) {
 		uint64_t at = address + done, n = PAGE_SIZE - (at & PAGE_MASK), frame;
 		vm_prot_t protection;
@@ -540,8 +551,7 @@ kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_
 		(void)there;
 		if (n > copy->first.size - done)
 			n = copy->first.size - done;
-		vm_copy_read(copy, done,
-			     (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
+		chain_read(&entry, &from, (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
 		done += n;
 		if ((at >> PAGE_SHIFT) % VM_PIECE == 0)
 			machine_window();

@@ -128,7 +128,8 @@ static kern_return_t prepare_slowly(struct vm_map *map, uint64_t to, uint64_t si
 	for (; result == KERN_SUCCESS && start < end; start += PAGE_SIZE) {
 		if (!pmap_is_writable(&map->pmap, start))
 			result = vm_fault(map, start, VM_PROT_WRITE);
-		if ((start >> PAGE_SHIFT) % VM_PIECE == 0)
+		/* Each of these pages may be copied, and its tables made. */
+		if ((start >> PAGE_SHIFT) % (VM_PIECE / 2) == 0)
 			machine_window();
 	}
 	return result;

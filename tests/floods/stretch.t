@@ -28,12 +28,18 @@ if kernel_is_release():
 commands = ["in root forkbomb -n 5", "debug stretch"]
 for flood in FLOODS:
     commands += [f"in root {flood}", "debug stretch"]
-with boot(mem="64M", icount=True, limit=300, run="; ".join(commands + ["halt"])) as machine:
+commands.append("in root long_calls_test")
+with boot(mem="128M", icount=True, limit=300, run="; ".join(commands + ["halt"])) as machine:
     result = machine.wait()
 found = [lines for command, lines in outputs(machine.text) if command == "debug stretch"][1:]
 for flood, lines in zip(FLOODS, found, strict=True):
     ticks = re.match(r"interrupts off: (\d+) ticks at most, to \w", "\n".join(lines))
     tap.ok(ticks and 1000 < int(ticks[1]) < MOST, f"{flood}: interrupts are off for less than {MOST} instructions",
            lines, f"less than {MOST}", machine=machine)
+calls = re.findall(r"long call: (.*)\r?\ninterrupts off: (\d+) ticks at most", machine.text)
+longest = max(calls, key=lambda call: int(call[1]), default=("none", 0))
+tap.ok(len(calls) > 15 and int(longest[1]) < MOST,
+       f"nor for {MOST} in the longest of calls: messages of all that one may hold, memory of 3000 entries", longest,
+       f"less than {MOST}", machine=machine)
 tap.equal((result.status, result.announced), (0, True), "the machine halts", result=result)
 tap.done()
