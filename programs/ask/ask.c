@@ -215,13 +215,13 @@ static kern_return_t tell_counters(void)
 {
 	uint64_t requests, denied, stalls, spares, aborts, busy, taken, waited_ns;
 	natural_t inside, most;
-	kern_return_t code = slow_counters(server, &requests, &inside, &most, &waited_ns);
+	kern_return_t code = slow_counters(server, &requests, &inside, &most, &waited_ns, patience_ms, MACH_SEND_TIMEOUT);
 
 	if (code != KERN_SUCCESS)
 		return code;
 	printf("ask: %s: %" PRIu64 " requests, %u inside, %u at most\n", server_name, requests, inside, most);
 	code = slow_pool_counters(server, &inside, &most, &denied, &stalls, &spares, &aborts, &busy, &taken,
-				  &waited_ns);
+				  &waited_ns, patience_ms, MACH_SEND_TIMEOUT);
 	if (code == KERN_SUCCESS)
 		printf("ask: %s: %u threads, most %u, denied %" PRIu64 "; stalls %" PRIu64 ", spares %" PRIu64
 		       ", aborts %" PRIu64 ", busy %" PRIu64 ", mean delay %" PRIu64 " us\n", server_name, inside,
@@ -234,11 +234,11 @@ static kern_return_t tell_rate(void)
 {
 	uint64_t first, last, begin_ns, end_ns;
 	natural_t inside, most;
-	kern_return_t code = slow_counters(server, &first, &inside, &most, &begin_ns);
+	kern_return_t code = slow_counters(server, &first, &inside, &most, &begin_ns, patience_ms, MACH_SEND_TIMEOUT);
 
 	if (code == KERN_SUCCESS) {
 		thread_sleep(amount);
-		code = slow_counters(server, &last, &inside, &most, &end_ns);
+		code = slow_counters(server, &last, &inside, &most, &end_ns, patience_ms, MACH_SEND_TIMEOUT);
 	}
 	if (code == KERN_SUCCESS)
 		printf("ask: %s: %" PRIu64 " requests in %" PRIu64 " us, each %" PRIu64 " ns\n", server_name,
@@ -250,7 +250,7 @@ static kern_return_t tell_rate(void)
 static kern_return_t tell_destroyed(void)
 {
 	natural_t ports = 0;
-	kern_return_t code = slow_destroy(server, &ports);
+	kern_return_t code = slow_destroy(server, &ports, patience_ms, MACH_SEND_TIMEOUT);
 
 	if (code == KERN_SUCCESS)
 		printf("ask: %s: %u ports destroyed\n", server_name, ports);

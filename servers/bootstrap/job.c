@@ -12,6 +12,7 @@
 #include <mach/notify.h>
 #include <mach/program.h>
 #include <mach/task_special_ports.h>
+#include <mach/threads.h>
 #include <stdio.h>
 #include <string.h>
 #include <weir_user.h>
@@ -23,6 +24,8 @@
 #include "names.h"
 #include "server.h"
 #include "shell.h"
+
+#define STARTING_US	2000000		/* who has told no name after so long is no server */
 
 static struct job jobs[JOBS_MAX];
 static uint32_t next_id = 1;
@@ -197,6 +200,7 @@ struct job *job_start(int argc, char *const argv[], const struct job_place *plac
 	}
 	job->used = true;
 	job->id = next_id++;
+	job->started_us = clock_uptime_us();
 	job->privileged = place->privileged;
 	job->is_server = place->is_server;
 	job->background = background;
@@ -294,16 +298,29 @@ kern_return_t serve_console_get_output(mach_port_t port, mach_port_t *output)
 	return KERN_SUCCESS;
 }
 
+/* Does another server start, which may have any name? It is known when it tells it. */
+static bool server_starts(const struct job *asker)
+{
+	uint64_t now_us = clock_uptime_us();
+
+	for (const struct job *job = jobs; job < jobs + JOBS_MAX; job++) {
+		if (job->used && job != asker && job->is_server && !job->killed && job->server == MACH_PORT_NULL &&
+		    !names_has(job->id) && now_us - job->started_us < STARTING_US)
+			return true;
+	}
+	return false;
+}
+
 kern_return_t serve_console_lookup(mach_port_t port, const char *name, mach_port_t *server)
 {
-	const struct job *job = job_server(name);
+	const struct job *job = job_server(name), *asker = job_of_port(port);
 
-	if (job_of_port(port) == NULL)
+	if (asker == NULL)
 		return KERN_FAILURE;
 	*server = job != NULL ? job->server : names_find(name);
 	if (*server != MACH_PORT_NULL)
 		return KERN_SUCCESS;
-	return demand_server(name) ? KERN_ABORTED : KERN_INVALID_NAME;
+	return demand_server(name) || server_starts(asker) ? KERN_ABORTED : KERN_INVALID_NAME;
 }
 
 kern_return_t serve_console_get_host_priv(mach_port_t port, mach_port_t *result)

@@ -13,6 +13,7 @@
 struct job {
 	bool used;
 	uint32_t id;
+	uint64_t started_us;	/* uptime */
 	char name[JOB_NAME_MAX];
 	task_t task;		/* a send right; a dead name when it has ended */
 	mach_port_t port;	/* its bootstrap port: our receive right */

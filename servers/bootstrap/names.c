@@ -97,6 +97,15 @@ mach_port_t names_find(const char *name)
 	return newest != NULL ? newest->server : MACH_PORT_NULL;
 }
 
+bool names_has(uint32_t job)
+{
+	for (unsigned i = 0; i < NAMES_MAX; i++) {
+		if (entries[i].job == job)
+			return true;
+	}
+	return false;
+}
+
 void names_drop(uint32_t job)
 {
 	for (unsigned i = 0; i < NAMES_MAX; i++) {

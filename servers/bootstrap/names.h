@@ -20,6 +20,8 @@ kern_return_t names_add(const struct job *job, const char *name, mach_port_t ser
 kern_return_t names_withdraw(const struct job *job, const char *name);
 /* The server's right, not the caller's to give back; MACH_PORT_NULL: there is none. */
 mach_port_t names_find(const char *name);
+/* Has the job registered any? */
+bool names_has(uint32_t job);
 /* The job has ended: its names go. */
 void names_drop(uint32_t job);
 /* The entry at this place, for lists: its name, or NULL. */

@@ -4,12 +4,13 @@
 thread; what its clients are told, and that nothing is left when client or server is killed."""
 
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from asklib import ask, background, kill, start, wait_jobs  # noqa: E402
+from asklib import ask, background, kill, start, wait_for, wait_jobs  # noqa: E402
 from floodlib import field  # noqa: E402
 from harness import Tap  # noqa: E402
 
@@ -56,6 +57,19 @@ with field(mem="128M", limit=200) as f:
     tap.contains(f.machine.text, r"ask: 0 answered, 20 refused, 0 late",
                  "when the server is killed each of its clients is told", machine=f.machine)
     tap.contains(f.ask("ask -s b sleep 1"), "no server b", "and its name is gone", machine=f.machine)
+    crowd = [f"new{i}" for i in range(8)]
+    lines = f.ask("".join(f"in services slow -n {name} -w 1 -x 0 &; " for name in crowd) + f"ask -s {crowd[-1]} sleep 0")
+    tap.contains(lines, "ask: 1 answered, 0 refused", "a server that has only just been started, with others, is waited for",
+                 machine=f.machine)
+    client = background(f, f"ask -s {crowd[0]} sleep 60000")
+    wait_for(lambda: "nothing came in time" in "\n".join(f.ask(f"ask -s {crowd[0]} -T 100 counters")),
+             "-T ends the wait for the counters of a server whose only thread is busy")
+    kill(f, client, "ask")
+    for number in re.findall(r"\[(\d+)\] slow", "\n".join(lines)):
+        kill(f, number)
+    f.ask("in services ask -s a sleep 10000 &")
+    tap.contains(f.ask("ask -s nobody sleep 0"), "^ask: no server nobody: no right has that name",
+                 "who starts and never serves is not waited for for long", machine=f.machine)
     again = start(f, "b")
     answered(f, "-s b -t 5 sleep 1", 5, "started anew it serves by its old name")
     for number in (numbers[0], again, *numbers[2:]):

@@ -20,7 +20,7 @@ mach_port_t program_console(void);
 void program_set_output(mach_port_t device);
 /*
  * A send right to a server that the console knows by its name or a device's ("null", "md0"). The
- * caller's to deallocate. Waits some seconds for a server that is being started (KERN_ABORTED then).
+ * caller's to deallocate. Waits some seconds while a server is being started (KERN_ABORTED then).
  */
 kern_return_t program_lookup(const char *name, mach_port_t *port);
 /* The privileged host port: KERN_NO_ACCESS unless started with `in root`. */
