@@ -28,7 +28,7 @@ struct operation {
 	unsigned per_sample;	/* rounds that run() makes, by which a sample is divided; 0: one */
 	enum crowd kind;	/* of which it is measured with many alive */
 	bool root;		/* only with the privileged host port */
-	bool crowd_only;	/* measured beside a crowd, or by its name */
+	bool crowd_only;	/* measured beside a crowd only */
 };
 
 /* Each file's operations, up to one without a name. */

@@ -100,6 +100,9 @@ tap.equal([cell for row in rows[1:] for cell in row[2:4] if cell.rpartition(" ")
 tap.equal([tables.grown(125, 100), tables.grown(126, 100)], ["125 pass", "126 fail"], "a quarter more is the most that passes")
 tap.equal(tables.cells([("a", "1 pass"), ("b", "2 fail", "3 pass", "no memory", "1.26", "no")]), (1, 2),
           "the cells that pass are counted")
+one = measure.boot(kind, "bench -n 20 -g 1,10 timed_rpc_threads; halt", path=BUILD)
+tap.equal(sorted(one.operations), ["timers@1/timed_rpc_threads", "timers@10/timed_rpc_threads"],
+          "an operation can be measured alone beside its crowd")
 deep = tables.beside(grown, "depth")
 tap.equal({name: sorted(medians) for name, medians in deep.items()},
           {"port_allocate_destroy": [1, 2, 8], "zalloc_zfree": [1, 2, 8]}, "so are ledgers of each depth, two included")

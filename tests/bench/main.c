@@ -180,23 +180,35 @@ _Noreturn static void usage(void)
 			"  measures all operations, or those named; -n: so many samples of each (1000, at most %u)\n"
 			"  -r: those that need the host port, `in root`\n"
 			"  -d: in ledgers so deep, `in root`\n"
-			"  -g: each beside so many of its kind; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
+			"  -g: each that has a kind beside so many of it; -m: bytes of objects, `in root`; -p: WORD goes before names\n",
 		SAMPLES_MAX);
 	exit(EXIT_USAGE);
 }
 
-/* Of those that need the host port or of those that do not. */
-static bool has_operations(enum crowd kind, bool root)
+/* The names that were given; what to measure without names: those that need the host port or those that do not. */
+static char **wanted;
+static bool wanted_root;
+
+static bool is_wanted(const struct operation *op)
+{
+	for (char **name = wanted; *name != NULL; name++) {
+		if (strcmp(*name, op->name) == 0)
+			return true;
+	}
+	return *wanted == NULL && op->root == wanted_root;
+}
+
+static bool has_operations(enum crowd kind)
 {
 	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
-		if (op->kind == kind && op->root == root)
+		if (op->kind == kind && is_wanted(op))
 			return true;
 	}
 	return false;
 }
 
-/* Each operation that has a kind, beside more and more of that kind: the counts of a list "10,1000". */
-static void grow(enum crowd kind, const char *counts, bool root)
+/* Each operation of the kind that is wanted, beside more and more of that kind: the counts of a list "10,1000". */
+static void grow(enum crowd kind, const char *counts)
 {
 	char prefix[40], *end;
 
@@ -211,7 +223,7 @@ static void grow(enum crowd kind, const char *counts, bool root)
 			break;
 		}
 		for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
-			if (op->kind == kind && op->root == root)
+			if (op->kind == kind && is_wanted(op))
 				measure(op, prefix);
 		}
 		if (*end == '\0')
@@ -220,23 +232,10 @@ static void grow(enum crowd kind, const char *counts, bool root)
 	crowd_set(kind, 0);
 }
 
-/* The names that were given; what to measure without names: those that need the host port or those that do not. */
-static char **wanted;
-static bool wanted_root;
-
-static bool is_wanted(const struct operation *op)
-{
-	for (char **name = wanted; *name != NULL; name++) {
-		if (strcmp(*name, op->name) == 0)
-			return !op->crowd_only;
-	}
-	return *wanted == NULL && op->root == wanted_root && !op->crowd_only;
-}
-
 void bench_measure(const char *prefix)
 {
 	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
-		if (is_wanted(op))
+		if (is_wanted(op) && !op->crowd_only)
 			measure(op, prefix);
 	}
 }
@@ -279,8 +278,8 @@ int main(int argc, char **argv)
 	if (sizes)
 		bench_sizes();
 	for (enum crowd kind = CROWD_NONE + 1; counts != NULL && kind < CROWDS; kind++) {
-		if (has_operations(kind, wanted_root))
-			grow(kind, counts, wanted_root);
+		if (has_operations(kind))
+			grow(kind, counts);
 	}
 	if (depths != NULL && !bench_depths(depths))
 		usage();
