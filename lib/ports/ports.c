@@ -3,6 +3,7 @@
 #include "pool.h"
 #include <mach.h>
 #include <mach/notify.h>
+#include <mach/program.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,6 +312,17 @@ void ports_destroy_all(struct port_bucket *bucket, const struct port_class *clas
 	}
 	while (ports_clean_one(bucket))
 		;
+}
+
+kern_return_t ports_begin(struct port_bucket *bucket, struct port_class *class, struct port_info **port, mach_port_t *right)
+{
+	kern_return_t code = program_touch_static();
+
+	if (code == KERN_SUCCESS)
+		code = ports_bucket_init(bucket);
+	if (code == KERN_SUCCESS)
+		code = ports_create_port(class, bucket, port);
+	return code == KERN_SUCCESS ? ports_get_send_right(*port, right) : code;
 }
 
 struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,

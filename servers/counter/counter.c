@@ -69,15 +69,8 @@ int main(void)
 	const struct ports_manage_options options = { .max_size = 256 };	/* all else by default */
 	struct port_info *port;
 	mach_port_t right;
-	/* What we write to later must be ours now: then no flood can take it. */
-	kern_return_t code = program_touch_static();
+	kern_return_t code = ports_begin(&bucket, &class, &port, &right);
 
-	if (code == KERN_SUCCESS)
-		code = ports_bucket_init(&bucket);
-	if (code == KERN_SUCCESS)
-		code = ports_create_port(&class, &bucket, &port);
-	if (code == KERN_SUCCESS)
-		code = ports_get_send_right(port, &right);
 	if (code == KERN_SUCCESS)
 		code = console_register_name(program_console(), "counter", right);
 	if (code == KERN_SUCCESS)

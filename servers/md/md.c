@@ -366,17 +366,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s\n", argv[0]);
 		return EXIT_USAGE;
 	}
-	/* Disks may take everything later: what we write to must be ours now. */
-	code = program_touch_static();
+	/* One right to give to the console, one to register disks with. */
+	code = ports_begin(&bucket, &master_class, &master, &master_right);
 	if (code == KERN_SUCCESS)
 		code = disk_init();
-	if (code == KERN_SUCCESS)
-		code = ports_bucket_init(&bucket);
-	if (code == KERN_SUCCESS)
-		code = ports_create_port(&master_class, &bucket, &master);
-	/* One to give to the console, one to register disks with. */
-	if (code == KERN_SUCCESS)
-		code = ports_get_send_right(master, &master_right);
 	if (code == KERN_SUCCESS)
 		code = ports_get_send_right(master, &right);
 	if (code == KERN_SUCCESS)

@@ -360,14 +360,7 @@ int main(int argc, char **argv)
 			argv[0]);
 		return EXIT_USAGE;
 	}
-	/* A flood may take everything later: what we write to must be ours now. */
-	code = program_touch_static();
-	if (code == KERN_SUCCESS)
-		code = ports_bucket_init(&bucket);
-	if (code == KERN_SUCCESS)
-		code = ports_create_port(&master_class, &bucket, &master);
-	if (code == KERN_SUCCESS)
-		code = ports_get_send_right(master, &right);
+	code = ports_begin(&bucket, &master_class, &master, &right);
 	if (code == KERN_SUCCESS)
 		code = register_all(right);
 	if (code == KERN_SUCCESS)

@@ -271,13 +271,7 @@ int main(int argc, char **argv)
 	kern_return_t code;
 
 	parse(argc, argv, &pool);
-	code = program_touch_static();
-	if (code == KERN_SUCCESS)
-		code = ports_bucket_init(&bucket);
-	if (code == KERN_SUCCESS)
-		code = ports_create_port(&master_class, &bucket, &master);
-	if (code == KERN_SUCCESS)
-		code = ports_get_send_right(master, &right);
+	code = ports_begin(&bucket, &master_class, &master, &right);
 	if (code == KERN_SUCCESS)
 		code = console_register_name(program_console(), own_name, right);
 	if (code == KERN_SUCCESS)

@@ -115,6 +115,12 @@ kern_return_t ports_create_port(struct port_class *class, struct port_bucket *bu
  */
 kern_return_t ports_get_send_right(struct port_info *port, mach_port_t *right);
 
+/*
+ * How a server begins: what it writes to is made present, so that no flood can take it later; the bucket is made and its
+ * first port, with the caller's reference and a send right to register.
+ */
+kern_return_t ports_begin(struct port_bucket *bucket, struct port_class *class, struct port_info **port, mach_port_t *right);
+
 /* The record for what a stub was given, with a reference for the caller; NULL: another class, or gone. */
 struct port_info *ports_lookup(struct port_bucket *bucket, mach_port_t handle,
 			       const struct port_class *class);
