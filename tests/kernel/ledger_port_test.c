@@ -3,6 +3,7 @@
  * A ledger's two ports: what the holder of its name may do and what only the holder of its
  * control right; marks are told by a message; weights divide the CPU.
  * RUN: in root ledger_port_test
+ * BOOT: icount=1
  */
 #include <ledger_user.h>
 #include <mach.h>
@@ -358,7 +359,7 @@ static void test_weights(void)
 		child_finish(&child[i]);
 		ledger_drop(options[i].ledger);
 	}
-	is_between(heavy * 100, light * 200, light * 450, "three times the weight is about three times the CPU time");
+	is_between(heavy * 100, light * 270, light * 330, "three times the weight is three times the CPU time");
 	diag("rounds: %lu and %lu", (unsigned long)light, (unsigned long)heavy);
 	shared_free(race, vm_page_size);
 }
