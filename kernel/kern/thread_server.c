@@ -111,7 +111,7 @@ static int run_state(const struct thread *thread)
 	case THREAD_RUNNING:
 		return TH_STATE_RUNNING;
 	case THREAD_WAITING:
-		return TH_STATE_WAITING;
+		return thread->suspend_count > 0 || thread->task->suspend_count > 0 ? TH_STATE_STOPPED : TH_STATE_WAITING;
 	case THREAD_STOPPED:
 		return TH_STATE_STOPPED;
 	default:

@@ -412,8 +412,10 @@ static void test_abort(const struct wait_case *wait, bool suspended)
 	need(mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &wait_port), "a port");
 	need(thread_spawn(wait->function, NULL, 0, &thread), "a thread");
 	ok(thread_await_waiting(thread->port, 5000), "%s: the thread waits", wait->name);
-	if (suspended)
+	if (suspended) {
 		need(thread_suspend(thread->port), "thread_suspend");
+		ok(thread_await_state(thread->port, TH_STATE_STOPPED, 0), "%s: suspended, it is stopped", wait->name);
+	}
 	is_code(thread_abort(thread->port), KERN_SUCCESS, "%s%s can be aborted", wait->name,
 		suspended ? " of a suspended thread" : "");
 	if (suspended) {

@@ -53,7 +53,8 @@ for arguments, words in (
         (("--option", "run=x"), "one word"), (("--option", "two words"), "one word"),
         (("--cpu", "abacus"), "abacus"), (("--frobnicate",), "--frobnicate"),
         (("--run", "halt", "--tap", "/no/such/folder/tap"), "--tap"),
-        (("--iso", "--run", "halt"), "ISO=1")):
+        (("--iso", "--run", "halt"), "ISO=1"), (("--iso", "--module", RUNNER), "ISO=1"),
+        (("--module", "/no/such/program"), "no such file"), (("--module", "."), "no such file")):
     status, _, errors = run_tool(*arguments)
     tap.ok(status == 64 and words in errors and "Traceback" not in errors,
            f"{' '.join(arguments)[:40]!r} is refused with a reason", (status, errors),
@@ -79,6 +80,11 @@ tap.equal(value(full, "-append"),
           "run= is last on the kernel's command line and takes the rest")
 tap.equal((value(full, "-m"), value(full, "-icount")), ("49152k", "shift=0,sleep=off"),
           "MEM and ICOUNT reach QEMU")
+
+tap.equal(value(vector("--module", RUNNER + " a,b ${host-port} $(task-create)", "--module", RUNNER), "-initrd"),
+          f"{RUNNER} a,,b ${{host-port}} $(task-create),"
+          f"{RUNNER} ${{host-port}} ${{device-port}} $(task-create) $(task-resume)",
+          "modules take the console's place, with their words or the usual ones")
 
 for arguments, expected in (
         ((65, "halt 0", ""), (0, True)), ((65, "halt 7", ""), (7, True)),
