@@ -40,6 +40,7 @@ struct common {
 struct worker {
 	struct random random;
 	unsigned task, index;
+	bool messages_mostly;			/* it does little but to call and serve, so that there are calls to disturb */
 	mach_port_t reply;			/* a port of mach_reply_port */
 	mach_port_t answer_to;			/* a send-once right, or null */
 	mach_port_name_t recent[16];		/* names that came in messages */

@@ -209,6 +209,8 @@ static uint32_t some_timeout(struct worker *worker)
 {
 	static const uint32_t times[] = { 0, 0, 0, 0, 0, 0, 1, 1, 2, 5, ~0u, 1000000 };
 
+	if (worker->messages_mostly && !one_in(worker, 4))
+		return 1 + (uint32_t)below(worker, 3);
 	return times[below(worker, one_in(worker, 20) ? sizeof times / sizeof times[0] : 9)];
 }
 
@@ -252,7 +254,7 @@ static void do_call(struct worker *worker, struct message *m, struct call *call)
 	mach_msg_header_t *head = m->head;
 	mach_msg_return_t code;
 
-	if (one_in(worker, 6))
+	if (one_in(worker, worker->messages_mostly ? 40 : 6))
 		spoil(worker, m, call);
 	m->once_data &= MACH_MSGH_BITS_REMOTE(m->head->msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE && m->size <= 256 &&
 			(m->head->msgh_bits & MACH_MSGH_BITS_COMPLEX) == 0 && MACH_MSGH_BITS_LOCAL(m->head->msgh_bits) == 0;

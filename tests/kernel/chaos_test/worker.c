@@ -116,9 +116,12 @@ static void operate(struct worker *worker)
 		other_operation,
 	};
 
-	if (one_in(worker, 10))
+	if (one_in(worker, worker->messages_mostly ? 100 : 10))
 		arm(worker, worker_ports[worker->index]);
-	operations[below(worker, sizeof operations / sizeof operations[0])](worker);
+	if (worker->messages_mostly && !one_in(worker, 30))
+		message_operation(worker);
+	else
+		operations[below(worker, sizeof operations / sizeof operations[0])](worker);
 	common->progress[worker->task][worker->index]++;
 	if (one_in(worker, 500)) {
 		mach_port_mod_refs(mach_task_self(), worker->reply, MACH_PORT_RIGHT_RECEIVE, -1);
@@ -210,6 +213,7 @@ void chaos_child(void *argument)
 	for (unsigned i = 0; i < WORKERS; i++) {
 		workers[i].task = task;
 		workers[i].index = i;
+		workers[i].messages_mostly = i % 3 == 0;
 	}
 	fill_slots(&workers[0]);
 	mach_port_insert_right(mach_task_self(), SLOT_NAME(SLOT_THREAD), mach_thread_self(), MACH_MSG_TYPE_COPY_SEND);
