@@ -6,7 +6,9 @@
  * whatever the others do: what they use now and some head-room. The user gets
  * 15/16 of what is left then: of the zone map, and of RAM for kernel memory and
  * pages together. So it is the user's own limit that a flood meets, and there
- * is something left in the root for others.
+ * is something left in the root for others. What servers hold for users is
+ * limited beside that: a flood on both ways may meet the root's limit, beyond
+ * which there is what is guaranteed.
  */
 #include "ledgers.h"
 #include <ledger_user.h>
