@@ -132,12 +132,14 @@ static bool is_plain(const struct thread *thread)
    that both threads have. True also if that cannot be told. */
 static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint32_t size)
 {
+	struct pmap *pmap = &thread->task->map.pmap;
 	const char *first, *last;
 
 	if (((uint64_t)to - from - 1) % PAGE_SIZE >= size - 1)
 		return false;
-	first = pmap_writable(&thread->task->map.pmap, from, 1);
-	last = pmap_writable(&thread->task->map.pmap, from + size - 1, 1);
+	first = last = pmap_writable(pmap, from, 1);
+	if (from % PAGE_SIZE > PAGE_SIZE - size)
+		last = pmap_writable(pmap, from + size - 1, 1);
 	return first == NULL || last == NULL || ((uint64_t)first ^ (uint64_t)to) < PAGE_SIZE ||
 	       ((uint64_t)last ^ (uint64_t)to) < PAGE_SIZE;
 }
