@@ -39,6 +39,13 @@ struct krpc_routine {
 };
 /* Must the request have MACH_MSGH_BITS_COMPLEX? */
 enum { KRPC_PLAIN, KRPC_COMPLEX, KRPC_EITHER };
+/* Can the routine's request be of this size, and complex or not? */
+static inline bool krpc_fits(const struct krpc_routine *routine, uint32_t size, bool complex)
+{
+	if (size != routine->request_min && (!routine->request_varies || size < routine->request_min))
+		return false;
+	return routine->request_complex == (complex ? KRPC_COMPLEX : KRPC_PLAIN) || routine->request_complex == KRPC_EITHER;
+}
 struct krpc_subsystem {
 	const char *name;
 	uint32_t base, count;

@@ -48,14 +48,6 @@ static inline const struct krpc_routine *krpc_routine_find(uint32_t id)
 	return id - KRPC_ID_FIRST < KRPC_IDS ? krpc_routines[id - KRPC_ID_FIRST] : NULL;
 }
 
-/* Can the routine's request be of this size, and complex or not? */
-static inline bool krpc_fits(const struct krpc_routine *routine, uint32_t size, bool complex)
-{
-	if (size != routine->request_min && (!routine->request_varies || size < routine->request_min))
-		return false;
-	return routine->request_complex == (complex ? KRPC_COMPLEX : KRPC_PLAIN) || routine->request_complex == KRPC_EITHER;
-}
-
 /* What a stub works on: the request, and an empty reply. */
 static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,
 			     uint32_t size, struct port *reply)

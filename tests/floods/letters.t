@@ -45,7 +45,8 @@ EFFECTS = (
     # -p: of each task; -t: each takes what -n tells
     ("forkbomb", "-n 4", "-n 4 -p 100", {"ports": 400}),
     ("threadbomb", "-n 4 -t 3", "-n 4 -t 3 -p 100", {"ports": 300}),
-    ("portflood", "-n 4 -t 3", "-n 4 -t 3 -p 100", {"ports": 300}),
+    # Without any its peak is at another moment.
+    ("portflood", "-n 4 -t 3 -p 100", "-n 4 -t 3 -p 200", {"ports": 300}),
     ("msgflood", "-n 4 -t 3", "-n 4 -t 3 -p 100", {"ports": 300}),
     ("rightflood", "-n 4 -t 3", "-n 4 -t 3 -p 100", {"ports": 300}),
     ("memhog", "-n 4 -t 3", "-n 4 -t 3 -p 100", {"ports": 300}),
