@@ -48,6 +48,7 @@
 #include "ipc/space.h"
 #include "ipc/throttle.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -64,8 +65,6 @@
 #define REPLY_BITS MACH_MSGH_BITS(MACH_MSG_TYPE_MOVE_SEND_ONCE, 0)
 #define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 #define HEAD sizeof(mach_msg_header_t)
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* The first words of a message, as the sender has written them. */
 struct head {

@@ -34,9 +34,9 @@ static inline __attribute__((always_inline)) struct port *msg_reply_port(struct 
 /* -- plain messages: theory in msg_plain.c -- */
 
 /*
- * The current thread's message, arguments in its registers and head read (its msgh_bits and msgh_id), at most KMSG_SMALL bytes without a reply right, to a
- * living port by a copy of a send right. True: it is sent, or *result says why not. False: it must go the general way, and
- * nothing has changed. Charged to the sender's ledger. Does not block.
+ * The current thread's message, arguments in its registers and head read (its msgh_bits and msgh_id), at most KMSG_SMALL bytes
+ * without a reply right, to a living port by a copy of a send right. True: it is sent, or *result says why not. False: it must
+ * go the general way, and nothing has changed. Charged to the sender's ledger. Does not block.
  */
 bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result);
 /* Receives the next message of the living port, in no set, or set, never throttled, that the current thread names; false: as above. */

@@ -57,10 +57,21 @@ static void notify_item(struct kmsg *kmsg, unsigned n, uint32_t type, uint32_t b
 	item->msgt_number = 1;
 }
 
-/* The same where there is one item. */
-static void notify_type(struct kmsg *kmsg, uint32_t type, uint32_t bits)
+/* Such an item that is a right. */
+static void notify_right(struct kmsg *kmsg, unsigned n, uint32_t type, struct port *right)
 {
-	notify_item(kmsg, 0, type, bits);
+	notify_item(kmsg, n, type, 64);
+	memcpy(kmsg->small + sizeof(mach_msg_header_t) + n * ITEM_BYTES + sizeof(mach_msg_type_t), &right, sizeof(right));
+}
+_Static_assert(offsetof(mach_port_destroyed_notification_t, not_port) == sizeof(mach_msg_header_t) + sizeof(mach_msg_type_t),
+	       "where its right is");
+
+/* Sends a notification that has rights. */
+static void notify_complex(struct kmsg *kmsg)
+{
+	kmsg->bits |= MACH_MSGH_BITS_COMPLEX;
+	((mach_msg_header_t *)kmsg->small)->msgh_bits = kmsg->bits;
+	mqueue_deliver(kmsg);
 }
 
 static void notify_word(struct port *once, uint32_t id, uint32_t type, uint32_t word)
@@ -69,7 +80,7 @@ static void notify_word(struct port *once, uint32_t id, uint32_t type, uint32_t 
 
 	if (kmsg == NULL)
 		return;
-	notify_type(kmsg, type, 32);
+	notify_item(kmsg, 0, type, 32);
 	((mach_dead_name_notification_t *)kmsg->small)->not_port = word;
 	mqueue_deliver(kmsg);
 }
@@ -121,18 +132,9 @@ void notify_port_destroyed(struct port *once, struct port *receive_right)
 		port_destroy(receive_right);
 		return;
 	}
-	notify_type(kmsg, MACH_MSG_TYPE_PORT_RECEIVE, 64);
-	memcpy(kmsg->small + offsetof(mach_port_destroyed_notification_t, not_port), &receive_right, sizeof(receive_right));
-	kmsg->bits |= MACH_MSGH_BITS_COMPLEX;
+	notify_right(kmsg, 0, MACH_MSG_TYPE_PORT_RECEIVE, receive_right);
 	kmsg->receive_rights = true;
-	((mach_msg_header_t *)kmsg->small)->msgh_bits = kmsg->bits;
-	mqueue_deliver(kmsg);
-}
-
-static void notify_right(struct kmsg *kmsg, unsigned n, struct port *right)
-{
-	notify_item(kmsg, n, MACH_MSG_TYPE_PORT_SEND, 64);
-	memcpy(kmsg->small + sizeof(mach_msg_header_t) + n * ITEM_BYTES + sizeof(mach_msg_type_t), &right, sizeof(right));
+	notify_complex(kmsg);
 }
 
 void notify_new_task(struct port *once, struct port *task, struct port *parent)
@@ -144,9 +146,7 @@ void notify_new_task(struct port *once, struct port *task, struct port *parent)
 		right_release_send(parent);
 		return;
 	}
-	notify_right(kmsg, 0, task);
-	notify_right(kmsg, 1, parent);
-	kmsg->bits |= MACH_MSGH_BITS_COMPLEX;
-	((mach_msg_header_t *)kmsg->small)->msgh_bits = kmsg->bits;
-	mqueue_deliver(kmsg);
+	notify_right(kmsg, 0, MACH_MSG_TYPE_PORT_SEND, task);
+	notify_right(kmsg, 1, MACH_MSG_TYPE_PORT_SEND, parent);
+	notify_complex(kmsg);
 }

@@ -381,48 +381,45 @@ static int64_t trap_thread_set_self_state(struct thread *thread)
 	return thread_state_set(thread, (int)ARG(thread, 0), state, count);
 }
 
-/* A right of the caller's space, and what kind it is now. It is the callee's, who gives it back with right_release. */
-static kern_return_t own_right(struct thread *thread, mach_port_name_t name, uint32_t type, struct port **port, uint32_t *kind)
+/* Arguments 0 and 2: the caller's own task, and a right of its space with the kind that it has now, which is the callee's. */
+static int64_t own_task_and_right(struct thread *thread, uint32_t type, struct task **task, struct port **port, uint32_t *kind)
 {
+	*task = own_task(thread, NAME(thread, 0));
+	if (*task == NULL)
+		return MACH_SEND_INTERRUPTED;
 	if (!MACH_MSG_TYPE_PORT_ANY(type))
 		return KERN_INVALID_VALUE;
-	return space_take(&thread->task->space, name, type, port, kind);
+	return space_take(&thread->task->space, NAME(thread, 2), type, port, kind);
+}
+
+/* The callee has not taken the right if this is an error. */
+static int64_t right_used(kern_return_t error, struct port *port, uint32_t kind)
+{
+	if (error != KERN_SUCCESS)
+		right_release(port, kind);
+	return error;
 }
 
 static int64_t trap_task_set_special_port(struct thread *thread)
 {
-	struct task *task = own_task(thread, NAME(thread, 0));
+	struct task *task;
 	struct port *port;
 	uint32_t kind;
-	kern_return_t error;
+	int64_t error = own_task_and_right(thread, MACH_MSG_TYPE_COPY_SEND, &task, &port, &kind);
 
-	if (task == NULL)
-		return MACH_SEND_INTERRUPTED;
-	error = own_right(thread, NAME(thread, 2), MACH_MSG_TYPE_COPY_SEND, &port, &kind);
-	if (error != KERN_SUCCESS)
-		return error;
-	error = task_set_special_port(task, (int)ARG(thread, 1), port);
-	if (error != KERN_SUCCESS)
-		right_release(port, kind);
-	return error;
+	return error != KERN_SUCCESS ? error :
+				       right_used(task_set_special_port(task, (int)ARG(thread, 1), port), port, kind);
 }
 
 static int64_t trap_mach_port_insert_right(struct thread *thread)
 {
-	struct task *task = own_task(thread, NAME(thread, 0));
+	struct task *task;
 	struct port *port;
 	uint32_t kind;
-	kern_return_t error;
+	int64_t error = own_task_and_right(thread, (uint32_t)ARG(thread, 3), &task, &port, &kind);
 
-	if (task == NULL)
-		return MACH_SEND_INTERRUPTED;
-	error = own_right(thread, NAME(thread, 2), (uint32_t)ARG(thread, 3), &port, &kind);
-	if (error != KERN_SUCCESS)
-		return error;
-	error = mach_port_insert_right(&task->space, NAME(thread, 1), port, kind);
-	if (error != KERN_SUCCESS)
-		right_release(port, kind);
-	return error;
+	return error != KERN_SUCCESS ? error :
+				       right_used(mach_port_insert_right(&task->space, NAME(thread, 1), port, kind), port, kind);
 }
 
 /* The reply port is for errors that come later; here none does. */

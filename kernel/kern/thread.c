@@ -25,7 +25,8 @@
 #include "mem/zone.h"
 #include "x86_64/machine.h"
 
-struct zone thread_zone, fpu_zone;
+struct zone thread_zone;
+static struct zone fpu_zone;
 static uint32_t next_id = 1;
 
 static struct ledger *thread_payer(const void *element)
@@ -126,16 +127,36 @@ static void thread_detach(struct thread *thread)
 	msg_abandon(thread);
 }
 
+bool thread_fpu_make(struct thread *thread)
+{
+	void *state;
+
+	if (thread->fpu != NULL)
+		return true;
+	state = zone_alloc(&fpu_zone, thread->task->ledger);
+	if (state == NULL)
+		return false;
+	*(struct ledger **)((char *)state + FPU_STATE_SIZE) = thread->task->ledger;
+	fpu_state_init(state);
+	thread->fpu = state;
+	return true;
+}
+
+void thread_fpu_free(struct thread *thread)
+{
+	if (thread->fpu == NULL)
+		return;
+	fpu_forget(thread);
+	zone_free(&fpu_zone, thread->fpu, thread->task->ledger);
+	thread->fpu = NULL;
+}
+
 static void thread_free(struct thread *thread)
 {
-	struct cpu *cpu = cpu_current();
 	struct ledger *payer = thread->task->ledger;
 
 	assert(thread->state == THREAD_DEAD);
-	if (cpu->fpu_owner == thread)
-		cpu->fpu_owner = NULL;
-	if (thread->fpu != NULL)
-		zone_free(&fpu_zone, thread->fpu, payer);
+	thread_fpu_free(thread);
 	sched_thread_leave(thread);
 	zone_free(&thread_zone, thread, payer);
 }

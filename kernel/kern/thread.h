@@ -120,6 +120,10 @@ kern_return_t thread_resume_one(struct thread *thread);
 void thread_depress(struct thread *thread, uint32_t time_ms);
 void thread_depress_end(struct thread *thread);
 void thread_set_base_priority(struct thread *thread, unsigned priority);
-extern struct zone thread_zone, fpu_zone;
+/* It has an image of the FPU's registers in thread->fpu, the initial one when it had none; its task's ledger pays. False: denied. */
+bool thread_fpu_make(struct thread *thread);
+/* It has none any more, as if it had never used the FPU. */
+void thread_fpu_free(struct thread *thread);
+extern struct zone thread_zone;
 
 #endif

@@ -111,26 +111,8 @@ static kern_return_t xfloat_get(struct thread *thread, uint32_t *words, uint32_t
 /* An image in memory that may be changed. False: it is denied. */
 static bool fpu_ready(struct thread *thread)
 {
-	if (thread->fpu != NULL) {
-		fpu_flush(thread);
-		return true;
-	}
-	thread->fpu = zone_alloc(&fpu_zone, thread->task->ledger);
-	if (thread->fpu == NULL)
-		return false;
-	*(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE) = thread->task->ledger;
-	fpu_state_init(thread->fpu);
-	return true;
-}
-
-/* As if it had never used the FPU: its next instruction begins anew. */
-static void fpu_reset(struct thread *thread)
-{
-	if (thread->fpu == NULL)
-		return;
-	fpu_forget(thread);
-	zone_free(&fpu_zone, thread->fpu, *(struct ledger **)((char *)thread->fpu + FPU_STATE_SIZE));
-	thread->fpu = NULL;
+	fpu_flush(thread);
+	return thread_fpu_make(thread);
 }
 
 static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, uint32_t count)
@@ -145,7 +127,7 @@ static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, ui
 	if (state->initialized && (control & 0xffff0000) != 0)
 		return KERN_INVALID_ARGUMENT;
 	if (!state->initialized) {
-		fpu_reset(thread);
+		thread_fpu_free(thread);
 		return KERN_SUCCESS;
 	}
 	if (!fpu_ready(thread))
@@ -186,7 +168,7 @@ static kern_return_t float_set(struct thread *thread, const uint32_t *words, uin
 	if (count < i386_FLOAT_STATE_COUNT)
 		return KERN_INVALID_ARGUMENT;
 	if (!state->initialized) {
-		fpu_reset(thread);
+		thread_fpu_free(thread);
 		return KERN_SUCCESS;
 	}
 	if (!fpu_ready(thread))

@@ -40,16 +40,9 @@ static void trap_fpu(struct thread *thread)
 {
 	struct cpu *cpu = cpu_current();
 
-	if (thread->fpu == NULL) {
-		void *state = zone_alloc(&fpu_zone, thread->task->ledger);
-
-		if (state == NULL) {
-			exception_raise(thread, EXC_BAD_ACCESS, KERN_RESOURCE_SHORTAGE, thread->regs.rip);
-			return;
-		}
-		*(struct ledger **)((char *)state + FPU_STATE_SIZE) = thread->task->ledger;
-		fpu_state_init(state);
-		thread->fpu = state;
+	if (!thread_fpu_make(thread)) {
+		exception_raise(thread, EXC_BAD_ACCESS, KERN_RESOURCE_SHORTAGE, thread->regs.rip);
+		return;
 	}
 	fpu_enable();
 	if (cpu->fpu_owner != thread)

@@ -78,6 +78,7 @@
 #include "mem/ledger_tree.h"
 #include <mach/kern_return.h>
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/string.h"
 #include "mem/ledger_fast.h"
 #include "mem/page.h"
@@ -85,9 +86,6 @@
 #include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "x86_64/machine.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define RECLAIM_PIECE 32	/* slabs given back before the charge is tried again */
 #define SLACK_THINGS 16

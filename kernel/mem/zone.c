@@ -16,6 +16,7 @@
  */
 #include "mem/zone.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/string.h"
 #include "mem/hide.h"
 #include "mem/ledger_fast.h"
@@ -23,9 +24,6 @@
 #include "mem/slab.h"
 #include "mem/upcalls.h"
 #include "x86_64/machine.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define POISON_NEW 0xa5
 
