@@ -132,9 +132,9 @@ struct copying {
 /* What marking the source's part [from, to) for copy on write will need. */
 static bool plan_mark(struct copying *c, struct vm_entry *source, uint64_t from, uint64_t to)
 {
-	if (source->start < from && (c->spare[0] = vm_entry_make(c->map->payer)) == NULL)
+	if (source->start < from && (c->spare[0] = vm_entry_make(c->map->pmap.payer)) == NULL)
 		return false;
-	if (source->end > to && (c->spare[1] = vm_entry_make(c->map->payer)) == NULL)
+	if (source->end > to && (c->spare[1] = vm_entry_make(c->map->pmap.payer)) == NULL)
 		return false;
 	return vm_entry_shorten(source);
 }
@@ -285,7 +285,7 @@ static __attribute__((noinline)) kern_return_t copy_in(struct vm_map *map, struc
 	if (code != KERN_SUCCESS)
 		return code;
 	if (destroy && vm_entry_makes_hole(c.source, start, end) &&
-	    (hole = vm_entry_make(map->payer)) == NULL)
+	    (hole = vm_entry_make(map->pmap.payer)) == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	built = copy_build(&c, address, size);
 	/* A spare is left over when its entry came to need no mark after all. */

@@ -61,7 +61,7 @@ static void insert_entries(const struct receiving *r, const struct vm_place *pla
 
 	for (entry = r->first; entry != NULL; entry = next) {
 		next = entry->next;
-		entry_pay(entry, r->map->payer);
+		entry_pay(entry, r->map->pmap.payer);
 		insert(r->map, entry, address, place->next, range);
 		address = entry->end;
 		vm_breathe(&rounds);
@@ -103,10 +103,10 @@ static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struc
 	};
 	uint64_t bytes = r.pages << PAGE_SHIFT;
 	/* Both ledgers pay until it is certain; if they are the same, once is enough. */
-	bool pays = map->payer != r.sender;
+	bool pays = map->pmap.payer != r.sender;
 	kern_return_t result = KERN_SUCCESS;
 
-	if (pays && !charge(map->payer, &r))
+	if (pays && !charge(map->pmap.payer, &r))
 		return KERN_RESOURCE_SHORTAGE;
 	insert_entries(&r, place);
 	if (map->wire_future)
@@ -114,7 +114,7 @@ static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struc
 	if (result != KERN_SUCCESS)
 		take_back(&r);
 	if (pays)
-		refund(result == KERN_SUCCESS ? r.sender : map->payer, &r);
+		refund(result == KERN_SUCCESS ? r.sender : map->pmap.payer, &r);
 	return result;
 }
 
@@ -134,7 +134,7 @@ kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *ad
 		result = vm_map_find_space(map, bytes, 0, &place);
 	if (result != KERN_SUCCESS)
 		return result;
-	if (copy->first.next != NULL || copy->first.payer != map->payer || map->wire_future)
+	if (copy->first.next != NULL || copy->first.payer != map->pmap.payer || map->wire_future)
 		result = receive(map, copy, &place);
 	else
 		insert(map, &copy->first, place.start, place.next, map->next_range++);

@@ -155,10 +155,10 @@ void vm_entry_split(struct vm_entry *entry, uint64_t at, struct vm_entry *second
 	struct vm_map *map = entry->map;
 	struct vm_entry *next = vm_map_next(entry);
 
-	assert(entry->start < at && at < entry->end && second->payer == map->payer);
+	assert(entry->start < at && at < entry->end && second->payer == map->pmap.payer);
 	*second = *entry;
 	second->in_map = false;
-	second->payer = map->payer;
+	second->payer = map->pmap.payer;
 	second->start = at;
 	if (entry->object != NULL) {
 		vm_object_ref(entry->object);

@@ -126,7 +126,7 @@ static kern_return_t fault_make_page(struct fault *fault)
 	struct page *page;
 
 	if (target == NULL || entry->needs_copy) {
-		fresh = target = vm_object_make(vm_entry_pages(entry), entry->map->payer);
+		fresh = target = vm_object_make(vm_entry_pages(entry), entry->map->pmap.payer);
 		if (fresh == NULL)
 			return KERN_RESOURCE_SHORTAGE;
 		index = (fault->address - entry->start) >> PAGE_SHIFT;

@@ -68,7 +68,7 @@ static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
 
 static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
 {
-	struct vm_entry *child = vm_entry_make_range(map->payer, entry->start, entry->end);
+	struct vm_entry *child = vm_entry_make_range(map->pmap.payer, entry->start, entry->end);
 	bool made;
 
 	if (child == NULL)

@@ -6,10 +6,10 @@
    range can be given back as it was given without needing anything (DESIGN 7). Only a hole strictly
    inside one entry needs a new entry; it is reserved before anything is changed.
 
-   The tree (tree.c) finds the first gap that is large enough in O(log n) amortized; the gap behind the last
-   entry is looked at last. With an alignment mask, a gap with room for any alignment is looked for
+   The tree (tree.c) finds the first gap that is large enough in O(log n) amortized, and at once where it is the
+   same as before; the gap behind the last entry is looked at last. The entry linked last is not in it yet. With an alignment mask, a gap with room for any alignment is looked for
    first, in as much; only if there is none, or the mask forbids other than low bits, the gaps large
-   enough are tried in order. map->hint are the two entries used last, where the next look is likely to be.
+   enough are tried in order. map->hint is the one used last, where the next look is likely to be.
 
    Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and
    its pages freed. At each window the map is consistent, and no other thread runs. An entry knows
@@ -23,29 +23,13 @@
 
 const struct vm_kept vm_kept_none;
 
-static void hint_set(struct vm_map *map, struct vm_entry *entry)
-{
-	map->hint[1] = map->hint[0];
-	map->hint[0] = entry;
-}
-
-/* The entry goes. */
-static void hint_clear(struct vm_map *map, const struct vm_entry *entry)
-{
-	if (map->hint[0] == entry)
-		map->hint[0] = map->hint[1];
-	if (map->hint[0] == map->hint[1] || map->hint[1] == entry)
-		map->hint[1] = NULL;
-}
-
 void vm_map_link(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
-	assert(!entry->in_map && entry->payer == map->payer);
+	assert(!entry->in_map && entry->payer == map->pmap.payer);
 	entry->map = map;
 	entry->in_map = true;
 	vm_tree_insert(map, entry, next);
 	map->entry_count++;
-	hint_set(map, entry);
 }
 
 void vm_map_unlink(struct vm_entry *entry)
@@ -54,8 +38,7 @@ void vm_map_unlink(struct vm_entry *entry)
 
 	vm_tree_remove(map, entry);
 	map->entry_count--;
-	hint_clear(map, entry);
-	entry->payer = map->payer;
+	entry->payer = map->pmap.payer;
 	entry->in_map = false;
 }
 
@@ -63,13 +46,13 @@ struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address)
 {
 	struct vm_entry *entry;
 
-	if (vm_entry_holds(map->hint[0], address))
-		return map->hint[0];
-	if (vm_entry_holds(map->hint[1], address))
-		return map->hint[1];
+	if (vm_entry_holds(map->hint, address))
+		return map->hint;
+	if (vm_entry_holds(map->loose, address))
+		return map->loose;
 	entry = vm_tree_above(map, address);
 	if (vm_entry_holds(entry, address))
-		hint_set(map, entry);
+		map->hint = entry;
 	return entry;
 }
 
@@ -133,9 +116,9 @@ kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask
 	if (size > USER_ADDRESS_MAX)
 		return KERN_NO_SPACE;
 	if (mask == 0) {
-		place->next = vm_tree_gap(map, 0, size);
+		place->next = vm_tree_fit(map, size);
 		place->start = vm_tree_start(map, place->next);
-		return USER_ADDRESS_MAX - place->start >= size ? KERN_SUCCESS : KERN_NO_SPACE;
+		return size <= vm_tree_room(map, place->next) ? KERN_SUCCESS : KERN_NO_SPACE;
 	}
 	/* Low bits only: a gap with this much more room always fits. */
 	if (((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
@@ -155,7 +138,6 @@ kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size)
 bool vm_map_create(struct vm_map *map, struct ledger *payer)
 {
 	memset(map, 0, sizeof(*map));
-	map->payer = payer;
 	map->size_limit = map->size_limit_max = UINT64_MAX;
 	map->next_range = 1;
 	return pmap_create(&map->pmap, payer);
@@ -228,7 +210,7 @@ static void entry_cut(struct vm_entry *entry, uint64_t start, uint64_t end,
 		entry->end = start;
 	}
 	vm_tree_moved(entry);
-	ledger_refund(map->payer, LEDGER_VIRTUAL_PAGES, (end - start) >> PAGE_SHIFT);
+	ledger_refund(map->pmap.payer, LEDGER_VIRTUAL_PAGES, (end - start) >> PAGE_SHIFT);
 }
 
 /* Takes the whole entry out. */
@@ -280,7 +262,7 @@ static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, st
 	struct vm_entry *spare = NULL;
 
 	if (vm_entry_makes_hole(entry, start, end)) {
-		spare = vm_entry_make(map->payer);
+		spare = vm_entry_make(map->pmap.payer);
 		if (spare == NULL)
 			return KERN_RESOURCE_SHORTAGE;
 	}
@@ -358,7 +340,7 @@ enter(struct vm_map *map, uint64_t *address, uint64_t bytes, uint64_t mask, bool
 		result = vm_map_size_check(map, bytes);
 	if (result != KERN_SUCCESS)
 		return result;
-	entry = vm_entry_make_range(map->payer, place.start, place.start + bytes);
+	entry = vm_entry_make_range(map->pmap.payer, place.start, place.start + bytes);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	entry->protection = protection;
@@ -418,8 +400,12 @@ kern_return_t vm_map_allocate(struct vm_map *map, uint64_t *address, uint64_t si
 
 bool vm_map_dismantle(struct vm_map *map)
 {
+	if (!map->dismantling) {
+		map->dismantling = true;
+		map->unmapped_to = 0;
+	}
 	for (unsigned i = 0; i < VM_PIECE / 4; i++) {
-		struct vm_entry *entry = map->root;
+		struct vm_entry *entry = map->loose != NULL ? map->loose : map->root;
 		uint64_t first;
 
 		if (entry == NULL) {
@@ -479,7 +465,6 @@ void vm_map_check(struct vm_map *map)
 		if (entry->wired)
 			wired += vm_entry_pages(entry);
 	}
-	assert(map->hint[0] == NULL || (map->hint[0]->in_map && map->hint[0]->map == map));
-	assert(map->hint[1] == NULL || (map->hint[1]->in_map && map->hint[1]->map == map));
+	assert(map->hint == NULL || map->hint->in_map);
 	assert(count == map->entry_count && size == map->size_bytes && wired == map->wired_pages);
 }

@@ -54,18 +54,23 @@ struct vm_entry {
 };
 
 struct vm_map {
-	struct pmap pmap;
+	struct pmap pmap;             /* its payer, the task's ledger, pays for all */
 	struct vm_entry *root, *last; /* of the tree of entries (tree.c), the one with the highest address */
-	struct vm_entry *hint[2];     /* used last, and before that; NULL: none, or it has gone */
-	struct ledger *payer; /* the task's ledger */
-	uint64_t size_bytes;  /* mapped address space */
-	uint64_t size_limit;  /* vm_set_size_limit; max protection NONE does not count */
+	struct vm_entry *loose;       /* one that is not in the tree yet; NULL: none */
+	struct vm_entry *loose_next;  /* the first one above it, NULL: none */
+	struct vm_entry *found;       /* no gap in front of an earlier one has found_pages; NULL: nor of any */
+	struct vm_entry *hint;        /* in the tree, and used last; NULL: none, or it has gone */
+	uint64_t size_bytes;          /* mapped address space */
+	union {
+		uint64_t size_limit;  /* vm_set_size_limit; max protection NONE does not count */
+		uint64_t unmapped_to; /* dismantling: how far the first entry left is unmapped */
+	};
 	uint64_t size_limit_max;
 	uint32_t entry_count;
 	uint32_t next_range;
-	uint32_t wired_pages; /* by vm_wire, for the bound without privilege */
-	bool wire_future;
-	uint64_t unmapped_to; /* how far the entry that vm_map_dismantle works on is unmapped */
+	uint32_t wired_pages : 30;    /* by vm_wire, for the bound without privilege */
+	uint32_t wire_future : 1, dismantling : 1;
+	uint32_t found_pages;
 	uint64_t faults, zero_fills, cow_faults; /* counters */
 };
 
@@ -99,7 +104,7 @@ kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access);
 /* Who pays for an entry. */
 static inline struct ledger *vm_entry_payer(const struct vm_entry *entry)
 {
-	return entry->in_map ? entry->map->payer : entry->payer;
+	return entry->in_map ? entry->map->pmap.payer : entry->payer;
 }
 static inline bool vm_entry_holds(const struct vm_entry *entry, uint64_t address)
 {
@@ -110,7 +115,7 @@ struct vm_entry *vm_map_lookup_next(struct vm_map *map, uint64_t address);
 /* The entry that holds address; NULL: none. */
 static inline struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t address)
 {
-	struct vm_entry *entry = map->hint[0];
+	struct vm_entry *entry = map->loose;
 
 	if (vm_entry_holds(entry, address))
 		return entry;

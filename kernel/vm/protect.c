@@ -39,12 +39,12 @@ bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
 
 	spare[0] = spare[1] = NULL;
 	if (first != NULL && first->start < start) {
-		spare[0] = vm_entry_make(map->payer);
+		spare[0] = vm_entry_make(map->pmap.payer);
 		if (spare[0] == NULL)
 			return false;
 	}
 	if (last != NULL && last->end > end) {
-		spare[1] = vm_entry_make(map->payer);
+		spare[1] = vm_entry_make(map->pmap.payer);
 		if (spare[1] == NULL) {
 			vm_entry_free(spare[0]);
 			return false;

@@ -10,13 +10,20 @@
    The others are corrected where a search finds that one has promised too much (gap_from). Each such step
    undoes what a shrinking left behind, so a search is O(log n) amortized; one that has much to correct opens
    windows, and it is not much, as most entries of a tree are near its leaves (decisions/0014).
-   Balancing costs O(1) amortized, and who links an entry knows the one behind. */
+   Balancing costs O(1) amortized, and who links an entry knows the one behind.
+
+   The entry linked last is loose: it belongs to the map, but waits outside of the tree, whose gaps are as if it
+   were not there, until another one is linked or a gap is looked for (vm_tree_settle). So memory that comes and
+   goes does not change the tree at all. Neither does it change which gap was the first fit, which is remembered:
+   no gap in front of an entry before `found` has found_pages. What makes a gap there that has, moves `found`. */
 #include "vm/tree.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "vm/entry.h"
 #include "x86_64/machine.h"
 
 #define DEPTH_MAX 128 /* of a sound tree: 2 log2(n + 1) */
+#define FOUND_MAX ((uint64_t)UINT32_MAX << PAGE_SHIFT) /* a longer search is not remembered */
 #define GAPS_NEAR 4   /* bounds that are corrected at once when a gap shrinks */
 
 static inline uint64_t gap_max_of(const struct vm_entry *entry)
@@ -61,6 +68,15 @@ static inline void gap_grown(struct vm_entry *entry, uint64_t gap)
 {
 	for (; entry != NULL && entry->gap_max < gap; entry = entry->parent)
 		entry->gap_max = gap;
+}
+
+/* The gap in front of an entry of the tree has become larger. */
+static inline void found_grown(struct vm_map *map, struct vm_entry *entry)
+{
+	struct vm_entry *found = map->found;
+
+	if (entry->gap >= vm_tree_found_bytes(map) && (found == NULL || entry->start < found->start))
+		map->found = entry;
 }
 
 /* Puts `child` (NULL: nothing) in the place of `old` below old's parent. */
@@ -120,7 +136,8 @@ static __attribute__((noinline)) void insert_balance(struct vm_map *map, struct 
 	map->root->red = false;
 }
 
-void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
+/* Links an entry in front of `next`, the first one of the tree above it. */
+static void insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
 {
 	struct vm_entry *parent = next != NULL ? next : map->last;
 	bool side = next == NULL;
@@ -137,6 +154,8 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	} else {
 		map->last = entry;
 	}
+	if (next == map->found && entry->gap >= vm_tree_found_bytes(map))
+		map->found = entry;
 	entry->child[0] = entry->child[1] = NULL;
 	entry->parent = parent;
 	entry->gap_max = entry->gap;
@@ -150,6 +169,25 @@ void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry 
 	entry->red = parent != NULL;
 	if (is_red(parent))
 		insert_balance(map, entry);
+}
+
+__attribute__((noinline)) void vm_tree_settle(struct vm_map *map)
+{
+	struct vm_entry *entry = map->loose;
+
+	if (entry == NULL)
+		return;
+	map->loose = NULL;
+	insert(map, entry, map->loose_next);
+	map->hint = entry;
+}
+
+void vm_tree_insert(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
+{
+	if (unlikely(map->loose != NULL))
+		vm_tree_settle(map);
+	map->loose = entry;
+	map->loose_next = next;
 }
 
 /* Below `parent`, at `entry` (NULL: an empty place), every path has lost a black one. */
@@ -187,6 +225,21 @@ static __attribute__((noinline)) void remove_balance(struct vm_map *map, struct 
 		entry->red = false;
 }
 
+/* The nearest entry of the tree on this side. */
+static struct vm_entry *neighbour(struct vm_entry *entry, bool side)
+{
+	struct vm_entry *at = entry->child[side];
+
+	if (at != NULL) {
+		while (at->child[!side] != NULL)
+			at = at->child[!side];
+		return at;
+	}
+	while ((at = entry->parent) != NULL && at->child[side] == entry)
+		entry = at;
+	return at;
+}
+
 /* Unlinks an entry with two children: the next one, which has no left child, takes its place. Returns the
    parent of the place that `next` left. */
 static struct vm_entry *put_in_place(struct vm_map *map, struct vm_entry *entry, struct vm_entry *next)
@@ -207,15 +260,22 @@ static struct vm_entry *put_in_place(struct vm_map *map, struct vm_entry *entry,
 	return parent;
 }
 
-void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
+/* Unlinks one of the tree. */
+static __attribute__((noinline)) void remove(struct vm_map *map, struct vm_entry *entry)
 {
-	struct vm_entry *next = vm_tree_next(entry), *moved, *parent;
+	struct vm_entry *next = neighbour(entry, true), *moved, *parent;
 	bool black = !entry->red;
 
+	if (map->hint == entry)
+		map->hint = NULL;
+	if (map->loose_next == entry)
+		map->loose_next = next;
+	if (map->found == entry)
+		map->found = next;
 	if (next != NULL)
 		next->gap += entry->gap + (entry->end - entry->start);
 	else
-		map->last = vm_tree_prev(entry);
+		map->last = neighbour(entry, false);
 	if (entry->child[0] != NULL && entry->child[1] != NULL) {
 		black = !next->red;
 		moved = next->child[1];
@@ -226,53 +286,67 @@ void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 		parent = entry->parent;
 		replace_child(map, entry, moved);
 	}
-	if (next != NULL)
+	if (next != NULL) {
 		gap_grown(next, next->gap);
+		found_grown(map, next);
+	}
 	gap_shrunk(parent);
 	if (black)
 		remove_balance(map, moved, parent);
 }
 
-void vm_tree_moved(struct vm_entry *entry)
+void vm_tree_remove(struct vm_map *map, struct vm_entry *entry)
 {
-	struct vm_entry *prev = vm_tree_prev(entry), *next = vm_tree_next(entry);
-
-	entry->gap = entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN);
-	gap_grown(entry, entry->gap);
-	gap_shrunk(entry);
-	if (next == NULL)
-		return;
-	next->gap = next->start - entry->end;
-	gap_grown(next, next->gap);
-	gap_shrunk(next);
+	if (likely(map->loose == entry))
+		map->loose = NULL;
+	else
+		remove(map, entry);
 }
 
-/* The nearest entry on this side. */
-static struct vm_entry *neighbour(struct vm_entry *entry, bool side)
+/* The gap in front of an entry is another. */
+static void gap_changed(struct vm_entry *entry, uint64_t gap)
 {
-	struct vm_entry *at = entry->child[side];
+	entry->gap = gap;
+	gap_grown(entry, gap);
+	gap_shrunk(entry);
+	found_grown(entry->map, entry);
+}
 
-	if (at != NULL) {
-		while (at->child[!side] != NULL)
-			at = at->child[!side];
-		return at;
-	}
-	while ((at = entry->parent) != NULL && at->child[side] == entry)
-		entry = at;
-	return at;
+void vm_tree_moved(struct vm_entry *entry)
+{
+	struct vm_entry *prev, *next;
+
+	if (entry->map->loose == entry)
+		return;
+	prev = neighbour(entry, false);
+	next = neighbour(entry, true);
+	gap_changed(entry, entry->start - (prev != NULL ? prev->end : USER_ADDRESS_MIN));
+	if (next != NULL)
+		gap_changed(next, next->start - entry->end);
 }
 
 struct vm_entry *vm_tree_next(struct vm_entry *entry)
 {
-	return neighbour(entry, true);
+	struct vm_map *map = entry->map;
+	struct vm_entry *next;
+
+	if (entry == map->loose)
+		return map->loose_next;
+	next = neighbour(entry, true);
+	return map->loose != NULL && next == map->loose_next ? map->loose : next;
 }
 
 struct vm_entry *vm_tree_prev(struct vm_entry *entry)
 {
-	return neighbour(entry, false);
+	struct vm_map *map = entry->map;
+
+	if (entry != map->loose)
+		return map->loose != NULL && entry == map->loose_next ? map->loose : neighbour(entry, false);
+	return map->loose_next != NULL ? neighbour(map->loose_next, false) : map->last;
 }
 
-struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address)
+/* vm_tree_above in the tree. */
+static inline struct vm_entry *above(struct vm_map *map, uint64_t address)
 {
 	struct vm_entry *entry = map->root, *best = NULL;
 
@@ -286,6 +360,15 @@ struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address)
 			break;
 		entry = entry->child[0];
 	}
+	return best;
+}
+
+struct vm_entry *vm_tree_above(struct vm_map *map, uint64_t address)
+{
+	struct vm_entry *best = above(map, address), *loose = map->loose;
+
+	if (loose != NULL && loose->end > address && (best == NULL || loose->start < best->start))
+		return loose;
 	return best;
 }
 
@@ -328,12 +411,21 @@ static struct vm_entry *gap_from(struct vm_entry *at, uint64_t size)
 
 struct vm_entry *vm_tree_gap(struct vm_map *map, uint64_t from, uint64_t size)
 {
-	struct vm_entry *first = NULL, *at = map->root;
+	struct vm_entry *first = NULL, *at;
 
+	assert((size & PAGE_MASK) == 0);
+	vm_tree_settle(map);
+	at = map->root;
+	if (from == 0) {
+		first = gap_max_of(at) >= size ? gap_from(gap_leftmost(at, size), size) : NULL;
+		if (size <= FOUND_MAX) {
+			map->found = first;
+			map->found_pages = size >> PAGE_SHIFT;
+		}
+		return first;
+	}
 	if (gap_max_of(at) < size)
 		return NULL;
-	if (from == 0)
-		return gap_from(gap_leftmost(at, size), size);
 	while (at != NULL) {
 		if (at->start >= from)
 			first = at;
@@ -362,16 +454,31 @@ static void node_check(const struct vm_map *map, const struct vm_entry *entry)
 	assert(entry->gap_max >= gap_max_computed(entry));
 }
 
+/* It lies in the gap in front of loose_next. */
+static void loose_check(const struct vm_map *map)
+{
+	const struct vm_entry *loose = map->loose, *next = map->loose_next;
+
+	if (loose == NULL)
+		return;
+	assert(loose->start >= vm_tree_start(map, next));
+	assert(loose->end <= (next != NULL ? next->start : USER_ADDRESS_MAX));
+}
+
 void vm_tree_check(struct vm_map *map)
 {
 	struct vm_entry *entry = map->root, *last = NULL;
 	uint64_t end = USER_ADDRESS_MIN;
+	bool earlier = true;
 	unsigned height = 0;
 
 	while (entry != NULL && entry->child[0] != NULL)
 		entry = entry->child[0];
-	for (; entry != NULL; entry = vm_tree_next(entry)) {
+	for (; entry != NULL; entry = neighbour(entry, true)) {
 		node_check(map, entry);
+		if (entry == map->found)
+			earlier = false;
+		assert(!earlier || entry->gap < vm_tree_found_bytes(map));
 		/* Every empty place is as many black ones below the root. */
 		if (entry->child[0] == NULL || entry->child[1] == NULL) {
 			unsigned here = black_height(entry);
@@ -384,4 +491,7 @@ void vm_tree_check(struct vm_map *map)
 		last = entry;
 	}
 	assert(map->last == last);
+	assert(map->found == NULL || !earlier);
+	assert(map->hint == NULL || (map->hint->map == map && map->hint != map->loose));
+	loose_check(map);
 }

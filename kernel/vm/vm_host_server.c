@@ -150,7 +150,7 @@ kern_return_t vm_pages_phys(struct host *host_priv, struct vm_map *map, vm_addre
 	if (result == KERN_SUCCESS)
 		result = vm_map_range_check(map, start, end, VM_PROT_NONE);
 	if (result == KERN_SUCCESS)
-		result = vm_copy_alloc((size >> PAGE_SHIFT) * sizeof(rpc_phys_addr_t), map->payer,
+		result = vm_copy_alloc((size >> PAGE_SHIFT) * sizeof(rpc_phys_addr_t), map->pmap.payer,
 				       pages);
 	if (result != KERN_SUCCESS)
 		return result;
@@ -184,7 +184,7 @@ kern_return_t vm_allocate_contiguous(struct host *host_priv, struct vm_map *map,
 		return KERN_INVALID_TASK;
 	if (size == 0 || (palign & (palign - 1)) || (pmax != 0 && pmin > pmax))
 		return KERN_INVALID_ARGUMENT;
-	object = vm_object_contiguous(map->payer, size, pmin, pmax, palign, &physical);
+	object = vm_object_contiguous(map->pmap.payer, size, pmin, pmax, palign, &physical);
 	if (object == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	result = vm_map_enter(map, &address, size, 0, true, object, 0, false, VM_PROT_DEFAULT,

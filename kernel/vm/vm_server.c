@@ -95,7 +95,7 @@ kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size,
 	/* A message counts bytes in 32 bits. */
 	if (size != (mach_msg_type_number_t)size)
 		return KERN_INVALID_ARGUMENT;
-	result = vm_copy_in(map, address, size, false, map->payer, data);
+	result = vm_copy_in(map, address, size, false, map->pmap.payer, data);
 	*count = result == KERN_SUCCESS ? (mach_msg_type_number_t)size : 0;
 	return result;
 }
@@ -121,7 +121,7 @@ kern_return_t vm_copy(struct vm_map *map, vm_address_t source_address, vm_size_t
 	if (result == KERN_SUCCESS)
 		result = vm_map_range_check(map, start, end, VM_PROT_WRITE);
 	if (result == KERN_SUCCESS)
-		result = vm_copy_in(map, source_address, size, false, map->payer, &copy);
+		result = vm_copy_in(map, source_address, size, false, map->pmap.payer, &copy);
 	if (result != KERN_SUCCESS)
 		return result;
 	result = vm_copy_overwrite(map, dest_address, copy);

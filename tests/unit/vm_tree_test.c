@@ -33,6 +33,7 @@ static void link_one(unsigned slot)
 {
 	struct vm_entry *entry = &entries[slot];
 
+	entry->map = &map;
 	entry->start = AT(slot) + random_below(2) * PAGE_SIZE;
 	entry->end = entry->start + (1 + random_below(3)) * PAGE_SIZE;
 	vm_tree_insert(&map, entry, from_slot(slot));
@@ -86,11 +87,29 @@ static void look(unsigned n)
 	claim(vm_tree_above(&map, address) == above_by_hand(address), "step %u: above %lx", n, (long)address);
 	claim(vm_tree_gap(&map, from, size) == gap_by_hand(from, size), "step %u: a gap of %lx from %lx on", n,
 	      (long)size, (long)from);
+	claim(vm_tree_fit(&map, size) == gap_by_hand(0, size), "step %u: the first gap of %lx", n, (long)size);
 	if (!linked[slot])
 		return;
 	claim(vm_tree_next(&entries[slot]) == from_slot(slot + 1), "step %u: the next one", n);
 	claim(vm_tree_prev(&entries[slot]) == NULL || vm_tree_next(vm_tree_prev(&entries[slot])) == &entries[slot],
 	      "step %u: the one in front", n);
+}
+
+/* The same without a settled tree: what stands outside is found all the same. */
+static void look_loose(unsigned n)
+{
+	uint64_t address = AT(random_below(SLOTS)) + random_below(5) * PAGE_SIZE;
+	unsigned slot = map.loose != NULL ? (unsigned)(map.loose - entries) : (unsigned)random_below(SLOTS), before = slot;
+
+	claim(vm_tree_above(&map, address) == above_by_hand(address), "step %u: above %lx", n, (long)address);
+	if (!linked[slot])
+		return;
+	claim(vm_tree_above(&map, entries[slot].start) == &entries[slot], "step %u: it itself", n);
+	claim(vm_tree_next(&entries[slot]) == from_slot(slot + 1), "step %u: the next one", n);
+	while (before > 0 && !linked[before - 1])
+		before--;
+	claim(vm_tree_prev(&entries[slot]) == (before > 0 ? &entries[before - 1] : NULL), "step %u: the one in front", n);
+	claim(before == 0 || vm_tree_next(&entries[before - 1]) == &entries[slot], "step %u: behind the one in front", n);
 }
 
 /* Mostly links until the tree is full, then mostly unlinks, and so on. */
@@ -108,6 +127,7 @@ static void random_steps(void)
 		else if (linked[slot] && !grow)
 			unlink_one(slot);
 		vm_tree_check(&map);
+		look_loose(n);
 		/* Between looks bounds become ever more wrong. */
 		if (n / 100 % 2 == 0 || random_below(40) == 0)
 			look(n);
@@ -133,6 +153,35 @@ static void in_order(bool up)
 		vm_tree_check(&map);
 	}
 	claim(map.root == NULL && map.last == NULL, "empty again");
+	claim_end();
+}
+
+/* Memory that comes and goes stays out of the tree, and finds its place again. */
+static void come_and_go(void)
+{
+	struct vm_entry *entry = &entries[SLOTS / 2], *root, *next;
+
+	claim_begin("what comes and goes does not change the tree");
+	for (unsigned i = 0; i < SLOTS; i++)
+		if (!linked[i])
+			link_one(i);
+	unlink_one(SLOTS / 2);
+	next = vm_tree_gap(&map, 0, 2 * PAGE_SIZE);
+	root = map.root;
+	for (unsigned i = 0; i < 4; i++) {
+		link_one(SLOTS / 2);
+		claim(map.loose == entry, "it is loose");
+		vm_tree_check(&map);
+		unlink_one(SLOTS / 2);
+		claim(map.loose == NULL && map.root == root, "it is gone");
+		claim(map.found == next && map.found_pages == 2, "the first fit is remembered");
+		claim(vm_tree_fit(&map, 3 * PAGE_SIZE) == gap_by_hand(0, 3 * PAGE_SIZE), "and checked");
+		claim(vm_tree_fit(&map, 2 * PAGE_SIZE) == next, "one that is smaller is looked for");
+		vm_tree_check(&map);
+	}
+	link_one(SLOTS / 2);
+	claim(vm_tree_fit(&map, 2 * PAGE_SIZE) == gap_by_hand(0, 2 * PAGE_SIZE) && map.loose == NULL, "a look settles it");
+	vm_tree_check(&map);
 	claim_end();
 }
 
@@ -178,6 +227,7 @@ int main(void)
 	random_steps();
 	in_order(true);
 	in_order(false);
+	come_and_go();
 	promises_broken(0);
 	promises_broken(AT(SLOTS / 2));
 	return tap_done();
