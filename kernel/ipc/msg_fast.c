@@ -52,6 +52,7 @@
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "kern/timer.h"
 #include "vm/map.h"
 #include "x86_64/machine.h"
 #include "x86_64/pmap.h"
@@ -66,19 +67,23 @@
 #define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 #define HEAD sizeof(mach_msg_header_t)
 
-/* The first words of a message, as the sender has written them. */
-struct head {
-	uint64_t word[HEAD / sizeof(uint64_t)];
-};
+/* The head of a message, as the sender has written it, is passed on as four words, and always as the same arguments of functions that
+   the compiler leaves as they are (noipa): so each way to go on is a jump, and nothing is moved for it. */
+#define HEAD_WORDS __attribute__((unused)) uint64_t w0, __attribute__((unused)) uint64_t w1, uint64_t w2, uint64_t w3
 _Static_assert(HEAD == 32 && offsetof(mach_msg_header_t, msgh_bits) == 0 && offsetof(mach_msg_header_t, msgh_remote_port) == 8 &&
 	       offsetof(mach_msg_header_t, msgh_local_port) == 16 && offsetof(mach_msg_header_t, msgh_id) == 28, "four words");
-static inline uint32_t head_bits(struct head head) { return (uint32_t)head.word[0]; }
-static inline mach_port_name_t head_remote(struct head head) { return (mach_port_name_t)head.word[1]; }
-static inline mach_port_name_t head_local(struct head head) { return (mach_port_name_t)head.word[2]; }
-static inline uint32_t head_id(struct head head) { return (uint32_t)(head.word[3] >> 32); }
+static inline uint32_t bits_of(uint64_t w0) { return (uint32_t)w0; }
+static inline mach_port_name_t name_of(uint64_t w) { return (mach_port_name_t)w; }	/* w1: the remote port's; w2: the local one's */
+static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
 
-/* receiver_buffer, when nothing is remembered that is good for the message. */
-static __attribute__((noinline)) char *straight_find(struct thread *to, uint32_t size)
+/* What is remembered of where the waiting thread takes a message of size bytes, is it still good? */
+static inline bool straight_is_good(const struct thread *to, uint32_t size)
+{
+	return likely(size <= to->straight_room && to->straight.changes == to->task->map.pmap.changes);
+}
+
+/* Finds it in the kernel's memory, and remembers it; NULL: somebody else should. */
+static char *straight_find(struct thread *to, uint32_t size)
 {
 	struct pmap *pmap = &to->task->map.pmap;
 	uint64_t room = PAGE_SIZE - to->msg.buffer % PAGE_SIZE;
@@ -96,22 +101,6 @@ static __attribute__((noinline)) char *straight_find(struct thread *to, uint32_t
 	return place;
 }
 
-/* Where the thread that waits first at object takes a message of size bytes, in the kernel's memory. False: it does not, or somebody
-   else should. */
-static inline __attribute__((always_inline)) bool receiver_buffer(struct port *object, uint32_t size, char **buffer)
-{
-	struct thread *to = LIST_FIRST(&object->receivers);
-
-	if (to == NULL)
-		return false;
-	if (likely(size <= to->straight_room && to->straight.changes == to->task->map.pmap.changes)) {
-		*buffer = to->straight.place;
-		return true;
-	}
-	*buffer = straight_find(to, size);
-	return *buffer != NULL;
-}
-
 /* Could a thread wait at the port (in no set) or set (not a throttled one) at once? Then nothing is there to be received, and no
    sender waits for room. */
 static inline bool is_idle(const struct port *object)
@@ -127,15 +116,19 @@ static bool is_plain(const struct thread *thread)
 	return thread->unusual == 0;
 }
 
-/* Would the message be written over itself before it is read? Only if it begins shortly before the receiver's buffer, in memory
-   that both threads have. True also if that cannot be told. */
+/* Could the message be written over itself before it is read? Only if it begins shortly before the receiver's buffer, at the same
+   places of a page. */
+static inline bool may_overlap(const char *to, uint64_t from, uint32_t size)
+{
+	return ((uint64_t)to - from - 1) % PAGE_SIZE < size - 1;
+}
+
+/* Would it? That needs memory that both threads have. True also if that cannot be told. */
 static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint32_t size)
 {
 	struct pmap *pmap = &thread->task->map.pmap;
 	const char *first, *last;
 
-	if (((uint64_t)to - from - 1) % PAGE_SIZE >= size - 1)
-		return false;
 	first = last = pmap_writable(pmap, from, 1);
 	if (from % PAGE_SIZE > PAGE_SIZE - size)
 		last = pmap_writable(pmap, from + size - 1, 1);
@@ -143,24 +136,41 @@ static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint3
 	       ((uint64_t)last ^ (uint64_t)to) < PAGE_SIZE;
 }
 
+/*
+ * A request and a reply are each written once and compiled three times. The near form calls no function on its way, so what it works
+ * with fits into the registers that a function may spoil, and none is saved: that is a tenth of its instructions. Whatever is not at hand
+ * it leaves to the far form, which begins again. The third one is for a right in the body, and far.
+ */
+enum form { NEAR, FAR, WITH_RIGHT };
+static int64_t call_again(struct thread *thread);	/* for the far form */
+
 /* The body goes into the receiver's buffer. */
-static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size)
+static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size, enum form form)
 {
-	return size == HEAD || (!overlaps(thread, to, from, size) && user_words_in(to + HEAD, from + HEAD, size - HEAD));
+	if (size == HEAD)
+		return true;
+	if (may_overlap(to, from, size) && (form == NEAR || overlaps(thread, to, from, size)))
+		return false;
+	return user_words_in(to + HEAD, from + HEAD, size - HEAD);
 }
 
-/* The message is in the buffer of the first receiver of `from`; the thread waits at `at` in its place. */
-static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct port *from, struct port *at)
+static __attribute__((noinline)) _Noreturn void pass_timed(struct thread *thread, struct thread *to)
 {
-	struct thread *to = LIST_FIRST(&from->receivers);
+	timer_stop(to);
+	sched_pass(thread, to);
+}
+
+/* The message is in the buffer of the thread `to`, the first receiver where it waits; the thread waits at `at` in its place. */
+static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct thread *to, struct port *at, enum form form)
+{
 	const struct regs *regs = &thread->regs;
 	struct msg_state *msg = &thread->msg;
-	uint32_t option = (uint32_t)regs->rsi;
+	/* Near, there is no time-out. */
+	uint32_t option = form == NEAR ? CALL : (uint32_t)regs->rsi;
 
 	thread->task->messages_sent++;
 	to->task->messages_received++;
 	LIST_REMOVE(to, wait.stack_link);
-	wait_end_plain(to);
 	/* What the receive part needs without further options. Mostly it is as it was the last time. */
 	if (unlikely(msg->buffer != regs->rdi || msg->option != option || msg->receive_size != (uint32_t)regs->r10)) {
 		msg->buffer = regs->rdi;
@@ -175,19 +185,27 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 		msg->timeout_ms = (uint32_t)regs->r9;
 		msg_receive_begin_timed(thread, at);
 	}
+	wait_end_plain(to);
+	if (unlikely(to->wait.deadline_ns != 0))
+		pass_timed(thread, to);
 	sched_pass(thread, to);
 }
 
-/* A request to a living port. False: the general way. */
+/* A request to a living port. False: another form, or the general way. */
 static inline __attribute__((always_inline)) bool request(struct thread *thread, struct port *port, mach_port_name_t local,
-							  uint32_t id, bool complex)
+							  uint32_t id, enum form form)
 {
 	const struct regs *regs = &thread->regs;
+	const bool complex = form == WITH_RIGHT;
 	uint32_t size = (uint32_t)regs->rdx;
-	struct port *reply = msg_reply_port(thread, local, true), *object = port;
+	struct port *reply, *object = port;
+	struct thread *to;
 	struct name *once;
 	char *buffer;
 
+	if (form == NEAR && !space_has_recent(&thread->task->space, local))
+		return false;
+	reply = msg_reply_port(thread, local, true);
 	if (reply == NULL || !is_plain(thread))
 		return false;
 	if ((port->state & PORT_STATE(.in_set = true, .has_payload = true)) != 0) {
@@ -195,9 +213,15 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 		if (port->has_payload || (object->state & PORT_STATE(.dead = true, .is_split = true)) != 0)
 			return false;
 	}
-	if (!receiver_buffer(object, size, &buffer) || !body_copy(thread, buffer, regs->rdi, size))
+	to = LIST_FIRST(&object->receivers);
+	if (to == NULL)
 		return false;
-	once = name_once_in(&LIST_FIRST(&object->receivers)->task->space, reply);
+	buffer = to->straight.place;
+	if (!straight_is_good(to, size) && (form == NEAR || (buffer = straight_find(to, size)) == NULL))
+		return false;
+	if (!body_copy(thread, buffer, regs->rdi, size, form))
+		return false;
+	once = name_once_in(&to->task->space, reply);
 	if (once == NULL)
 		return false;
 	if (complex && !msg_right_pass(&thread->task->space, once->space, buffer, size)) {
@@ -213,70 +237,95 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	port->reply_bound = 0;
 	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size, once->name,
 		   port->receiver_name, port->sequence++, id);
-	pass(thread, object, reply);
+	pass(thread, to, reply, form);
 }
 
-static __attribute__((noinline)) int64_t request_plain(struct thread *thread, struct port *port, mach_port_name_t local, uint32_t id)
+static __attribute__((noipa)) int64_t request_far(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	request(thread, port, local, id, false);
+	request(thread, port, name_of(w2), id_of(w3), FAR);
 	return msg_general(thread);
 }
 
-/* With a right in the body. */
-static __attribute__((noinline)) int64_t request_with_right(struct thread *thread, struct port *port, mach_port_name_t local,
-							    uint32_t id)
+static __attribute__((noipa)) int64_t request_near(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	request(thread, port, local, id, true);
+	request(thread, port, name_of(w2), id_of(w3), NEAR);
+	return call_again(thread);
+}
+
+static __attribute__((noipa)) int64_t request_with_right(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	request(thread, port, name_of(w2), id_of(w3), WITH_RIGHT);
 	return msg_general(thread);
 }
 
+/* A reply by the space's own entry for reply rights. False: as above. */
 static inline __attribute__((always_inline)) bool reply(struct thread *thread, mach_port_name_t remote, mach_port_name_t local,
-							uint32_t id, bool complex)
+							uint32_t id, enum form form)
 {
-	const struct regs *regs = &thread->regs;
-	struct space *space = &thread->task->space;
-	uint32_t size = (uint32_t)regs->rdx;
-	/* A reply right is the space's own entry. */
-	struct name *there = &space->once;
-	struct name *here = msg_entry(space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
 	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_payload = true, .keeps_reply = true,
 					      .spare_prepaid = true, PORT_ANY_KOBJECT);
+	const struct regs *regs = &thread->regs;
+	const bool complex = form == WITH_RIGHT;
+	struct space *space = &thread->task->space;
+	uint32_t size = (uint32_t)regs->rdx;
+	struct name *there = &space->once, *here;
 	struct port *port, *object;
+	struct thread *to;
 	char *buffer;
 
+	if (form == NEAR && !space_has_recent(space, (uint32_t)regs->r8))
+		return false;
+	here = msg_entry(space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
 	if (here == NULL || there->name != remote || (there->type & MACH_PORT_TYPE_SEND_ONCE) == 0 || local != MACH_PORT_NAME_NULL)
 		return false;
 	port = there->port;
 	object = here->port;
 	if ((port->state & looked_at) != PORT_STATE(.keeps_reply = true) || !is_idle(object) || !is_plain(thread))
 		return false;
-	if (!receiver_buffer(port, size, &buffer) || !body_copy(thread, buffer, regs->rdi, size))
+	to = LIST_FIRST(&port->receivers);
+	if (to == NULL)
 		return false;
-	if (!name_once_give(space))
+	buffer = to->straight.place;
+	if (!straight_is_good(to, size) && (form == NEAR || (buffer = straight_find(to, size)) == NULL))
 		return false;
-	if (complex && !msg_right_pass(space, &LIST_FIRST(&port->receivers)->task->space, buffer, size)) {
+	if (!body_copy(thread, buffer, regs->rdi, size, form))
+		return false;
+	if ((form == NEAR && space->once_alone) || !name_once_give(space))
+		return false;
+	if (complex && !msg_right_pass(space, &to->task->space, buffer, size)) {
 		if (name_once_in(space, port) != there)
 			panic("a reply right cannot be taken back");
 		return false;
 	}
-	right_consume_send_once(port);
+	/* The right is used up. The port lives, so its receive right has a reference too. */
+	assert(port->send_once_rights != 0 && port->refs > 1);
+	port->send_once_rights--;
+	port->refs--;
 	port->spare_prepaid = true;
 	port->reply_bound = 0;
 	head_write((mach_msg_header_t *)buffer, REPLY_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size,
 		   MACH_PORT_NAME_NULL, port->receiver_name, port->sequence++, id);
-	pass(thread, port, object);
+	pass(thread, to, object, form);
 }
 
-static __attribute__((noinline)) int64_t reply_plain(struct thread *thread, mach_port_name_t remote, mach_port_name_t local, uint32_t id)
+static __attribute__((noipa)) int64_t reply_far(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	reply(thread, remote, local, id, false);
+	(void)port;
+	reply(thread, name_of(w1), name_of(w2), id_of(w3), FAR);
 	return msg_general(thread);
 }
 
-static __attribute__((noinline)) int64_t reply_with_right(struct thread *thread, mach_port_name_t remote, mach_port_name_t local,
-							  uint32_t id)
+static __attribute__((noipa)) int64_t reply_near(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	reply(thread, remote, local, id, true);
+	(void)port;
+	reply(thread, name_of(w1), name_of(w2), id_of(w3), NEAR);
+	return call_again(thread);
+}
+
+static __attribute__((noipa)) int64_t reply_with_right(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	(void)port;
+	reply(thread, name_of(w1), name_of(w2), id_of(w3), WITH_RIGHT);
 	return msg_general(thread);
 }
 
@@ -291,66 +340,89 @@ static inline bool size_is_good(uint32_t size)
 }
 
 /* The head of the message, whose size is one of those that go here. False: not so, or it is not there. */
-static inline bool head_read(const struct thread *thread, struct head *head)
+static inline bool head_read(const struct thread *thread, uint64_t word[4])
 {
-	return size_is_good((uint32_t)thread->regs.rdx) && user_read4(thread->regs.rdi, head->word);
+	return size_is_good((uint32_t)thread->regs.rdx) && user_read4(thread->regs.rdi, word);
 }
 
-/* Sends and receives. What is done for each call, up to here, fits into the registers that a function may spoil: so it saves none, and
-   each way to go on is a jump. That is why only a name at hand is found here; else, and with a time-out (far), it begins again. */
-static __attribute__((noinline)) int64_t call_far(struct thread *thread);
-static inline __attribute__((always_inline)) int64_t call(struct thread *thread, bool far)
+/* Sends and receives, with a right in the body or a time-out, or with a name that is not at hand. port: none. */
+static __attribute__((noipa)) int64_t call_far(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	struct space *space = &thread->task->space;
 	struct name *there;
-	struct port *port;
-	struct head head;
 
-	if (!head_read(thread, &head))
-		return msg_general(thread);
-	if (head_bits(head) == REPLY_BITS)
-		return reply_plain(thread, head_remote(head), head_local(head), head_id(head));
-	if (head_bits(head) == (REPLY_BITS | MACH_MSGH_BITS_COMPLEX))
-		return reply_with_right(thread, head_remote(head), head_local(head), head_id(head));
-	if (!far && !space_has_recent(space, head_remote(head)))
-		return call_far(thread);
-	there = msg_entry(space, head_remote(head), MACH_PORT_TYPE_SEND);
+	if (bits_of(w0) == REPLY_BITS)
+		return reply_far(thread, port, w0, w1, w2, w3);
+	if (bits_of(w0) == (REPLY_BITS | MACH_MSGH_BITS_COMPLEX))
+		return reply_with_right(thread, port, w0, w1, w2, w3);
+	there = msg_entry(&thread->task->space, name_of(w1), MACH_PORT_TYPE_SEND);
 	if (there == NULL)
 		return msg_general(thread);
 	port = there->port;
 	if ((port->state & PORT_STATE(.dead = true, PORT_ANY_KOBJECT)) == 0) {
-		if (head_bits(head) == REQUEST_BITS)
-			return request_plain(thread, port, head_local(head), head_id(head));
-		if (head_bits(head) == (REQUEST_BITS | MACH_MSGH_BITS_COMPLEX))
-			return request_with_right(thread, port, head_local(head), head_id(head));
-	} else if (!port->dead && (!far || (uint32_t)thread->regs.rsi == CALL) && head_bits(head) == REQUEST_BITS) {
-		return krpc_plain_call(thread, port, head.word[0], head.word[1], head.word[2], head.word[3]);
+		if (bits_of(w0) == REQUEST_BITS)
+			return request_far(thread, port, w0, w1, w2, w3);
+		if (bits_of(w0) == (REQUEST_BITS | MACH_MSGH_BITS_COMPLEX))
+			return request_with_right(thread, port, w0, w1, w2, w3);
+	} else if (!port->dead && (uint32_t)thread->regs.rsi == CALL && bits_of(w0) == REQUEST_BITS) {
+		return krpc_plain_call(thread, port, w0, w1, w2, w3);
 	}
 	return msg_general(thread);
 }
 
-static int64_t call_far(struct thread *thread)
+/* The same without a time-out, while all is near. */
+static inline __attribute__((always_inline)) int64_t call_near(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	struct space *space = &thread->task->space;
+	struct name *there;
+
+	if (bits_of(w0) == REPLY_BITS)
+		return reply_near(thread, port, w0, w1, w2, w3);
+	if (bits_of(w0) != REQUEST_BITS || !space_has_recent(space, name_of(w1)))
+		return call_far(thread, port, w0, w1, w2, w3);
+	there = msg_entry(space, name_of(w1), MACH_PORT_TYPE_SEND);
+	if (there == NULL)
+		return msg_general(thread);
+	port = there->port;
+	if ((port->state & PORT_STATE(.dead = true, PORT_ANY_KOBJECT)) == 0)
+		return request_near(thread, port, w0, w1, w2, w3);
+	return port->dead ? msg_general(thread) : krpc_plain_call(thread, port, w0, w1, w2, w3);
+}
+
+static inline __attribute__((always_inline)) int64_t call(struct thread *thread, bool far)
+{
+	uint64_t word[4];
+
+	if (!head_read(thread, word))
+		return msg_general(thread);
+	return far ? call_far(thread, PORT_NULL, word[0], word[1], word[2], word[3]) :
+		       call_near(thread, PORT_NULL, word[0], word[1], word[2], word[3]);
+}
+
+static __attribute__((noinline)) int64_t call_again(struct thread *thread)
 {
 	return call(thread, true);
 }
 
-static __attribute__((noinline)) int64_t send(struct thread *thread)
+static inline __attribute__((always_inline)) int64_t send_by_words(struct thread *thread, HEAD_WORDS)
 {
-	struct name *there;
-	struct head head;
+	struct name *there = msg_entry(&thread->task->space, name_of(w1), MACH_PORT_TYPE_SEND);
 	int64_t result;
 
-	if (!head_read(thread, &head))
-		return msg_general(thread);
-	there = msg_entry(&thread->task->space, head_remote(head), MACH_PORT_TYPE_SEND);
-	if (there == NULL || there->port->dead || head_local(head) != MACH_PORT_NAME_NULL ||
-	    (head_bits(head) & ~MACH_MSGH_BITS_COMPLEX) != MESSAGE_BITS)
+	if (there == NULL || there->port->dead || name_of(w2) != MACH_PORT_NAME_NULL ||
+	    (bits_of(w0) & ~MACH_MSGH_BITS_COMPLEX) != MESSAGE_BITS)
 		return msg_general(thread);
 	if (there->port->kobject_type == KOBJECT_NONE)
-		return msg_plain_send(thread, there->port, head_bits(head), head_id(head), &result) ? result : msg_general(thread);
-	if (head_bits(head) != MESSAGE_BITS)
+		return msg_plain_send(thread, there->port, bits_of(w0), id_of(w3), &result) ? result : msg_general(thread);
+	return bits_of(w0) == MESSAGE_BITS ? krpc_plain_message(thread, there->port, w0, w1, w2, w3) : msg_general(thread);
+}
+
+static __attribute__((noinline)) int64_t send(struct thread *thread)
+{
+	uint64_t word[4];
+
+	if (!head_read(thread, word))
 		return msg_general(thread);
-	return krpc_plain_message(thread, there->port, head.word[0], head.word[1], head.word[2], head.word[3]);
+	return send_by_words(thread, word[0], word[1], word[2], word[3]);
 }
 
 static __attribute__((noinline)) int64_t receive(struct thread *thread)
@@ -372,7 +444,7 @@ int64_t trap_mach_msg(struct thread *thread)
 	if (option == CALL)
 		return call(thread, false);
 	if (option == TIMED_CALL && (uint32_t)thread->regs.r9 != 0)
-		return call_far(thread);
+		return call_again(thread);
 	if (option == MACH_SEND_MSG)
 		return send(thread);
 	return option == MACH_RCV_MSG ? receive(thread) : msg_general(thread);

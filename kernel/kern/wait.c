@@ -101,7 +101,6 @@ void wait_begin(struct thread *thread, const struct wait_kind *kind, void *objec
 inline void wait_end_plain(struct thread *thread)
 {
 	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
-	timer_stop(thread);
 	thread->wait.kind = NULL;
 }
 

@@ -5,6 +5,7 @@
 #define X86_64_CPU_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "kern/likely.h"
 #include "x86_64/io.h"
 #include "x86_64/machine.h"
 #include "x86_64/offsets.h"
@@ -20,11 +21,11 @@ void cpu_set_trap_stack(struct thread *thread);
 extern uint64_t cpu_fs_base, cpu_gs_base;	/* loaded last */
 static inline __attribute__((always_inline)) void cpu_load_bases(uint64_t fs_base, uint64_t gs_base)
 {
-	if (fs_base | cpu_fs_base) {
+	if (likely(fs_base | cpu_fs_base)) {
 		wrmsr(MSR_FS_BASE, fs_base);
 		cpu_fs_base = fs_base;
 	}
-	if (gs_base | cpu_gs_base) {
+	if (unlikely(gs_base | cpu_gs_base)) {
 		wrmsr(MSR_KERNEL_GS_BASE, gs_base);
 		cpu_gs_base = gs_base;
 	}

@@ -21,6 +21,7 @@
 #include "kern/device.h"
 #include "kern/exception.h"
 #include "kern/sched.h"
+#include "kern/timer.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "vm/upcalls.h"
@@ -57,12 +58,17 @@ void wait_end_plain(struct thread *thread)
 	thread->wait.kind = NULL;
 }
 
+void timer_stop(struct thread *thread)
+{
+	thread->wait.deadline_ns = 0;
+}
+
 /* The fast path's end: back in test_mach_msg. The thread that has the CPU now is ready for test_run. */
 static jmp_buf test_passed;
 static unsigned test_passes;
 void sched_pass(struct thread *from, struct thread *to)
 {
-	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL);
+	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL && to->wait.deadline_ns == 0);
 	to->state = THREAD_READY;
 	thread_set_result(to, MACH_MSG_SUCCESS);
 	test_passes++;
