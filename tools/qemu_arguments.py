@@ -52,6 +52,7 @@ class Options:
     zone_map: str = ""       # the kernel's option; its default is half of memory
     cpu: str = ""            # QEMU's CPU model, max
     accel: str = ""          # QEMU's accelerator, tcg
+    machine: str = ""        # QEMU's machine, pc
     icount: bool = False     # time counts instructions: the same run every time
     run: str = ""            # commands that the console carries out at boot
     console: str = ""        # the kernel's option
@@ -154,8 +155,8 @@ def qemu_arguments(o, fds):
     Files are named relative to the build folder, in which QEMU runs: whatever stands in that
     folder's path (spaces, commas) meets no parser.
     """
-    args = [EMULATOR, "-accel", o.accel or "tcg", "-cpu", o.cpu or "max", "-smp", "1",
-            "-m", f"{o.memory() >> 10}k", "-nodefaults", "-no-user-config", "-no-reboot",
+    args = [EMULATOR, "-machine", o.machine or "pc", "-accel", o.accel or "tcg", "-cpu", o.cpu or "max",
+            "-smp", "1", "-m", f"{o.memory() >> 10}k", "-nodefaults", "-no-user-config", "-no-reboot",
             "-vga", "std"]
     if not o.vga:
         args += ["-display", "none"]

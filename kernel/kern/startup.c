@@ -73,6 +73,7 @@ void kernel_main(void)
 	ledger_server_init();
 	device_init();
 	bootscript_run();
+	clock_await_tick();
 	clock_boot_ended();
 	sched_switch();
 }

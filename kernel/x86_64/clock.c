@@ -27,6 +27,8 @@
 #define MEASURE_COUNTS 1193u		/* 1 ms */
 #define ERROR_PART 256u			/* of what is measured may be uncertain */
 #define MEASURE_TRIES 6
+#define STILL_MOST 100000u		/* readings at one count: some 0.1 s, where a count takes 838 ns */
+#define FIRST_TICK_NS 100000000ull	/* a hundred times what it should take */
 
 static uint64_t tsc_base, tsc_hz;
 static uint64_t ns_per_tsc;		/* times 2^32 */
@@ -67,7 +69,8 @@ static struct sample sample(void)
 static bool measure_hz(uint64_t *hz)
 {
 	struct sample first, last;
-	uint16_t counts;
+	uint16_t counts = 0, before;
+	unsigned still = 0;
 
 	outb(GATE_PORT, (inb(GATE_PORT) & ~GATE_SPEAKER) | GATE_CH2);
 	/* The output is low until the count ends. */
@@ -76,8 +79,12 @@ static bool measure_hz(uint64_t *hz)
 	outb(PIT_CHANNEL2, 0xff);
 	first = sample();
 	do {
+		before = counts;
 		last = sample();
 		counts = first.count - last.count;
+		still = counts == before ? still + 1 : 0;
+		if (still == STILL_MOST)
+			machine_cannot_boot("this machine has no 8254 timer: it does not count");
 	} while (counts < MEASURE_COUNTS);
 	*hz = (last.tsc - first.tsc) * PIT_HZ / counts;
 	return !(inb(GATE_PORT) & GATE_OUT2) && (first.within + last.within) / 2 < (last.tsc - first.tsc) / ERROR_PART;
@@ -107,10 +114,20 @@ static uint64_t calibrate(void)
 	return hz;
 }
 
-void clock_init(void)
+/* The ticks begin before the rest of the boot, so that the first one is there when clock_await_tick looks. */
+static void start_ticks(void)
 {
 	unsigned divisor = (PIT_HZ + CLOCK_TICK_HZ / 2) / CLOCK_TICK_HZ;
 
+	outb(PIT_CONTROL, PIT_CH0_MODE2);
+	outb(PIT_CHANNEL0, divisor & 0xff);
+	outb(PIT_CHANNEL0, divisor >> 8);
+	pic_unmask(IRQ_TIMER);
+}
+
+void clock_init(void)
+{
+	start_ticks();
 	tsc_base = clock_ticks();
 	tsc_hz = calibrate();
 	if (tsc_hz == 0)
@@ -118,10 +135,19 @@ void clock_init(void)
 	ns_per_tsc = (NS_PER_S << 32) / tsc_hz;
 	boot_time_s = rtc_read_s() - clock_uptime_ns() / NS_PER_S;
 	clock_real_set_ns(boot_time_s * NS_PER_S + clock_uptime_ns());
-	outb(PIT_CONTROL, PIT_CH0_MODE2);
-	outb(PIT_CHANNEL0, divisor & 0xff);
-	outb(PIT_CHANNEL0, divisor >> 8);
-	pic_unmask(IRQ_TIMER);
+}
+
+void clock_await_tick(void)
+{
+	const struct cpu *cpu = cpu_current();
+	uint64_t begun = clock_uptime_ns();
+
+	do {
+		machine_window();
+		if (cpu->ticks > 0)
+			return;
+	} while (clock_uptime_ns() - begun < FIRST_TICK_NS);
+	machine_cannot_boot("no clock interrupt within 100 ms: the 8254's does not come through the 8259");
 }
 
 void clock_boot_begun(uint64_t tsc)

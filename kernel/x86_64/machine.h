@@ -126,6 +126,9 @@ static inline uint64_t clock_ticks(void)
 	return high << 32 | low;
 }
 uint64_t clock_ticks_ns(uint64_t ticks);
+/* The end of the boot: opens windows until the clock has ticked, which it mostly has by now; a machine whose clock does not
+   interrupt cannot boot, as its first program would never be preempted. */
+void clock_await_tick(void);
 /* The kernel's start ends here, before the first user instruction; how many ticks of the TSC it took since
    the kernel's entry. */
 void clock_boot_ended(void);
