@@ -2,13 +2,15 @@
 /*
  * Reads that do not wait (device_read_request): the sender goes on, what is kept is paid by its
  * ledger, and ends with the reply port, the device or the client. Devices of clients that died are closed.
- * With the argument "typed" it reads a word from com1 in that way (tests/boot/typed_read.t).
+ * With the argument "typed" it reads a word from com1 in that way, with "flush", as the only program, it forgets what was
+ * typed ahead on the console (tests/boot/typed_read.t).
  * RUN: in root device_request_test
  */
 #include <string.h>
 #include <device/device.h>
 #include <device/device_request.h>
 #include <device/device_types.h>
+#include <device/tty_status.h>
 #include <mach/threads.h>
 #include <ledger_user.h>
 #include <weir_user.h>
@@ -252,13 +254,49 @@ static void typed(void)
 	mach_port_deallocate(self, com);
 }
 
+/* Bytes on the console before the '!', which ends what is typed. */
+static unsigned read_to_end(device_t console)
+{
+	char bytes[IO_INBAND_MAX];
+	unsigned got = 0;
+
+	for (;;) {
+		mach_msg_type_number_t count = sizeof bytes;
+
+		need(device_read_inband(console, 0, 0, sizeof bytes, bytes, &count), "input");
+		if (bytes[count - 1] == '!')
+			return got + count - 1;
+		got += count;
+	}
+}
+
+/* Nothing tells when all that was typed has come; a try that was too early finds the rest, and the next waits longer. */
+static void flush(void)
+{
+	device_t console = device("console");
+	unsigned left = 1;
+	int nothing = 0;
+
+	for (unsigned turn = 1; turn <= 5 && left > 0; turn++) {
+		diag("type ahead");
+		thread_sleep(200 * turn);
+		need(device_set_status(console, TTY_FLUSH, &nothing, 1), "TTY_FLUSH");
+		diag("type the end");
+		left = read_to_end(console);
+	}
+	is(left, 0, "TTY_FLUSH forgets all that was typed ahead");
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
 	self = mach_task_self();
 	master = master_port_get();
-	if (argc > 1 && strcmp(argv[1], "typed") == 0) {
-		typed();
+	if (argc > 1 && (strcmp(argv[1], "typed") == 0 || strcmp(argv[argc - 1], "flush") == 0)) {
+		if (strcmp(argv[1], "typed") == 0)
+			typed();
+		else
+			flush();
 		master_port_put(master);
 		return done_testing();
 	}

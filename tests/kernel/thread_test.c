@@ -546,12 +546,16 @@ static void test_switch(void)
 	is_code(thread_switch(thread, SWITCH_OPTION_NONE, 0), KERN_SUCCESS, "thread_switch hands the CPU over");
 	is_code(thread_switch(MACH_PORT_NULL, SWITCH_OPTION_DEPRESS, 10), KERN_SUCCESS, "thread_switch depresses");
 	is_code(thread_switch(MACH_PORT_NULL, 9, 10), KERN_INVALID_ARGUMENT, "option 9 is none");
-	is_code(thread_switch(0x123456, SWITCH_OPTION_NONE, 0), KERN_SUCCESS, "a name that is no thread is no hint");
+	is_code(thread_switch(0x123456, SWITCH_OPTION_NONE, 0), KERN_INVALID_ARGUMENT, "a name of nothing is no hint");
+	is_code(thread_switch(mach_task_self(), SWITCH_OPTION_WAIT, 10), KERN_INVALID_ARGUMENT, "nor is a task's");
 	swtch();
 	ok(true, "swtch comes back");
 	swtch_pri(0);
 	ok(true, "swtch_pri comes back");
+	need(mach_port_mod_refs(mach_task_self(), thread, MACH_PORT_RIGHT_SEND, 1), "a second reference");
 	end_thread(thread);
+	is_code(thread_switch(thread, SWITCH_OPTION_NONE, 0), KERN_SUCCESS, "a thread that has ended is a hint without effect");
+	mach_port_deallocate(mach_task_self(), thread);
 }
 
 /* --- thread_create by hand: the right in its reply --- */
