@@ -25,12 +25,22 @@ static mach_msg_return_t go_on(mach_msg_return_t code, mach_msg_header_t *msg, m
 	return code;
 }
 
-/* What came back with a call that was aborted before the message was sent: nobody asks for it. */
+/* What came back with a call that failed before the message was sent: nobody asks for it. Twice does no harm. */
 static void destroy_unsent(mach_msg_header_t *message)
 {
 	destroy_right(message->msgh_local_port, MACH_MSGH_BITS_LOCAL(message->msgh_bits));
 	message->msgh_local_port = MACH_PORT_NULL;
 	mach_msg_destroy(message);
+	message->msgh_bits &= ~MACH_MSGH_BITS_COMPLEX;
+}
+
+mach_msg_return_t mig_send_failed(mach_msg_return_t code, mach_msg_header_t *msg)
+{
+	mach_msg_return_t plain = code & ~MACH_MSG_MASK;
+
+	if (plain == MACH_SEND_TIMED_OUT || plain == MACH_SEND_INTERRUPTED)
+		destroy_unsent(msg);
+	return code;
 }
 
 /* The rest of mach_msg, which begins in traps.S: a thread's calls that are watched, and calls that were interrupted. */
@@ -128,6 +138,9 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 	} else {
 		code = go_on(code, msg, option, send_size, rcv_size, reply, timeout, MACH_PORT_NULL, NULL);
 	}
+	if ((code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+		mach_msg_destroy(msg);
+	mig_send_failed(code, msg);
 	if (code != MACH_MSG_SUCCESS && mig_reply_port_lost(code))
 		mig_dealloc_reply_port(reply);
 	return code;

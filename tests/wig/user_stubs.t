@@ -51,7 +51,13 @@ REPLIES = (
     ("task_info", "task_info_too_large", -307,
      "more than fits is MIG_ARRAY_TOO_LARGE, cut, and tells the true count",
      "info 10 11 12 13 14 -1, 6"),
+    ("host_slab_info", "host_slab_info_three", -307, "an array[] in line that does not fit is MIG_ARRAY_TOO_LARGE",
+     "destroyed message 3122\ninfo in place, 3"),
 )
+# The same with a right in the head, and with rights or memory in the body: case, reply, code.
+CARRIERS = (("vm_allocate", "vm_allocate", -300), ("vm_allocate", "vm_allocate_denied", -300),
+            ("vm_allocate", "vm_allocate_wrong_id", -301), ("vm_allocate", "died", -308),
+            ("mach_port_insert_right", "plain_3315", -300))
 # code of mach_msg, what becomes of the reply port
 SENDS = (
     (0x1000000d, "kept"), (0x10000003, "kept"), (0x1000000f, "kept"),
@@ -91,6 +97,14 @@ for case, reply, code, claim, more in REPLIES:
     wanted = f"code {code & 0xffffffff:#x}\n"
     tap.ok(status == 0 and wanted in out and more in out, f"{case}: {claim}",
            (status, out, errors), (0, wanted, more))
+
+for case, reply, code in CARRIERS:
+    whole = wigtest.expected(reply + ".reply").split()
+    message = int.from_bytes(bytes.fromhex("".join(whole[28:32])), "little")
+    for where, at, byte in (("head", 0, "11"), ("body", 3, "80")):
+        out = wigtest.run(capture, case, text=" ".join(whole[:at] + [byte] + whole[at + 1:]))[1]
+        tap.ok(f"code {code & 0xffffffff:#x}\n" in out and f"destroyed message {message}" in out,
+               f"{case}: of {reply} with rights in its {where} nothing is left", out, (code, f"destroyed message {message}"))
 
 for code, fate in SENDS:
     status, out, errors = wigtest.run(capture, "vm_allocate", hex(code))

@@ -133,12 +133,18 @@ def call(routine, size):
         option += f" | {routine.special('msgoption').name}"
     if routine.simple:
         return [f"\tResult = mach_msg(&InP->Head, {option}, {size}, 0,",
-                f"\t\t\t  MACH_PORT_NULL, {timeout}, MACH_PORT_NULL);", "\treturn Result;"]
+                f"\t\t\t  MACH_PORT_NULL, {timeout}, MACH_PORT_NULL);",
+                "\treturn mig_send_failed(Result, &InP->Head);" if "|" in option
+                else "\treturn Result;"]
     arguments = f"&InP->Head, {option}, {size}, sizeof(Mess), {timeout}"
     return [f"\tResult = mig_rpc({arguments});",
             "\tif (Result != MACH_MSG_SUCCESS) {",
             f"\t\tResult = mig_rpc_failed(Result, {arguments});",
             "\t\tif (Result != MACH_MSG_SUCCESS)", "\t\t\treturn Result;", "\t}", ""]
+
+
+# What of a reply's head tells of rights and memory: there is no right in the head of one.
+CARRIES = "(OutP->Head.msgh_bits & (MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS_REMOTE_MASK))"
 
 
 def receive(routine, reply):
@@ -147,26 +153,27 @@ def receive(routine, reply):
     head = layout.REPLY_HEAD
     fail = "goto Wrong"
     lines = [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
-             "\t\tif (OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE)",
-             "\t\t\treturn MIG_SERVER_DIED;",
-             "\t\tmach_msg_destroy(&OutP->Head);", "\t\treturn MIG_REPLY_MISMATCH;", "\t}",
+             "\t\tmach_msg_destroy(&OutP->Head);",
+             "\t\treturn OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE ? MIG_SERVER_DIED : "
+             "MIG_REPLY_MISMATCH;", "\t}",
              f"\tif (OutP->Head.msgh_size < {head}"
              " || !wig_type_is(&OutP->RetCodeType, &RetCodeWant, WIG_FIXED))", "\t\tgoto Wrong;"]
     if reply.items:
         lines += ["\tif (OutP->RetCode != KERN_SUCCESS) {",
-                  f"\t\tif (OutP->Head.msgh_size != {head}"
-                  " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))", "\t\t\tgoto Wrong;",
+                  f"\t\tif (OutP->Head.msgh_size != {head} || {CARRIES})", "\t\t\tgoto Wrong;",
                   "\t\treturn OutP->RetCode;", "\t}"]
     compare = "!=" if reply.fixed else "<"
     lines.append(f"\tif (OutP->Head.msgh_size {compare} {reply.min}")
     if not reply.may_be_complex:
-        lines[-1] += " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))"
+        lines[-1] += f" || {CARRIES})"
     elif reply.is_complex:
-        lines[-1] += " || !(OutP->Head.msgh_bits & MACH_MSGH_BITS_COMPLEX))"
+        lines[-1] += f" || {CARRIES} != MACH_MSGH_BITS_COMPLEX)"
     else:
-        lines[-1] += ")"
+        lines[-1] += " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_REMOTE_MASK))"
     lines.append("\t\tgoto Wrong;")
     lines += access.check("OutP->Head.msgh_size", fail)
+    for item in reply.items:
+        lines += check_room(access, item)
     for item in reply.items:
         lines += hand_out(access, item)
     if any(i.type.kind == "var" for i in reply.items):
@@ -174,6 +181,20 @@ def receive(routine, reply):
     else:
         lines.append("\treturn OutP->RetCode;")
     return lines + ["Wrong:", "\tmach_msg_destroy(&OutP->Head);", "\treturn MIG_TYPE_ERROR;"]
+
+
+def check_room(access, item):
+    """Of what cannot be cut to the caller's room: what is inline, of no told length, or rights."""
+    t, to = item.type, item.name
+    if t.kind == "indef":
+        where = f"{access.type(item)}.msgt_inline && "
+    elif t.kind == "var" and t.is_port and item.argument.count_inout:
+        where = ""
+    else:
+        return []
+    return [f"\tif ({where}{access.count(item)} > *{to}Cnt) {{",
+            f"\t\t*{to}Cnt = {access.count(item)};", "\t\tmach_msg_destroy(&OutP->Head);",
+            "\t\treturn MIG_ARRAY_TOO_LARGE;", "\t}"]
 
 
 def hand_out(access, item):
@@ -200,11 +221,9 @@ def hand_out(access, item):
     else:
         lines += [f"\tif (!{access.type(item)}.msgt_inline)",
                   f"\t\t*{to} = ({t.c_type}) (uintptr_t) *(uint64_t *) {access.bytes(item)};",
-                  f"\telse if ({access.count(item)} <= *{to}Cnt)",
+                  "\telse",
                   f"\t\t__builtin_memcpy((void *) (uintptr_t) *{to}, {access.bytes(item)},"
                   f" {item.tag}Bytes);",
-                  f"\telse {{", f"\t\t*{to}Cnt = {access.count(item)};",
-                  "\t\treturn MIG_ARRAY_TOO_LARGE;", "\t}",
                   f"\t*{to}Cnt = {access.count(item)};"]
     return lines
 

@@ -16,7 +16,8 @@ void mig_dealloc_reply_port(mach_port_t port);
  * Sends the request with a send-once right to the thread's reply port (msgh_local_slot is filled in here) and receives the
  * reply in its place; option has MACH_SEND_MSG and MACH_RCV_MSG at least. On any other code than MACH_MSG_SUCCESS
  * mig_rpc_failed goes on: when the call was interrupted, or there was no reply port yet. Its code is the final one;
- * KERN_RESOURCE_SHORTAGE: there is no reply port to be had, and nothing was sent.
+ * KERN_RESOURCE_SHORTAGE: there is no reply port to be had, and nothing was sent. Of a message that came back or was
+ * received in part (MACH_RCV_BODY_ERROR) nothing is left.
  */
 mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
 			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout);
@@ -31,6 +32,11 @@ static inline int mig_reply_port_lost(mach_msg_return_t code)
 	return (code & ~MACH_MSG_MASK) >= MACH_RCV_IN_PROGRESS || code == KERN_RESOURCE_SHORTAGE ||
 	       code == MACH_SEND_INVALID_REPLY || code == MACH_SEND_TIMED_OUT || code == MACH_SEND_INTERRUPTED || code == MACH_SEND_WILL_NOTIFY;
 }
+/*
+ * What became of the message of a call that failed? One that came back, as it was nearly sent (MACH_SEND_TIMED_OUT,
+ * MACH_SEND_INTERRUPTED), is destroyed: the stub's caller cannot get at it. The code is passed on.
+ */
+mach_msg_return_t mig_send_failed(mach_msg_return_t code, mach_msg_header_t *msg);
 /* Give back all rights and memory of a received message that is not wanted. */
 void mach_msg_destroy(mach_msg_header_t *msg);
 

@@ -86,6 +86,12 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 	return code;
 }
 
+mach_msg_return_t mig_send_failed(mach_msg_return_t code, mach_msg_header_t *msg)
+{
+	(void) msg;
+	return code;
+}
+
 static kern_return_t call_vm_allocate(void)
 {
 	vm_address_t address = 0x12340000;

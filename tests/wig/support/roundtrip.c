@@ -153,6 +153,12 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 	return code;
 }
 
+mach_msg_return_t mig_send_failed(mach_msg_return_t code, mach_msg_header_t *msg)
+{
+	(void) msg;
+	return code;
+}
+
 mach_msg_header_t *request_of(void (*call)(void))
 {
 	capture_only = true;
