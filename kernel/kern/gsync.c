@@ -8,7 +8,8 @@
  * has another object when it is written after a copy of it was made, so there it is (map, address) all the same.
  * Nothing is allocated: the key is in the wait record, its space as the object. A key is worth no more than what it names: when a
  * map or an object goes its waiters are woken, to look again, or they would take the wake-ups of those that wait on the next one
- * in its place; and so they are when memory begins or ceases to be shared (vm_inherit), as its words have the other key then.
+ * in its place; and so they are when memory begins or ceases to be shared (vm_inherit), or gets an object of its own at its first
+ * write (a waiter may only have read it), as its words have another key then.
  */
 #include <mach/gsync.h>
 #include <mach/kern_return.h>

@@ -209,6 +209,9 @@ void vm_entry_adopt(struct vm_entry *entry, struct vm_object *fresh)
 	vm_entry_set_object(entry, fresh, 0);
 	vm_object_fix_payer(old);
 	entry->needs_copy = false;
+	/* Who waits on a word of it that could only be read so far has to do so on the fresh one. */
+	if (old->awaited)
+		vm_waiters_wake(old);
 }
 
 bool vm_entry_own(struct vm_entry *entry)

@@ -6,6 +6,7 @@
 #include <mach.h>
 #include <mach/gsync.h>
 #include <mach/threads.h>
+#include <string.h>
 #include "child.h"
 #include "snapshot.h"
 #include "tap.h"
@@ -368,6 +369,32 @@ static void test_forked(void)
 	need(vm_deallocate(at.task, at.address, vm_page_size), "memory to be given back");
 }
 
+/* Memory that is to be shared, but still has its pages from what it was copied from: it gets an object when it is first written. */
+static void test_first_write(void)
+{
+	struct elsewhere at = { .task = mach_task_self(), .flags = GSYNC_SHARED };
+	mach_msg_type_number_t got;
+	vm_size_t size = 64 * vm_page_size;
+	vm_address_t from = 0;
+	struct thread *thread;
+
+	need(vm_allocate(at.task, &from, size, TRUE), "memory");
+	memset((void *)from, 0, size);
+	need(vm_read(at.task, from, size, &at.address, &got), "its copy");
+	need(vm_inherit(at.task, at.address, size, VM_INHERIT_SHARE), "how it is inherited");
+	need(vm_protect(at.task, at.address, size, FALSE, VM_PROT_READ), "protection");
+	need(thread_spawn(wait_for_word, &at, 0, &thread), "a thread");
+	if (!thread_await_waiting(thread->port, 5000))
+		give_up("a waiter comes to wait");
+	need(vm_protect(at.task, at.address, size, FALSE, VM_PROT_READ | VM_PROT_WRITE), "protection");
+	__atomic_store_n((uint32_t *)at.address, 1, __ATOMIC_RELEASE);
+	gsync_wake(at.task, at.address, 0, GSYNC_SHARED);
+	ok(word_await(&at.done, 1, 5000), "a waiter on memory that is written for the first time only then is woken");
+	elsewhere_end(&at, thread);
+	need(vm_deallocate(at.task, at.address, size), "the copy to be given back");
+	need(vm_deallocate(at.task, from, size), "memory to be given back");
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -385,6 +412,7 @@ int main(int argc, char **argv)
 	test_inherit(VM_INHERIT_COPY, VM_INHERIT_SHARE, true);
 	test_inherit(VM_INHERIT_COPY, VM_INHERIT_SHARE, false);
 	test_inherit(VM_INHERIT_SHARE, VM_INHERIT_COPY, false);
+	test_first_write();
 	test_mutex();
 	return done_testing();
 }
