@@ -7,7 +7,8 @@
 ##make run              run it in QEMU; the console is this terminal, Ctrl-A X leaves
 ##make run RUN='a; b'   run these console commands at boot, under a watchdog; without
 ##                      `halt` or `reboot` among them the watchdog ends the run
-##make test             unit tests, host tests and booted tests; T=name picks those that match
+##make test             unit tests, host tests and booted tests; T=word picks those with it in their name,
+##                      or, if there is none, in their claims (T=text:word: in these)
 ##make test-full        the same with the long matrices
 ##make seeds            repeats what reports about other kernels have seen, and prints the table
 ##                      (T='a j' picks rows, WRITE=1 puts it into docs/seeds.md)

@@ -25,8 +25,8 @@ A test is an executable tests/AREA/NAME.t:
 
 Claims come last in the argument list and say what is true when the test passes. `boot` is
 weirvm.Machine with the build folder and a watchdog of its own; see there for what it can do.
-`make test T=word` runs the files whose name or text holds the word; when the name does not, the
-claims that do not hold it are skipped.
+`make test T=word` runs the files whose name holds the word; when there is none, those whose text does, and
+skips their claims that do not (choice.py).
 """
 
 import os
@@ -39,11 +39,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 
 import weirvm  # noqa: E402
+from choice import CHOICE  # noqa: E402
 from weirvm import Ended, Machine, Result, Timeout, UsageError, run  # noqa: E402,F401
 
 BUILD = os.environ.get("WEIR_BUILD") or os.path.join(ROOT, "build")
 FULL = os.environ.get("WEIR_FULL") == "1"
-FILTER = os.environ.get("WEIR_T", "")
 
 
 def boot(limit=120, **options):
@@ -86,7 +86,7 @@ class Tap:
         self.count = 0
         self.failed = 0
         self.finished = False
-        self.only = FILTER if FILTER not in self.name else ""
+        self.only = "" if CHOICE.names(self.name) else CHOICE.word
         sys.excepthook = self._died
 
     def wanted(self, claim):

@@ -29,7 +29,8 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import FILTER, ROOT, Tap, boot, comment, console_part  # noqa: E402
+from choice import CHOICE  # noqa: E402
+from harness import ROOT, Tap, boot, comment, console_part  # noqa: E402
 
 FOLDER = os.path.join(ROOT, "tests", "kernel")
 DEFAULT_LIMIT = 60
@@ -45,13 +46,11 @@ class Program:
         self.command = name
         self.boot = {}
         self.limit = DEFAULT_LIMIT
-        self.text = ""
+        self.sources = sources
         heads = []
         for source in sources:
             with open(source, encoding="utf-8") as file:
-                text = file.read()
-            self.text += text
-            heads += text.splitlines()[:30]
+                heads += file.read().splitlines()[:30]
         for line in heads:
             match = re.match(r"[\s/*]*(RUN|BOOT|LIMIT): *(.*?)[\s*/]*$", line)
             if match:
@@ -69,8 +68,8 @@ class Program:
             if "icount" in self.boot:
                 self.boot["icount"] = self.boot["icount"] == "1"
 
-    def wanted(self):
-        return FILTER in f"tests/kernel/{self.name}.c tests/kernel.t" or FILTER in self.text
+    def names(self):
+        return ["kernel.t"] + [os.path.relpath(source, os.path.join(ROOT, "tests")) for source in self.sources]
 
 
 def find_programs():
@@ -83,7 +82,8 @@ def find_programs():
                 programs.append(Program(name, sources))
         elif name.endswith(".c"):
             programs.append(Program(name[:-2], [path]))
-    return [program for program in programs if program.wanted()]
+    named, others = CHOICE.pick([(program, program.names(), program.sources) for program in programs])
+    return named or others
 
 
 class Failure:
