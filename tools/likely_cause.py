@@ -5,6 +5,8 @@ import bisect
 import re
 import struct
 
+SPIN_FUNCTIONS = 3      # as many may be seen in a loop that calls others
+
 
 class Symbols:
     """The functions of the kernel image, to say where it stands."""
@@ -55,6 +57,7 @@ def likely_cause(looks, kernel):
         return "likely cause: unknown (QEMU's monitor does not answer)"
     symbols = Symbols(kernel)
     places = sorted({symbols.name(l["IP"]) for l in looks})
+    functions = {place.split("+")[0] for place in places}
     places = ", ".join(places[:4]) + (", ..." if len(places) > 4 else "")
     interrupts = any(l["FL"] & 0x200 for l in looks)
     if all(l["HLT"] for l in looks):
@@ -64,7 +67,8 @@ def likely_cause(looks, kernel):
         return f"likely cause: halted for good with interrupts off, at {places}"
     if all(l["CPL"] == 3 for l in looks):
         return f"likely cause: a program computes all the time, at {places}"
-    if all(l["CPL"] == 0 and not l["HLT"] for l in looks) and not interrupts:
+    # It has interrupts off in all it does: one that only has much to do is seen in many places.
+    if all(l["CPL"] == 0 and not l["HLT"] for l in looks) and not interrupts and len(functions) <= SPIN_FUNCTIONS:
         return f"likely cause: the kernel spins with interrupts off, at {places}"
     return f"likely cause: the machine is busy, at {places}"
 

@@ -433,5 +433,20 @@ def run(on_console=None, **options):
 
 def fail(text, status=STATUS_USAGE):
     """Ends the calling command with a message."""
-    print(f"run: {text}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
     sys.exit(status)
+
+
+def no_arguments(target):
+    """For commands that get everything from make, through the environment."""
+    if sys.argv[1:]:
+        fail(f"{sys.argv[1]}: takes no arguments; `make {target}` calls it, `make help` tells with what")
+
+
+def build_flags(build):
+    """The lines of compiler and options that the build folder was made with; its compiler is the first."""
+    try:
+        with open(os.path.join(build, "flags"), encoding="utf-8") as flags:
+            return flags.read().splitlines()
+    except OSError:
+        raise UsageError(f"{build}: nothing is built there; `make` does") from None

@@ -10,16 +10,21 @@ int optind = 1, opterr = 1, optopt;
 /* Where we are inside a word such as -abc; NULL: at the start of the next one. */
 static char *inside;
 
-static int wrong(const char *program, const char *why, const char *options)
+/* word: a whole word of options, where that says more than one letter of it. */
+static int wrong(const char *program, const char *why, const char *word, const char *options)
 {
-	if (opterr && options[0] != ':')
+	if (!opterr || options[0] == ':')
+		return '?';
+	if (word[0] == '-' && word[1] == '-')
+		fprintf(stderr, "%s: %s: %s\n", program, why, word);
+	else
 		fprintf(stderr, "%s: %s: -%c\n", program, why, optopt);
 	return '?';
 }
 
 int getopt(int argc, char *const argv[], const char *options)
 {
-	const char *option;
+	const char *option, *word = optind < argc ? argv[optind] : "";
 
 	optarg = NULL;
 	if (inside == NULL || *inside == '\0') {
@@ -36,7 +41,7 @@ int getopt(int argc, char *const argv[], const char *options)
 		optind++;
 	option = optopt == ':' ? NULL : strchr(options, optopt);
 	if (option == NULL)
-		return wrong(argv[0], "unknown option", options);
+		return wrong(argv[0], "unknown option", word, options);
 	if (option[1] != ':')
 		return optopt;
 	if (*inside != '\0') {
@@ -46,7 +51,7 @@ int getopt(int argc, char *const argv[], const char *options)
 		optarg = argv[optind++];
 	} else {
 		inside = NULL;
-		wrong(argv[0], "option needs a value", options);
+		wrong(argv[0], "option needs a value", word, options);
 		return options[0] == ':' ? ':' : '?';
 	}
 	inside = NULL;

@@ -61,8 +61,10 @@ static uint64_t number(const char *text, uint64_t most)
 {
 	uint64_t value;
 
-	if (!parse_number(text, &value) || value > most)
-		usage();
+	if (!parse_number(text, &value) || value > most) {
+		fprintf(stderr, "ask: not a number up to %" PRIu64 ": %s\n", most, text);
+		exit(EXIT_USAGE);
+	}
 	return value;
 }
 

@@ -75,8 +75,12 @@ int main(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "n:")) != -1) {
-		if (option != 'n' || !parse_size(optarg, &most))
+		if (option != 'n')
 			usage();
+		if (!parse_size(optarg, &most)) {
+			fprintf(stderr, "cmp: -n: not a size: %s\n", optarg);
+			return EXIT_USAGE;
+		}
 	}
 	if (argc - optind != 2)
 		usage();

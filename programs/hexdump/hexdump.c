@@ -76,8 +76,12 @@ int main(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "s:n:")) != -1) {
-		if (option == '?' || !parse_size(optarg, option == 's' ? &at : &count))
+		if (option == '?')
 			usage();
+		if (!parse_size(optarg, option == 's' ? &at : &count)) {
+			fprintf(stderr, "hexdump: -%c: not a size: %s\n", option, optarg);
+			return EXIT_USAGE;
+		}
 	}
 	if (argc - optind != 1)
 		usage();

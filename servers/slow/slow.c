@@ -218,8 +218,10 @@ static natural_t number(const char *program, const char *text, natural_t least)
 {
 	uint64_t value;
 
-	if (!parse_number(text, &value) || value < least || value > FOR_EVER_MS)
+	if (!parse_number(text, &value) || value < least || value > FOR_EVER_MS) {
+		fprintf(stderr, "%s: not a number from %u: %s\n", program, least, text);
 		usage(program);
+	}
 	return (natural_t)value;
 }
 
@@ -231,6 +233,7 @@ static enum ports_throttle throttle(const char *program, const char *name)
 		return PORTS_THROTTLE_NONE;
 	if (strcmp(name, "cap") == 0)
 		return PORTS_THROTTLE_CAP;
+	fprintf(stderr, "%s: -r: neither none nor cap nor pool: %s\n", program, name);
 	usage(program);
 }
 

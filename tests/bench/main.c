@@ -198,6 +198,29 @@ static bool is_wanted(const struct operation *op)
 	return *wanted == NULL && op->root == wanted_root;
 }
 
+static bool is_operation(const char *name)
+{
+	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
+		if (strcmp(name, op->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* No name is measured when one of them is none. */
+static void check_names(void)
+{
+	for (char **name = wanted; *name != NULL; name++) {
+		if (is_operation(*name))
+			continue;
+		fprintf(stderr, "bench: %s: no such operation; there are", *name);
+		for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op))
+			fprintf(stderr, " %s", op->name);
+		fprintf(stderr, "\n");
+		exit(EXIT_USAGE);
+	}
+}
+
 static bool has_operations(enum crowd kind)
 {
 	for (const struct operation *op = next_operation(NULL); op != NULL; op = next_operation(op)) {
@@ -262,8 +285,10 @@ int main(int argc, char **argv)
 			prefix = optarg;
 			break;
 		case 'n':
-			if (!parse_number(optarg, &value) || value < 10 || value > SAMPLES_MAX)
+			if (!parse_number(optarg, &value) || value < 10 || value > SAMPLES_MAX) {
+				fprintf(stderr, "bench: -n: not a number from 10 to %u: %s\n", SAMPLES_MAX, optarg);
 				usage();
+			}
 			wanted_samples = (unsigned)value;
 			break;
 		case 'r':
@@ -274,6 +299,7 @@ int main(int argc, char **argv)
 		}
 	}
 	wanted = argv + optind;
+	check_names();
 	calibrate();
 	if (sizes)
 		bench_sizes();

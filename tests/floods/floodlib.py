@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import BUILD, Ended, Timeout, boot, comment  # noqa: E402
+import weirvm  # noqa: E402
 from console_text import DENIED, amount, read_ledgers, read_zones  # noqa: E402
 
 BYSTANDER = re.compile(r"bystander: \+(\d+) ms: (\d+) requests, (\d+) failed, worst (\d+) us, "
@@ -36,8 +37,7 @@ def samples(text):
 
 def built_with(flag):
     """Was this kernel compiled with the flag?"""
-    with open(os.path.join(BUILD, "flags"), encoding="utf-8") as flags:
-        return flag in flags.read().split()
+    return any(flag in line.split() for line in weirvm.build_flags(BUILD))
 
 
 def kernel_has_policy():

@@ -7,7 +7,8 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Tap, boot_and_wait  # noqa: E402
+from harness import BUILD, Tap, boot_and_wait  # noqa: E402
+from likely_cause import Symbols, likely_cause  # noqa: E402
 
 tap = Tap(__file__)
 
@@ -23,4 +24,17 @@ tap.equal(result.status, 124, "a kernel that hangs with interrupts off is ended 
           result=result)
 tap.contains(result.reason, r"spins with interrupts off, at weir_debug\+",
              "which says so, and where", result=result)
+
+KERNEL = os.path.join(BUILD, "weir.elf")
+ADDRESSES = [address for address, name in Symbols(KERNEL).functions if name in
+             ("ledger_take", "port_destroy", "sched_switch", "thread_create", "vm_fault")]
+
+
+def looks(*addresses):
+    return [f"RIP={address:016x} RFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0" for address in addresses]
+
+
+tap.contains(likely_cause(looks(*[ADDRESSES[0] + n for n in range(8)]), KERNEL), "spins with interrupts off",
+             "a kernel that is seen in one function all the time spins")
+tap.contains(likely_cause(looks(*ADDRESSES), KERNEL), "busy", "one that is seen in many only has much to do")
 tap.done()

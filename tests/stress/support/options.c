@@ -68,6 +68,7 @@ static unsigned parse_shape(const char *program, const struct flood_syntax *synt
 		if (strcmp(text, syntax->shapes[i]) == 0)
 			return i;
 	}
+	fprintf(stderr, "%s: -s: no such shape: %s\n", program, text);
 	print_usage(program, syntax);
 }
 
@@ -91,8 +92,10 @@ void flood_parse(int argc, char **argv, const struct flood_syntax *syntax,
 		default: options->keep = true; break;
 		}
 	}
-	if (optind < argc)
+	if (optind < argc) {
+		fprintf(stderr, "%s: not an option: %s\n", argv[0], argv[optind]);
 		print_usage(argv[0], syntax);
+	}
 }
 
 void flood_pace(const struct flood_options *options, uint64_t done, uint64_t started_us)
