@@ -280,7 +280,7 @@ bool port_prepay(struct port *port, struct ledger *payer)
 
 bool port_keep_reply(struct port *port)
 {
-	port->keeps_reply = port->spare_prepaid = port_prepay(port, port->payer);
+	port->keeps_reply = port->spare_prepaid = port_prepay(port, port_payer(port));
 	return port->keeps_reply;
 }
 
@@ -306,7 +306,7 @@ struct port *kmsg_lender(const struct kmsg *kmsg)
 {
 	struct port *port = kmsg->remote;
 	bool lent = port_valid(port) && port->keeps_reply && !port->spare_prepaid && kmsg->kind == KMSG_NORMAL &&
-		    kmsg_capacity(kmsg) == KMSG_SMALL && kmsg->payer == port->payer &&
+		    kmsg_capacity(kmsg) == KMSG_SMALL && kmsg->payer == port_payer(port) &&
 		    MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE;
 
 	return lent ? port : NULL;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <mach/message.h>
+#include <weir/ring.h>
 #include "ipc/port.h"
 #include "mem/page.h"
 
@@ -31,7 +32,7 @@ struct kmsg_rest {
 
 struct kmsg {
 	union {
-		TAILQ_ENTRY(kmsg) link;		/* in a port's messages */
+		RING_ENTRY(kmsg) link;		/* in a port's messages */
 		LIST_ENTRY(kmsg) prepaid_link;	/* in a port's prepaid */
 	};
 	struct ledger *payer;			/* LEDGER_MESSAGES 1, for the rest 1 more, and KPAGES of its pages */

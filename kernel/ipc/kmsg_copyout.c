@@ -178,7 +178,7 @@ static void header_local(mach_msg_header_t *header, struct port *port, struct ta
 	else if (!port->has_payload)
 		header->msgh_local_slot = port->receiver_name;
 	else {
-		header->msgh_protected_payload = port->payload;
+		header->msgh_protected_payload = port->extra->payload;
 		header->msgh_bits = (header->msgh_bits & ~MACH_MSGH_BITS_LOCAL_MASK) |
 				    MACH_MSG_TYPE_PROTECTED_PAYLOAD << 8;
 	}

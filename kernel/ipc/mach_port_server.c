@@ -260,8 +260,8 @@ kern_return_t mach_port_get_receive_status(struct space *task, mach_port_name_t 
 		.mps_msgcount = port->message_count,
 		.mps_sorights = port->send_once_rights,
 		.mps_srights = port->send_rights != 0,
-		.mps_pdrequest = port->port_destroyed != NULL,
-		.mps_nsrequest = port->no_senders != NULL,
+		.mps_pdrequest = port_port_destroyed(port) != NULL,
+		.mps_nsrequest = port_no_senders(port) != NULL,
 	};
 	return KERN_SUCCESS;
 }
@@ -310,7 +310,9 @@ kern_return_t mach_port_set_protected_payload(struct space *task, mach_port_name
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	port->payload = payload;
+	if (!port_extend(port))
+		return KERN_RESOURCE_SHORTAGE;
+	port->extra->payload = payload;
 	port->has_payload = true;
 	return KERN_SUCCESS;
 }
@@ -322,7 +324,6 @@ kern_return_t mach_port_clear_protected_payload(struct space *task, mach_port_na
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	port->payload = 0;
 	port->has_payload = false;
 	return KERN_SUCCESS;
 }
@@ -399,8 +400,7 @@ kern_return_t mach_port_move_member(struct space *task, mach_port_name_t member,
 		return kr;
 	if ((entry->type & MACH_PORT_TYPE_PORT_SET) == 0)
 		return KERN_INVALID_RIGHT;
-	portset_add(entry->port, port);
-	return KERN_SUCCESS;
+	return portset_add(entry->port, port) ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
 }
 
 /* -- requests for notifications -- */
@@ -416,8 +416,12 @@ static kern_return_t request_port_destroyed(struct space *space, mach_port_name_
 	kr = receive_of(space, name, &port);
 	if (kr != KERN_SUCCESS)
 		return kr;
-	*previous = port->port_destroyed;
-	port->port_destroyed = notify;
+	*previous = port_port_destroyed(port);
+	if (notify == NULL && *previous == NULL)
+		return KERN_SUCCESS;
+	if (!port_extend(port))
+		return KERN_RESOURCE_SHORTAGE;
+	port->extra->port_destroyed = notify;
 	return KERN_SUCCESS;
 }
 
@@ -429,11 +433,15 @@ static kern_return_t request_no_senders(struct space *space, mach_port_name_t na
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	*previous = port->no_senders;
-	port->no_senders = notify;
+	*previous = port_no_senders(port);
+	if (notify == NULL && *previous == NULL)
+		return KERN_SUCCESS;
+	if (!port_extend(port))
+		return KERN_RESOURCE_SHORTAGE;
+	port->extra->no_senders = notify;
 	if (notify == NULL || port->send_rights != 0 || port->make_send_count < sync)
 		return KERN_SUCCESS;
-	port->no_senders = NULL;
+	port->extra->no_senders = NULL;
 	notify_no_senders(notify, port->make_send_count);
 	return KERN_SUCCESS;
 }

@@ -69,7 +69,7 @@ static struct thread *sender_leader(struct port *port, const struct ledger *ledg
 	unsigned left = LEADERS_MOST;
 	struct thread *leader;
 
-	TAILQ_FOREACH(leader, &port->senders, wait.link) {
+	RING_FOREACH(leader, port->senders, wait.sender_link) {
 		if (leader->task->ledger == ledger)
 			return leader;
 		if (--left == 0)
@@ -89,28 +89,28 @@ static void sender_enter(struct port *port, struct thread *thread)
 	unsigned seen[SHARES] = { 0 }, own = 0, left = LEADERS_MOST;
 	struct thread *leader;
 
-	TAILQ_FOREACH(leader, &port->senders, wait.link) {
+	RING_FOREACH(leader, port->senders, wait.sender_link) {
 		own += share_number(leader) == share_number(thread);
 		if (--left == 0)
 			break;
 	}
 	left = LEADERS_MOST;
-	TAILQ_FOREACH(leader, &port->senders, wait.link) {
+	RING_FOREACH(leader, port->senders, wait.sender_link) {
 		if (++seen[share_number(leader)] > own + 1) {
-			TAILQ_INSERT_BEFORE(leader, thread, wait.link);
+			RING_INSERT_BEFORE(port->senders, leader, thread, wait.sender_link);
 			return;
 		}
 		if (--left == 0)
 			break;
 	}
-	TAILQ_INSERT_TAIL(&port->senders, thread, wait.link);
+	RING_INSERT_TAIL(port->senders, thread, wait.sender_link);
 }
 
 /* thread takes the leader's place in the ring. */
 static void sender_lead(struct port *port, struct thread *thread, struct thread *leader)
 {
-	TAILQ_INSERT_BEFORE(leader, thread, wait.link);
-	TAILQ_REMOVE(&port->senders, leader, wait.link);
+	RING_INSERT_BEFORE(port->senders, leader, thread, wait.sender_link);
+	RING_REMOVE(port->senders, leader, wait.sender_link);
 	leader->wait.word[SENDER_LEADER] = false;
 	thread->wait.word[SENDER_LEADER] = true;
 }
@@ -118,9 +118,9 @@ static void sender_lead(struct port *port, struct thread *thread, struct thread 
 /* Out of its set's list of members with blocked senders. */
 static void blocked_remove(struct port *port)
 {
-	struct port *set = port->set;
+	struct port *set = port->extra->set;
 
-	TAILQ_REMOVE(&set->blocked, port, blocked_link);
+	TAILQ_REMOVE(&set->blocked, port, extra->blocked_link);
 	set->has_senders = !TAILQ_EMPTY(&set->blocked);
 	port->is_blocked = false;
 }
@@ -131,12 +131,12 @@ static void blocked_update(struct port *port)
 	struct port *set = port_set_of(port);
 	bool blocked;
 
-	port->has_senders = !TAILQ_EMPTY(&port->senders);
+	port->has_senders = port->senders != NULL;
 	blocked = set != NULL && port->has_senders;
 	if (blocked == port->is_blocked)
 		return;
 	if (blocked) {
-		TAILQ_INSERT_TAIL(&set->blocked, port, blocked_link);
+		TAILQ_INSERT_TAIL(&set->blocked, port, extra->blocked_link);
 		set->has_senders = port->is_blocked = true;
 	} else {
 		blocked_remove(port);
@@ -153,7 +153,7 @@ static void sender_add(struct port *port, struct thread *thread, bool again)
 		sender_join(thread, thread);
 		thread->wait.word[SENDER_LEADER] = true;
 		if (again)
-			TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
+			RING_INSERT_HEAD(port->senders, thread, wait.sender_link);
 		else
 			sender_enter(port, thread);
 		return;
@@ -164,8 +164,8 @@ static void sender_add(struct port *port, struct thread *thread, bool again)
 	if (!again)
 		return;
 	sender_lead(port, thread, leader);
-	TAILQ_REMOVE(&port->senders, thread, wait.link);
-	TAILQ_INSERT_HEAD(&port->senders, thread, wait.link);
+	RING_REMOVE(port->senders, thread, wait.sender_link);
+	RING_INSERT_HEAD(port->senders, thread, wait.sender_link);
 }
 
 void mqueue_sender_add(struct port *port, struct thread *thread, bool again)
@@ -181,7 +181,7 @@ static void sender_remove(struct port *port, struct thread *thread)
 	struct thread *next = sender_next(thread);
 
 	if (next == thread) {
-		TAILQ_REMOVE(&port->senders, thread, wait.link);
+		RING_REMOVE(port->senders, thread, wait.sender_link);
 		return;
 	}
 	if (thread->wait.word[SENDER_LEADER])
@@ -198,7 +198,7 @@ void mqueue_sender_remove(struct port *port, struct thread *thread)
 /* The leader in front leaves; its ledger goes to the end of the ring. */
 static struct thread *sender_take(struct port *port)
 {
-	struct thread *thread = TAILQ_FIRST(&port->senders);
+	struct thread *thread = port->senders;
 	struct thread *next;
 
 	if (thread == NULL)
@@ -206,7 +206,7 @@ static struct thread *sender_take(struct port *port)
 	next = sender_next(thread);
 	sender_remove(port, thread);
 	if (next != thread) {
-		TAILQ_REMOVE(&port->senders, next, wait.link);
+		RING_REMOVE(port->senders, next, wait.sender_link);
 		sender_enter(port, next);
 	}
 	blocked_update(port);
@@ -267,8 +267,8 @@ void mqueue_receiver_waits(struct port *object)
 	while ((port = TAILQ_FIRST(&object->blocked)) != NULL) {
 		if (senders_wake(port, 1) == 0) {
 			if (port->is_blocked) {
-				TAILQ_REMOVE(&object->blocked, port, blocked_link);
-				TAILQ_INSERT_TAIL(&object->blocked, port, blocked_link);
+				TAILQ_REMOVE(&object->blocked, port, extra->blocked_link);
+				TAILQ_INSERT_TAIL(&object->blocked, port, extra->blocked_link);
 			}
 			return;
 		}
@@ -327,21 +327,21 @@ static __attribute__((noinline)) void set_queues(struct port *port, struct kmsg 
 static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 {
 	if (front)
-		TAILQ_INSERT_HEAD(&port->messages, kmsg, link);
+		RING_INSERT_HEAD(port->messages, kmsg, link);
 	else
-		TAILQ_INSERT_TAIL(&port->messages, kmsg, link);
+		RING_INSERT_TAIL(port->messages, kmsg, link);
 	kmsg->queued = true;
 	port->message_count++;
 	if (!kmsg->by_send_once)
 		port->queued++;
 	kmsg->queued_ns = 0;
-	if (port->set != NULL)
+	if (port->in_set)
 		set_queues(port, kmsg);
 }
 
 static inline void queue_unlink(struct port *port, struct kmsg *kmsg)
 {
-	TAILQ_REMOVE(&port->messages, kmsg, link);
+	RING_REMOVE(port->messages, kmsg, link);
 	kmsg->queued = false;
 	port->message_count--;
 	if (!kmsg->by_send_once)
@@ -355,7 +355,7 @@ static void queue_remove(struct port *port, struct kmsg *kmsg)
 		return;
 	/* The next message comes after those of the set's other ports. */
 	ready_served(port);
-	if (!TAILQ_EMPTY(&port->messages))
+	if (port->messages != NULL)
 		ready_insert(port);
 }
 
@@ -417,13 +417,13 @@ struct kmsg *mqueue_peek(struct port *object)
 {
 	struct port *port = queue_next(object);
 
-	return port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
+	return port != NULL ? port->messages : NULL;
 }
 
 static __attribute__((noinline)) struct kmsg *take_of_set(struct port *object)
 {
 	struct port *port = queue_next(object);
-	struct kmsg *kmsg = port != NULL ? TAILQ_FIRST(&port->messages) : NULL;
+	struct kmsg *kmsg = port != NULL ? port->messages : NULL;
 
 	if (kmsg == NULL)
 		return NULL;
@@ -439,7 +439,7 @@ static inline struct kmsg *take(struct port *object)
 
 	if (object->kobject_type == KOBJECT_PORT_SET || object->is_ready)
 		return take_of_set(object);
-	kmsg = TAILQ_FIRST(&object->messages);
+	kmsg = object->messages;
 	if (kmsg != NULL)
 		queue_unlink(object, kmsg);
 	return kmsg;
@@ -449,7 +449,7 @@ struct kmsg *mqueue_take(struct port *object)
 {
 	struct kmsg *kmsg = take(object);
 
-	if (kmsg != NULL && !TAILQ_EMPTY(&kmsg->remote->senders))
+	if (kmsg != NULL && kmsg->remote->has_senders)
 		mqueue_offer_room(kmsg->remote);
 	return kmsg;
 }
@@ -480,7 +480,7 @@ bool mqueue_flush(struct port *port)
 	unsigned left = FLUSH_PIECE;
 	struct kmsg *kmsg;
 
-	while ((kmsg = TAILQ_FIRST(&port->messages)) != NULL) {
+	while ((kmsg = port->messages) != NULL) {
 		if (left-- == 0)
 			return false;
 		queue_remove(port, kmsg);
@@ -518,7 +518,7 @@ void mqueue_release(struct port *object)
 	/* Room is offered afterwards: a sender that wakes may itself be of those that serve a throttled set. */
 	if (!receiver_take(object, kmsg))
 		queue_add(port, kmsg, true);
-	else if (!TAILQ_EMPTY(&port->senders))
+	else if (port->has_senders)
 		mqueue_offer_room(port);
 }
 
@@ -537,12 +537,12 @@ void mqueue_set_offer(struct port *set)
 
 void mqueue_set_joined(struct port *port)
 {
-	struct port *set = port->set;
+	struct port *set = port->extra->set;
 
 	blocked_update(port);
 	if (listens(set))
 		senders_wake(port, 1);
-	if (TAILQ_EMPTY(&port->messages) || port->is_ready)
+	if (port->messages == NULL || port->is_ready)
 		return;
 	ready_insert(port);
 	mqueue_set_offer(set);

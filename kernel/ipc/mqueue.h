@@ -24,9 +24,9 @@ bool mqueue_flush(struct port *port);
  * MACH_RCV_PORT_CHANGED), and all senders blocked on it, who try again.
  */
 void mqueue_changed(struct port *port, int result);
-/* The port has joined port->set: offers its messages to the set's receivers. */
+/* The port has joined its set: offers its messages to the set's receivers. */
 void mqueue_set_joined(struct port *port);
-/* The port is about to leave port->set (still set). */
+/* The port is about to leave its set (it is in it still). */
 void mqueue_set_left(struct port *port);
 
 /* -- for the senders and receivers: mach_msg.c, msg_send.c, krpc.c, kern/exception.c -- */

@@ -209,8 +209,10 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	if (reply == NULL || !is_plain(thread))
 		return false;
 	if ((port->state & PORT_STATE(.in_set = true, .has_payload = true)) != 0) {
-		object = port->set;
-		if (port->has_payload || (object->state & PORT_STATE(.dead = true, .is_split = true)) != 0)
+		if (port->has_payload)
+			return false;
+		object = port->extra->set;
+		if ((object->state & PORT_STATE(.dead = true, .is_split = true)) != 0)
 			return false;
 	}
 	to = LIST_FIRST(&object->receivers);
@@ -220,6 +222,8 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	if (!straight_is_good(to, size) && (form == NEAR || (buffer = straight_find(to, size)) == NULL))
 		return false;
 	if (!body_copy(thread, buffer, regs->rdi, size, form))
+		return false;
+	if (form == NEAR && reply->names != NULL)
 		return false;
 	once = name_once_in(&to->task->space, reply);
 	if (once == NULL)
@@ -290,7 +294,7 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 		return false;
 	if (!body_copy(thread, buffer, regs->rdi, size, form))
 		return false;
-	if ((form == NEAR && space->once_alone) || !name_once_give(space))
+	if ((form == NEAR && (space->once_alone || !name_hangs_alone(there))) || !name_once_give(space))
 		return false;
 	if (complex && !msg_right_pass(space, &to->task->space, buffer, size)) {
 		if (name_once_in(space, port) != there)

@@ -53,7 +53,7 @@ static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, 
 /* Into the queue, or to who waits. */
 static void plain_deliver(struct port *port, struct kmsg *kmsg)
 {
-	const struct port *object = port->set != NULL ? port->set : port;
+	const struct port *object = port->in_set ? port->extra->set : port;
 
 	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
 		kmsg_discard(kmsg);

@@ -120,7 +120,7 @@ static struct kmsg *send_memory(struct thread *thread, struct port *port, bool o
 		kmsg->size = size;
 		return kmsg;
 	}
-	return kmsg_alloc(size, port->payer);
+	return kmsg_alloc(size, port_payer(port));
 }
 
 bool msg_transit_begin(struct kmsg *kmsg)

@@ -3,12 +3,11 @@
 
    An entry is found by its name in the radix tree of its space, and by its port while it holds a living or dying one:
     - the entry with the receive right by port->receiver and port->receiver_name;
-    - entries of send-once rights, of which each right has its own, hang in the list port->onces;
-    - the others (send rights) hang in the tree port->names, of which a space has one a port.
+    - the others hang in the tree port->names: a space has one for its send rights to a port, and one for each send-once right.
    Port sets need no way back.
 
-   The tree is a digital search tree (Coffman, Eve 1970; Knuth, TAOCP 3, 6.3): each entry is a node, and the n-th bit of its space's
-   path (name_path) says which way to go from the n-th node on. Paths differ, so nothing is deeper than 64; they are well
+   The tree is a digital search tree (Coffman, Eve 1970; Knuth, TAOCP 3, 6.3): each entry is a node, and the n-th bit of its
+   path (name_path: of its space's address or, for a send-once right, its own) says which way to go from the n-th node on. Paths differ, so nothing is deeper than 64; they are well
    mixed, so n entries are about log n deep. There is nothing to balance, and an entry has no links but two.
 
    An attached entry holds one reference to the port, whatever rights it stands for. A send right counts once in
@@ -208,6 +207,7 @@ struct name *name_make_once(struct space *space)
 			return NULL;
 		once->space = space;
 		once->port = once->dead_request = NULL;
+		once->child[0] = once->child[1] = NULL;
 		once->type = NAME_SPARE;
 		space->once_alone = true;
 	}
@@ -224,7 +224,7 @@ static struct name **tree_place(struct port *port, const struct name *entry)
 {
 	struct name **place = &port->names;
 
-	for (uint64_t path = name_path(entry->space); *place != NULL && *place != entry; path <<= 1)
+	for (uint64_t path = name_path(entry); *place != NULL && *place != entry; path <<= 1)
 		place = &(*place)->child[path >> 63];
 	return place;
 }
@@ -255,12 +255,12 @@ void name_unhang(struct name *entry)
 	*place = other;
 }
 
-/* The entry behind this one in the order of a walk, parents first; NULL: it is the last. */
-static struct name *tree_next(const struct name *entry)
+/* In the order of a walk, parents first. */
+struct name *name_next_of(struct name *entry)
 {
 	struct name *node = entry->port->names, *behind = NULL;
 
-	for (uint64_t path = name_path(entry->space); node != entry; path <<= 1) {
+	for (uint64_t path = name_path(entry); node != entry; path <<= 1) {
 		if (path >> 63 == 0 && node->child[1] != NULL)
 			behind = node->child[1];
 		node = node->child[path >> 63];
@@ -274,17 +274,7 @@ static struct name *tree_next(const struct name *entry)
 
 struct name *name_first_of(struct port *port)
 {
-	return port->names != NULL ? port->names : LIST_FIRST(&port->onces);
-}
-
-struct name *name_next_of(struct name *entry)
-{
-	struct name *next;
-
-	if (entry->type & MACH_PORT_TYPE_SEND_ONCE)
-		return LIST_NEXT(entry, link);
-	next = tree_next(entry);
-	return next != NULL ? next : LIST_FIRST(&entry->port->onces);
+	return port->names;
 }
 
 /* -- what entries hold -- */
@@ -301,7 +291,7 @@ void name_hold(struct name *entry, struct port *port, uint32_t disposition)
 		port->receiver_name = entry->name;
 	} else {
 		entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
-		LIST_INSERT_HEAD(&port->onces, entry, link);
+		name_hang(entry);
 	}
 }
 
@@ -311,13 +301,11 @@ void name_died(struct name *entry)
 	struct port *once = entry->dead_request, *port = entry->port;
 
 	assert(port->dead && (type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0);
-	if (type & MACH_PORT_TYPE_SEND) {
-		name_unhang(entry);
+	name_unhang(entry);
+	if (type & MACH_PORT_TYPE_SEND)
 		right_uncount_send(port);
-	} else {
-		LIST_REMOVE(entry, link);
+	else
 		right_uncount_send_once(port);
-	}
 	entry->port = entry->dead_request = NULL;
 	entry->type = (type & ~NAME_TYPE_MASK) | MACH_PORT_TYPE_DEAD_NAME;
 	port_unref(port);
@@ -338,22 +326,16 @@ void name_free(struct name *entry)
 		notify_port_deleted(once, name);
 }
 
-void name_free_send(struct name *entry)
+void name_free_hanging(struct name *entry)
 {
 	name_unhang(entry);
-	name_free(entry);
-}
-
-void name_free_once(struct name *entry)
-{
-	LIST_REMOVE(entry, link);
 	name_free(entry);
 }
 
 void name_used_up(struct name *entry)
 {
 	if (!name_once_out(entry))
-		name_free_once(entry);
+		name_free_hanging(entry);
 }
 
 void name_lose_send(struct name *entry, uint32_t urefs)
@@ -368,7 +350,7 @@ void name_lose_send(struct name *entry, uint32_t urefs)
 	right_uncount_send(port);
 	if (entry->type & MACH_PORT_TYPE_RECEIVE)
 		return;
-	name_free_send(entry);
+	name_free_hanging(entry);
 	port_unref(port);
 }
 
@@ -396,7 +378,7 @@ void name_lose_send_once(struct name *entry)
 	struct port *port = entry->port;
 
 	assert(entry->type & MACH_PORT_TYPE_SEND_ONCE);
-	name_free_once(entry);
+	name_free_hanging(entry);
 	right_release_send_once(port);
 }
 

@@ -4,6 +4,7 @@
 #define IPC_NAME_H
 #include <stdbool.h>
 #include "ipc/space.h"
+#include "kern/likely.h"
 
 void name_system_init(void);
 /* An entry under a free name, in the tree of the space; at: under this one (not name_taken). NULL: denied, nothing changed. The
@@ -19,17 +20,16 @@ bool name_move(struct name *entry, struct space *to);
 void name_unmake(struct name *entry);
 /* The new entry takes a right over, its count and its reference, and is found under its port from now on. */
 void name_hold(struct name *entry, struct port *port, uint32_t disposition);
-/* An entry with a send right and without the receive right hangs from its port. Call them when an entry that stays becomes such a
-   one, or ceases to be one. */
+/* An entry with a send or send-once right and without the receive right hangs from its port. Call them when an entry that stays
+   becomes such a one, or ceases to be one. */
 void name_hang(struct name *entry);
 void name_unhang(struct name *entry);
 /* The entry of the space that holds send or receive rights for port; NULL: none. O(log n). */
 static inline struct name *name_of_port(struct space *space, struct port *port);
 /* The entry of a right that leaves the space goes; its port's reference is the caller's from now on. A dead-name request becomes
-   port-deleted. Each for its kind: those that hang nowhere (receive rights, sets, dead names), send, send-once rights. */
+   port-deleted. Each for its kind: those that hang nowhere (receive rights, sets, dead names), those that hang from their port. */
 void name_free(struct name *entry);
-void name_free_send(struct name *entry);
-void name_free_once(struct name *entry);
+void name_free_hanging(struct name *entry);
 /* The entry of a send-once right that was moved away, its port's reference now the caller's: freed or spare. */
 void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
@@ -63,10 +63,16 @@ struct name *name_next_of(struct name *entry);
 
 /* -- inline: the tree of a port, and the common way of reply rights -- */
 
-/* Where a space's entry is in the trees of ports: a bit decides at each node. Different spaces have different paths. */
-static inline uint64_t name_path(const struct space *space)
+/* Where an entry is in the trees of ports: a bit decides at each node. There is one path for a space's send rights, and one for each
+   send-once right: no two are the same. */
+static inline uint64_t name_path_of(const void *place)
 {
-	return (uintptr_t)space * 0x9e3779b97f4a7c15ull;
+	return (uintptr_t)place * 0x9e3779b97f4a7c15ull;
+}
+
+static inline uint64_t name_path(const struct name *entry)
+{
+	return name_path_of(entry->type & MACH_PORT_TYPE_SEND_ONCE ? (const void *)entry : entry->space);
 }
 
 static inline struct name *name_of_port(struct space *space, struct port *port)
@@ -76,22 +82,35 @@ static inline struct name *name_of_port(struct space *space, struct port *port)
 	if (port->receiver == space)
 		return radix_lookup(&space->names, port->receiver_name);
 	entry = port->names;
-	for (uint64_t path = name_path(space); entry != NULL && entry->space != space; path <<= 1)
+	for (uint64_t path = name_path_of(space); entry != NULL; path <<= 1) {
+		if (entry->space == space && (entry->type & MACH_PORT_TYPE_SEND) != 0)
+			break;
 		entry = entry->child[path >> 63];
+	}
 	return entry;
+}
+
+/* Is the entry the only one in its port's tree? */
+static inline bool name_hangs_alone(const struct name *entry)
+{
+	return entry->port->names == entry && ((uintptr_t)entry->child[0] | (uintptr_t)entry->child[1]) == 0;
 }
 
 /* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:
    it needs the general way (space_insert). */
 static inline struct name *name_once_in(struct space *space, struct port *port)
 {
-	struct name *entry = &space->once;
+	struct name *entry = &space->once, *others = port->names;
 
 	if (entry->type != NAME_SPARE)
 		return NULL;
 	entry->port = port;
 	entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
-	LIST_INSERT_HEAD(&port->onces, entry, link);
+	/* While it is spare it has no children. */
+	if (likely(others == NULL))
+		port->names = entry;
+	else
+		name_hang(entry);
 	space->count++;
 	return entry;
 }
@@ -101,10 +120,16 @@ static inline struct name *name_once_in(struct space *space, struct port *port)
 static inline bool name_once_give(struct space *space)
 {
 	struct name *entry = &space->once;
+	bool alone = name_hangs_alone(entry);
 
 	if (entry->dead_request != NULL || (space->once_alone && name_once_lonely(space)))
 		return false;
-	LIST_REMOVE(entry, link);
+	if (likely(alone)) {
+		entry->port->names = NULL;
+	} else {
+		name_unhang(entry);
+		entry->child[0] = entry->child[1] = NULL;
+	}
 	entry->port = NULL;
 	entry->type = NAME_SPARE;
 	space->count--;

@@ -128,7 +128,7 @@ void notify_port_destroyed(struct port *once, struct port *receive_right)
 	else
 		right_release_send_once(once);
 	if (kmsg == NULL) {
-		assert(receive_right->port_destroyed == NULL);
+		assert(port_port_destroyed(receive_right) == NULL);
 		port_destroy(receive_right);
 		return;
 	}

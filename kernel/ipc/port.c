@@ -30,28 +30,23 @@
 
 static struct zone port_zone;
 
-static struct ledger *port_payer(const void *element)
+/* Of a port or of what extends it. */
+static struct ledger *element_payer(const void *element)
 {
-	return ((const struct port *)element)->payer;
+	return port_payer(element);
 }
 
 void port_system_init(void)
 {
-	zone_init(&port_zone, "port", sizeof(struct port), LEDGER_PORTS, port_payer);
+	zone_init(&port_zone, "port", sizeof(struct port), LEDGER_PORTS, element_payer);
 }
 
-/* The links are written when they are used. */
-static void port_init(struct port *port)
+static inline void port_init(struct port *port)
 {
-	TAILQ_INIT(&port->messages);
+	port->messages = NULL;
 	LIST_INIT(&port->prepaid);
-	TAILQ_INIT(&port->senders);
 	port->send_rights = port->send_once_rights = port->make_send_count = port->sequence = 0;
-	port->set = NULL;
 	port->names = NULL;
-	LIST_INIT(&port->onces);
-	port->no_senders = port->port_destroyed = NULL;
-	port->payload = 0;
 }
 
 static void set_init(struct port *set)
@@ -59,10 +54,6 @@ static void set_init(struct port *set)
 	TAILQ_INIT(&set->ready);
 	LIST_INIT(&set->members);
 	TAILQ_INIT(&set->blocked);
-	set->throttle = (struct throttle){ 0 };
-	set->stall = NULL;
-	set->taken = 0;
-	throttle_init(set);
 }
 
 struct port *port_make(enum kobject type, struct ledger *payer)
@@ -79,14 +70,41 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	port->receiver_name = MACH_PORT_NAME_NULL;
 	port->qlimit = MACH_PORT_QLIMIT_DEFAULT;
 	port->queued = 0;
-	port->payer = payer;
+	port->charged = payer;
 	port->reply_bound = 0;
 	LIST_INIT(&port->receivers);
+	port->senders = NULL;
 	if (type == KOBJECT_PORT_SET)
 		set_init(port);
 	else
 		port_init(port);
 	return port;
+}
+
+bool port_extend(struct port *port)
+{
+	struct port_extra *extra;
+
+	if (port->has_extra)
+		return true;
+	extra = zone_alloc(&port_zone, port->charged);
+	if (extra == NULL)
+		return false;
+	*extra = (struct port_extra){ .charged = port->charged };
+	if (port->kobject_type == KOBJECT_PORT_SET)
+		throttle_init(&extra->throttle);
+	port->extra = extra;
+	port->has_extra = true;
+	return true;
+}
+
+void port_unextend(struct port *port)
+{
+	struct port_extra *extra = port->extra;
+
+	port->has_extra = false;
+	port->charged = extra->charged;
+	zone_free(&port_zone, extra, extra->charged);
 }
 
 struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer)
@@ -104,27 +122,29 @@ void port_ref(struct port *port)
 	port->refs++;
 }
 
-static void port_free(struct port *port)
+void port_free(struct port *port)
 {
-	assert(LIST_EMPTY(&port->receivers));
+	assert(LIST_EMPTY(&port->receivers) && port->senders == NULL);
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		assert(LIST_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready) && TAILQ_EMPTY(&port->blocked));
 	else
-		assert(TAILQ_EMPTY(&port->messages) && LIST_EMPTY(&port->prepaid) && TAILQ_EMPTY(&port->senders) &&
-		       port->set == NULL && port->no_senders == NULL && name_first_of(port) == NULL);
-	zone_free(&port_zone, port, port->payer);
-}
-
-void port_unref(struct port *port)
-{
-	assert(port->refs != 0);
-	if (--port->refs == 0)
-		port_free(port);
+		assert(port->messages == NULL && LIST_EMPTY(&port->prepaid) && !port->in_set && port_no_senders(port) == NULL &&
+		       port->names == NULL);
+	if (port->has_extra)
+		port_unextend(port);
+	zone_free(&port_zone, port, port->charged);
 }
 
 static struct port *port_of_reap(struct reap *reap)
 {
 	return (struct port *)((char *)reap - offsetof(struct port, reap));
+}
+
+void port_reaped(struct port *port)
+{
+	LIST_INIT(&port->receivers);
+	port->senders = NULL;
+	port_unref(port);
 }
 
 /* One piece of dismantling a dead port. */
@@ -147,20 +167,21 @@ static bool port_dismantle(struct reap *reap)
 		left--;
 	if (left == 0 || !mqueue_flush(port))
 		return false;
-	port_unref(port);
+	port_reaped(port);
 	return true;
 }
 
 /* Nobody holds the receive right any more. Consumes its reference. */
 static void port_die(struct port *port)
 {
-	struct port *once = port->no_senders;
+	struct port *once = port_no_senders(port);
 
 	port->dead = true;
-	port->no_senders = NULL;
-	if (once != NULL)
+	if (once != NULL) {
+		port->extra->no_senders = NULL;
 		right_release_send_once(once);
-	if (!TAILQ_EMPTY(&port->messages) || !port_dismantle(&port->reap))
+	}
+	if (port->messages != NULL || !port_dismantle(&port->reap))
 		reap_defer(&port->reap, port_dismantle);
 }
 
@@ -173,7 +194,7 @@ void port_destroy_kernel(struct port *port)
 
 void port_destroy_kernel_later(struct port *port)
 {
-	assert(port->kobject_type != KOBJECT_NONE && !port->dead && port->no_senders == NULL);
+	assert(port->kobject_type != KOBJECT_NONE && !port->dead && !port->has_extra);
 	port->kobject = NULL;
 	port->dead = true;
 	reap_defer(&port->reap, port_dismantle);
@@ -182,14 +203,14 @@ void port_destroy_kernel_later(struct port *port)
 /* Nothing hangs from the port but what holds a reference; so the last one can just go. */
 static bool port_bare(const struct port *port)
 {
-	return port->port_destroyed == NULL && port->no_senders == NULL && port->set == NULL && !port->owes_later &&
-	       LIST_EMPTY(&port->receivers) && TAILQ_EMPTY(&port->senders) && TAILQ_EMPTY(&port->messages) &&
-	       LIST_EMPTY(&port->prepaid);
+	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
+
+	return (port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
 }
 
 void port_destroy(struct port *port)
 {
-	struct port *once = port->port_destroyed;
+	struct port *once = port_port_destroyed(port);
 
 	assert(port->kobject_type == KOBJECT_NONE && !port->dead);
 	if (port->refs == 1 && port_bare(port)) {
@@ -198,7 +219,7 @@ void port_destroy(struct port *port)
 	}
 	if (once != NULL) {
 		right_detach_receive(port);
-		port->port_destroyed = NULL;
+		port->extra->port_destroyed = NULL;
 		notify_port_destroyed(once, port);
 		return;
 	}
@@ -234,8 +255,10 @@ void port_check(struct port *port)
 		assert(port->has_senders == !TAILQ_EMPTY(&port->blocked) && port->is_split == (port->queues != NULL));
 		assert(port->is_split || (port->message_count != 0) == !TAILQ_EMPTY(&port->ready));
 	} else {
-		assert(port->has_senders == !TAILQ_EMPTY(&port->senders) && port->in_set == (port->set != NULL) && !port->is_split);
-		assert((port->message_count != 0) == !TAILQ_EMPTY(&port->messages));
+		assert(!port->is_split && !port->is_throttled && (port->message_count != 0) == (port->messages != NULL));
+		assert(port->in_set == (port->has_extra && port->extra->set != NULL) && (port->in_set || !port->is_ready));
+		assert(port->dead || port->has_senders == (port->senders != NULL));
+		assert(port->has_extra || !port->has_payload);
 		LIST_FOREACH(kmsg, &port->prepaid, prepaid_link) {
 			assert(kmsg_capacity(kmsg) == KMSG_SMALL);
 			prepaid++;
@@ -245,6 +268,7 @@ void port_check(struct port *port)
 		assert(!port->spare_prepaid || prepaid != 0);
 	}
 	assert(port->refs >= entries && port->refs != 0);
+	assert(!port->has_extra || port->extra->state == 0);
 	assert(!port->dead || port->receiver == NULL);
 	assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
 	assert(port->in_transit_depth <= TRANSIT_DEPTH_MAX);

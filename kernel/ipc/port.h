@@ -3,11 +3,14 @@
 #ifndef IPC_PORT_H
 #define IPC_PORT_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <mach/message.h>
 #include <mach/port.h>
 #include <weir/queue.h>
 #include <weir/tree.h>
+#include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/wait.h"
 #include "mem/reap.h"
 
@@ -28,9 +31,7 @@ enum kobject {
 struct port;
 static inline bool port_valid(const struct port *port) { return port != PORT_NULL && port != PORT_DEAD; }
 
-LIST_HEAD(name_list, name);
 LIST_HEAD(kmsg_list, kmsg);
-TAILQ_HEAD(kmsg_queue, kmsg);
 
 /* How many of the threads that serve a port set run at once. Theory in throttle.c. */
 struct throttle {
@@ -44,16 +45,15 @@ struct throttle {
 	uint64_t waited_ns;		/* how long these had been queued, in all */
 };
 
-/* What sets and ports, the living and the dead do not need together lies in one place. */
+/* What sets and ports, the living and the dead do not need together lies in one place; what few ports need, in struct port_extra. */
 struct port {
-	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
-	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
 	union {
 		struct {
-			uint8_t ready_queue;		/* while is_ready: which of the set's queues */
+			bool has_extra : 1;
 			uint8_t in_transit_depth : 6;	/* bound of how deep receive rights nest in its queue, at most 32 */
-			bool has_senders : 1;		/* a port: in senders; a set: in blocked */
 			bool is_split : 1;		/* a set: queues is not NULL */
+			bool has_senders : 1;		/* a port: in senders; a set: in blocked */
+			bool is_throttled : 1;		/* a set: throttle.target is not 0 */
 			uint8_t kobject_type;		/* enum kobject */
 			bool has_payload : 1;
 			bool is_ready : 1;		/* in a queue of its set (ready.c) */
@@ -61,28 +61,43 @@ struct port {
 			bool keeps_reply : 1;		/* made for replies (mach_reply_port): keeps one prepaid message for them */
 			bool spare_prepaid : 1;		/* and has it: one message more is prepaid than there are send-once rights */
 			bool owes_later : 1;		/* the kernel may owe it replies (krpc_later.c) */
-			bool in_set : 1;		/* set is not NULL */
+			bool in_set : 1;		/* extra->set is not NULL */
 			bool dead : 1;			/* at the sign of a half of state, so that a mask with it is an immediate */
 			uint32_t message_count;		/* a port: all in messages; a set: its members that have any */
 		};
 		uint64_t state;		/* all of these, to look at several at once: PORT_STATE */
 	};
 	union {
-		void *kobject;		/* kernel ports: the object, NULL when it died */
-		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
-		struct ready_queues *queues; /* port sets: NULL while it is served from ready (ready.c) */
+		struct ledger *charged;	/* who pays for it: port_payer */
+		struct port_extra *extra; /* while has_extra; that knows who pays for both */
 	};
 	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
 	uint32_t receiver_name;
 	uint32_t qlimit : 5;		/* messages allowed */
 	uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders: a thread each */
-	struct ledger *payer;
-	struct thread_stack receivers;	/* threads waiting to receive (wait.stack_link), the last that came first */
+	union {
+		void *kobject;		/* kernel ports: the object, NULL when it died */
+		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
+		struct ready_queues *queues; /* port sets: NULL while it is served from ready (ready.c) */
+	};
+	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
+	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
+	union {
+		struct {
+			struct thread_stack receivers;	/* threads waiting to receive (wait.stack_link), the last that came first */
+			struct thread *senders;		/* a port: blocked ones (wait.sender_link); ordered by ring of waiting ledgers */
+		};
+		struct reap reap;	/* a dead one: nobody waits there */
+	};
 	union {
 		struct {		/* a port */
-			struct kmsg_queue messages;
+			uint32_t sequence;
+			uint32_t send_once_rights;
+			struct name *names;		/* tree of names with rights to it, but the receive right's (name.c) */
+			uint32_t send_rights;		/* all send rights, wherever they are */
+			uint32_t make_send_count;
+			struct kmsg *messages;		/* a ring (link) */
 			struct kmsg_list prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
-			struct thread_queue senders;	/* blocked ones (wait.link); ordered by ring of waiting ledgers */
 		};
 		struct {		/* a port set */
 			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (ready.c) */
@@ -90,42 +105,67 @@ struct port {
 			TAILQ_HEAD(, port) blocked;	/* members with blocked senders (mqueue.c) */
 		};
 	};
-	union {
-		struct {		/* a port */
-			uint32_t send_rights;		/* all send rights, wherever they are */
-			uint32_t send_once_rights;
-			uint32_t make_send_count;
-			uint32_t sequence;
-			struct port *set;		/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
-			union {
-				LIST_ENTRY(port) set_link;	/* in the set's members */
-				TAILQ_ENTRY(port) ready_link;	/* or, while is_ready, in one of its queues (ready.c) */
-			};
-			TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
-			struct name *names;		/* tree of names with send rights and without the receive right (name.c) */
-			struct name_list onces;		/* names of send-once rights */
-			struct port *no_senders;	/* send-once right to notify, or NULL */
-		};
-		struct throttle throttle;	/* a port set (throttle.c) */
-	};
-	union {
-		struct {		/* a port */
-			struct port *port_destroyed;	/* send-once right, or NULL */
-			uint64_t payload;
-		};
-		struct {		/* a port set */
-			struct port *stall;	/* send-once right to tell when messages wait and nobody listens, or NULL */
-			uint64_t taken;		/* messages received through the throttled set */
-		};
-		struct reap reap;	/* a dead one */
-	};
 };
 _Static_assert(MACH_PORT_QLIMIT_MAX < 1 << 5, "it fits into qlimit");
 /* The bits of port->state that have these values, for masks (all of a field: its highest value) and for what they are to be. */
 #define PORT_STATE(...) (((struct port){ __VA_ARGS__ }).state)
 #define PORT_ANY_KOBJECT .kobject_type = 0xff
 #define PORT_ANY_MESSAGES .message_count = UINT32_MAX
-_Static_assert(sizeof(struct port) == 192, "twenty-one to a page: keep it so");
+
+/* What few ports need: port_extend. Another element of the ports' zone, until the port's end. */
+struct port_extra {
+	uint64_t state;			/* where struct port has it: 0 */
+	struct ledger *charged;		/* for both */
+	union {
+		struct {		/* a port */
+			struct port *set;	/* port set it is a member of; read it by port_set_of() (portset.h): it may be dead */
+			union {
+				LIST_ENTRY(port) set_link;	/* in the set's members */
+				TAILQ_ENTRY(port) ready_link;	/* or, while is_ready, in one of its queues (ready.c) */
+			};
+			TAILQ_ENTRY(port) blocked_link;	/* while is_blocked */
+			struct port *no_senders;	/* send-once right to notify, or NULL */
+			struct port *port_destroyed;	/* send-once right, or NULL */
+			uint64_t payload;
+			uint8_t ready_queue;		/* while is_ready: which of the set's queues */
+		};
+		struct {		/* a port set */
+			struct throttle throttle;
+			struct port *stall;	/* send-once right to tell when messages wait and nobody listens, or NULL */
+			uint64_t taken;		/* messages received through the throttled set */
+		};
+	};
+};
+_Static_assert(sizeof(struct port) == 104 && sizeof(struct port_extra) <= 112, "thirty-six to a page: keep it so");
+_Static_assert(offsetof(struct port, state) == offsetof(struct port_extra, state) &&
+	       offsetof(struct port, charged) == offsetof(struct port_extra, charged), "elements of one zone");
+
+static inline struct ledger *port_payer(const struct port *port)
+{
+	return port->has_extra ? port->extra->charged : port->charged;
+}
+
+/* What is asked for by no_senders and port_destroyed requests; NULL: nothing. */
+static inline struct port *port_no_senders(const struct port *port)
+{
+	return port->has_extra ? port->extra->no_senders : NULL;
+}
+
+static inline struct port *port_port_destroyed(const struct port *port)
+{
+	return port->has_extra ? port->extra->port_destroyed : NULL;
+}
+
+/* The set that the port is a member of, living or dead, or NULL. */
+static inline struct port *port_set_any(const struct port *port)
+{
+	return port->in_set ? port->extra->set : NULL;
+}
+
+/* The port has its struct port_extra from now on. False: denied to the ledger that pays for it (LEDGER_PORTS). The port lives. */
+bool port_extend(struct port *port);
+/* Takes it away again: nothing uses it. */
+void port_unextend(struct port *port);
 
 void port_system_init(void);
 /* A kernel-owned port for an object, charged (LEDGER_PORTS) to payer; NULL: denied. refs 1 (the object's). */
@@ -137,7 +177,7 @@ void port_destroy_kernel_later(struct port *port);
 /* An ordinary port or, with KOBJECT_PORT_SET, a port set; refs 1: the receive right's. NULL: denied. */
 struct port *port_make(enum kobject type, struct ledger *payer);
 void port_ref(struct port *port);
-void port_unref(struct port *port);		/* frees at 0 */
+static inline void port_unref(struct port *port); /* frees at 0 */
 /* Rights held outside spaces (kernel, messages). make: from nothing; copy: another of the same; release: never fails and may
    trigger notifications. All take valid ports; on a dead port copy gives PORT_DEAD, release is a no-op but for memory. */
 struct port *right_make_send(struct port *port);
@@ -158,7 +198,20 @@ void right_release(struct port *port, uint32_t disposition);
 /* The receive right dies: consumes it and its reference. With a port-destroyed request it is sent there instead; else
    the port is dead at once and dismantled by reaping. Never fails. */
 void port_destroy(struct port *port);
+/* The reaper is done with a dead port or set: gives the receive right's reference back. */
+void port_reaped(struct port *port);
+/* The last reference is gone. */
+void port_free(struct port *port);
 /* Invariants of one port or set; panics when broken. Walks its names. */
 void port_check(struct port *port);
+
+/* -- inline -- */
+
+static inline void port_unref(struct port *port)
+{
+	assert(port->refs != 0);
+	if (unlikely(--port->refs == 0))
+		port_free(port);
+}
 
 #endif

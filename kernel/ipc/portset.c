@@ -13,26 +13,29 @@
 
 #define PORTSET_PIECE 32	/* members that leave in one go */
 
-void portset_add(struct port *set, struct port *port)
+bool portset_add(struct port *set, struct port *port)
 {
 	assert(set->kobject_type == KOBJECT_PORT_SET && !set->dead && !port->dead);
-	if (port->set == set)
-		return;
+	if (!port_extend(port))
+		return false;
+	if (port->extra->set == set)
+		return true;
 	portset_remove(port);
-	port->set = set;
+	port->extra->set = set;
 	port->in_set = true;
-	LIST_INSERT_HEAD(&set->members, port, set_link);
+	LIST_INSERT_HEAD(&set->members, port, extra->set_link);
 	mqueue_changed(port, MACH_RCV_PORT_CHANGED);
 	mqueue_set_joined(port);
+	return true;
 }
 
 void portset_remove(struct port *port)
 {
-	if (port->set == NULL)
+	if (!port->in_set)
 		return;
 	mqueue_set_left(port);
-	LIST_REMOVE(port, set_link);
-	port->set = NULL;
+	LIST_REMOVE(port, extra->set_link);
+	port->extra->set = NULL;
 	port->in_set = false;
 }
 
@@ -48,9 +51,9 @@ struct port *portset_next(struct port *port)
 	struct port *next;
 
 	if (port->is_ready)
-		return ready_next(port->set, port);
-	next = LIST_NEXT(port, set_link);
-	return next != NULL ? next : ready_next(port->set, NULL);
+		return ready_next(port->extra->set, port);
+	next = LIST_NEXT(port, extra->set_link);
+	return next != NULL ? next : ready_next(port->extra->set, NULL);
 }
 
 static bool portset_dismantle(struct reap *reap)
@@ -63,7 +66,7 @@ static bool portset_dismantle(struct reap *reap)
 		port = portset_first(set);
 		if (port == NULL) {
 			ready_end(set);
-			port_unref(set);
+			port_reaped(set);
 			return true;
 		}
 		portset_remove(port);

@@ -48,7 +48,7 @@ struct ready_queues {
 	struct ready_queue queue[QUEUES + GROUPS];	/* the last ones are the groups' own */
 };
 _Static_assert(sizeof(struct ready_queues) <= PAGE_SIZE, "one page");
-_Static_assert(QUEUES + GROUPS <= UINT8_MAX, "port->ready_queue");
+_Static_assert(QUEUES + GROUPS <= UINT8_MAX, "port_extra.ready_queue");
 
 struct port *ready_first(const struct port *set)
 {
@@ -87,8 +87,8 @@ static void queue_add(struct ready_queues *queues, struct ready_queue *queue, ui
 {
 	struct ready_group *group = &queues->group[number];
 
-	port->ready_queue = (uint8_t)(queue - queues->queue);
-	TAILQ_INSERT_TAIL(&queue->ports, port, ready_link);
+	port->extra->ready_queue = (uint8_t)(queue - queues->queue);
+	TAILQ_INSERT_TAIL(&queue->ports, port, extra->ready_link);
 	if (queue->count++ != 0)
 		return;
 	queue->group = number;
@@ -100,10 +100,10 @@ static void queue_add(struct ready_queues *queues, struct ready_queue *queue, ui
 /* served: it had its turn, and so had its queue and its group. */
 static void queue_remove(struct ready_queues *queues, struct port *port, bool served)
 {
-	struct ready_queue *queue = &queues->queue[port->ready_queue];
+	struct ready_queue *queue = &queues->queue[port->extra->ready_queue];
 	struct ready_group *group = &queues->group[queue->group];
 
-	TAILQ_REMOVE(&queue->ports, port, ready_link);
+	TAILQ_REMOVE(&queue->ports, port, extra->ready_link);
 	if (--queue->count != 0 && !served)
 		return;
 	TAILQ_REMOVE(&group->active, queue, link);
@@ -134,13 +134,13 @@ static void place_improve(struct place *best, struct ready_queues *queues, const
 /* Into the shortest queue. */
 static void queue_insert(struct ready_queues *queues, struct port *port)
 {
-	const struct thread *leader = TAILQ_FIRST(&port->senders);
-	const struct kmsg *kmsg = TAILQ_FIRST(&port->messages);
+	const struct thread *leader = port->senders;
+	const struct kmsg *kmsg = port->messages;
 	struct place best = { NULL, 0 };
 
-	for (unsigned i = 0; i < LOOKS && kmsg != NULL; i++, kmsg = TAILQ_NEXT(kmsg, link))
+	for (unsigned i = 0; i < LOOKS && kmsg != NULL; i++, kmsg = RING_NEXT(kmsg, link))
 		place_improve(&best, queues, kmsg->payer);
-	for (unsigned i = 0; i < LOOKS && leader != NULL; i++, leader = TAILQ_NEXT(leader, wait.link))
+	for (unsigned i = 0; i < LOOKS && leader != NULL; i++, leader = RING_NEXT(leader, wait.sender_link))
 		place_improve(&best, queues, leader->task->ledger);
 	queue_add(queues, best.queue, best.group, port);
 }
@@ -148,24 +148,24 @@ static void queue_insert(struct ready_queues *queues, struct port *port)
 struct port *ready_next(const struct port *set, const struct port *port)
 {
 	const struct ready_queues *queues = set->queues;
-	struct port *next = port != NULL ? TAILQ_NEXT(port, ready_link) : NULL;
+	struct port *next = port != NULL ? TAILQ_NEXT(port, extra->ready_link) : NULL;
 
 	if (queues == NULL)
 		return port != NULL ? next : TAILQ_FIRST(&set->ready);
-	for (unsigned i = port != NULL ? port->ready_queue + 1u : 0; next == NULL && i < QUEUES + GROUPS; i++)
+	for (unsigned i = port != NULL ? port->extra->ready_queue + 1u : 0; next == NULL && i < QUEUES + GROUPS; i++)
 		next = TAILQ_FIRST(&queues->queue[i].ports);
 	return next;
 }
 
 void ready_waits(struct port *port, const struct ledger *payer)
 {
-	struct ready_queues *queues = port->set->queues;
+	struct ready_queues *queues = port->extra->set->queues;
 	struct ready_queue *now, *queue;
 	uint32_t group;
 
 	if (!port->is_ready || queues == NULL)
 		return;
-	now = &queues->queue[port->ready_queue];
+	now = &queues->queue[port->extra->ready_queue];
 	queue = queue_of(queues, payer, &group);
 	/* It may be in front by now: only if it is clear. */
 	if (queue->count >= now->count / 2)
@@ -176,24 +176,24 @@ void ready_waits(struct port *port, const struct ledger *payer)
 
 void ready_insert(struct port *port)
 {
-	struct port *set = port->set;
+	struct port *set = port->extra->set;
 
 	if (port->is_ready) {
-		ready_waits(port, TAILQ_LAST(&port->messages, kmsg_queue)->payer);
+		ready_waits(port, RING_LAST(port->messages, link)->payer);
 		return;
 	}
-	LIST_REMOVE(port, set_link);
+	LIST_REMOVE(port, extra->set_link);
 	port->is_ready = true;
 	set->message_count++;
 	if (set->queues != NULL)
 		queue_insert(set->queues, port);
 	else
-		TAILQ_INSERT_TAIL(&set->ready, port, ready_link);
+		TAILQ_INSERT_TAIL(&set->ready, port, extra->ready_link);
 }
 
 static void remove(struct port *port, bool served)
 {
-	struct port *set = port->set;
+	struct port *set = port->extra->set;
 
 	if (!port->is_ready)
 		return;
@@ -202,8 +202,8 @@ static void remove(struct port *port, bool served)
 	if (set->queues != NULL)
 		queue_remove(set->queues, port, served);
 	else
-		TAILQ_REMOVE(&set->ready, port, ready_link);
-	LIST_INSERT_HEAD(&set->members, port, set_link);
+		TAILQ_REMOVE(&set->ready, port, extra->ready_link);
+	LIST_INSERT_HEAD(&set->members, port, extra->set_link);
 }
 
 void ready_remove(struct port *port)
@@ -225,7 +225,7 @@ bool ready_split(struct port *set)
 
 	if (set->queues != NULL)
 		return true;
-	page = kpage_alloc(set->payer);
+	page = kpage_alloc(port_payer(set));
 	if (page == NULL)
 		return false;
 	queues = page_address(page);
@@ -237,7 +237,7 @@ bool ready_split(struct port *set)
 		queues->queue[i].count = 0;
 	}
 	while ((port = TAILQ_FIRST(&set->ready)) != NULL) {
-		TAILQ_REMOVE(&set->ready, port, ready_link);
+		TAILQ_REMOVE(&set->ready, port, extra->ready_link);
 		queue_insert(queues, port);
 		if (++n % WINDOW == 0)
 			machine_window();

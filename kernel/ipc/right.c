@@ -65,7 +65,7 @@ struct port *right_make_send_once(struct port *port, struct ledger *payer)
 
 void right_no_senders(struct port *port)
 {
-	struct port *once = port->no_senders;
+	struct port *once = port_no_senders(port);
 
 	if (port->kobject_type == KOBJECT_DEVICE && !port->dead)
 		device_no_senders(port->kobject);
@@ -73,7 +73,7 @@ void right_no_senders(struct port *port)
 		port_destroy_kernel_later(port);
 	if (once == NULL)
 		return;
-	port->no_senders = NULL;
+	port->extra->no_senders = NULL;
 	notify_no_senders(once, port->make_send_count);
 }
 
@@ -138,9 +138,8 @@ void right_detach_receive(struct port *port)
 	if (port->spare_prepaid)
 		kmsg_free(port_take_prepaid(port));
 	port->keeps_reply = port->spare_prepaid = false;
-	port->payload = 0;
 	portset_remove(port);
-	if (!LIST_EMPTY(&port->receivers) || !TAILQ_EMPTY(&port->senders))
+	if (!LIST_EMPTY(&port->receivers) || port->has_senders)
 		mqueue_changed(port, MACH_RCV_PORT_DIED);
 }
 
@@ -149,9 +148,9 @@ bool right_transit_begin(struct port *port, struct port *destination)
 	unsigned inside, above = 0;
 	struct port *p;
 
-	if (TAILQ_EMPTY(&port->messages))
+	if (port->messages == NULL)
 		port->in_transit_depth = 0;
-	if (TAILQ_EMPTY(&destination->messages))
+	if (destination->messages == NULL)
 		destination->in_transit_depth = 0;
 	inside = port->in_transit_depth + 1u;
 	for (p = destination; p != NULL; p = p->kobject_type == KOBJECT_NONE ? p->destination : NULL)
@@ -333,7 +332,7 @@ static void take_send(struct name *entry)
 	struct port *port = entry->port;
 
 	if (entry->urefs == 1 && (entry->type & MACH_PORT_TYPE_RECEIVE) == 0) {
-		name_free_send(entry);
+		name_free_hanging(entry);
 		return;
 	}
 	port_ref(port);

@@ -28,13 +28,13 @@ void right_uncount_send_once(struct port *port);
 
 /* -- inline -- */
 
-/* The last send right is gone, and there is somebody to tell. */
+/* The last send right is gone, and there may be somebody to tell. */
 void right_no_senders(struct port *port);
 
 static inline void right_uncount_send(struct port *port)
 {
 	assert(port->send_rights != 0);
-	if (--port->send_rights == 0 && (port->no_senders != NULL || port->kobject_type >= KOBJECT_DEVICE))
+	if (--port->send_rights == 0 && (port->has_extra || port->kobject_type >= KOBJECT_DEVICE))
 		right_no_senders(port);
 }
 

@@ -177,6 +177,7 @@ static void entry_check(struct space *space, struct name *entry)
 	switch (type) {
 	case NAME_SPARE:
 		assert(entry == &space->once && entry->port == NULL && entry->urefs == 0);
+		assert(entry->child[0] == NULL && entry->child[1] == NULL);
 		assert(!radix_lonely(&space->names, entry->name));
 		return;
 	case MACH_PORT_TYPE_DEAD_NAME:

@@ -10,10 +10,7 @@
 #include "mem/radix.h"
 
 struct name {
-	union {				/* how its port finds it (name.c); a receive right's entry needs neither */
-		struct name *child[2];		/* in port->names */
-		LIST_ENTRY(name) link;		/* send-once rights: in port->onces */
-	};
+	struct name *child[2];		/* in port->names (name.c); a receive right's entry needs none */
 	struct port *port;		/* port or port set; NULL: a dead name, or spare */
 	struct space *space;
 	struct port *dead_request;	/* send-once right for the dead-name notification, or NULL */

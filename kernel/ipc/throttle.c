@@ -22,8 +22,7 @@
  * What follows from an event is never done inside it, where it could recurse (a notification is a message too) or open a window.
  * The set is put into a tree by the time to look at it, at once or when the delay is over, and throttle_run looks.
  *
- * All of it lies in the set itself, in the place of what only ports need. The page of ready.c is the only memory that a
- * throttled set takes.
+ * All of it lies in the set's struct port_extra. That and the page of ready.c is the memory that a throttled set takes.
  */
 #include "ipc/throttle.h"
 #include "ipc/kmsg.h"
@@ -39,12 +38,12 @@
 
 static int set_compare(const struct port *a, const struct port *b)
 {
-	if (a->throttle.attend_ns != b->throttle.attend_ns)
-		return a->throttle.attend_ns < b->throttle.attend_ns ? -1 : 1;
+	if (a->extra->throttle.attend_ns != b->extra->throttle.attend_ns)
+		return a->extra->throttle.attend_ns < b->extra->throttle.attend_ns ? -1 : 1;
 	return a < b ? -1 : a > b;
 }
 RB_HEAD(set_tree, port);
-RB_GENERATE_STATIC(set_tree, port, throttle.node, set_compare)
+RB_GENERATE_STATIC(set_tree, port, extra->throttle.node, set_compare)
 static struct set_tree sets = RB_INITIALIZER(&sets);
 uint64_t throttle_first_ns = THROTTLE_NEVER;
 
@@ -52,13 +51,13 @@ static void first_update(void)
 {
 	struct port *first = RB_MIN(set_tree, &sets);
 
-	throttle_first_ns = first != NULL ? first->throttle.attend_ns : THROTTLE_NEVER;
+	throttle_first_ns = first != NULL ? first->extra->throttle.attend_ns : THROTTLE_NEVER;
 }
 
 /* From now on the set is looked at then; THROTTLE_NEVER: not. */
 static void attend_at(struct port *set, uint64_t when_ns)
 {
-	struct throttle *throttle = &set->throttle;
+	struct throttle *throttle = &set->extra->throttle;
 
 	if (throttle->attend_ns != THROTTLE_NEVER)
 		RB_REMOVE(set_tree, &sets, set);
@@ -70,7 +69,7 @@ static void attend_at(struct port *set, uint64_t when_ns)
 
 static void attend_now(struct port *set)
 {
-	if (set->throttle.attend_ns != 0)
+	if (set->extra->throttle.attend_ns != 0)
 		attend_at(set, 0);
 	ast_set();
 }
@@ -89,7 +88,7 @@ static bool has_work(const struct port *set)
 /* What waits behind threads that run is looked after, however long these run. */
 static void look_later(struct port *set)
 {
-	struct throttle *throttle = &set->throttle;
+	struct throttle *throttle = &set->extra->throttle;
 
 	if (throttle_on(set) && !throttle_admits(set) && throttle->attend_ns == THROTTLE_NEVER && has_work(set))
 		attend_at(set, clock_uptime_ns() + delay_ns(throttle));
@@ -99,7 +98,7 @@ static void look_later(struct port *set)
 
 static void count(struct thread *thread)
 {
-	struct throttle *throttle = &thread->serves->throttle;
+	struct throttle *throttle = &thread->serves->extra->throttle;
 
 	thread->serves_counted = true;
 	throttle->running++;
@@ -109,7 +108,7 @@ static void count(struct thread *thread)
 
 static void uncount(struct thread *thread)
 {
-	struct throttle *throttle = &thread->serves->throttle;
+	struct throttle *throttle = &thread->serves->extra->throttle;
 
 	thread->serves_counted = false;
 	throttle->running--;
@@ -182,7 +181,7 @@ bool throttle_serves(const struct thread *thread, const struct port *set)
 
 bool throttle_may_take_slow(const struct thread *thread, const struct port *set)
 {
-	const struct throttle *throttle = &set->throttle;
+	const struct throttle *throttle = &set->extra->throttle;
 	uint32_t others = throttle->running - (thread->serves == set && thread->serves_counted);
 
 	return !throttle_serves(thread, set) || others < throttle->target;
@@ -190,9 +189,9 @@ bool throttle_may_take_slow(const struct thread *thread, const struct port *set)
 
 void throttle_taken(struct port *set, uint64_t queued_ns)
 {
-	struct throttle *throttle = &set->throttle;
+	struct throttle *throttle = &set->extra->throttle;
 
-	set->taken++;
+	set->extra->taken++;
 	throttle->taken_ns = clock_uptime_ns();
 	if (queued_ns != 0)
 		throttle->waited_ns += throttle->taken_ns - queued_ns;
@@ -201,7 +200,7 @@ void throttle_taken(struct port *set, uint64_t queued_ns)
 void throttle_queued(struct port *set)
 {
 	look_later(set);
-	if (throttle_admits(set) && set->stall != NULL)
+	if (throttle_admits(set) && set->extra->stall != NULL)
 		attend_now(set);
 }
 
@@ -210,7 +209,7 @@ void throttle_queued(struct port *set)
 /* The target was reached all the time. Is it that a message was taken meanwhile? Else one thread counts no more. */
 static bool excuse_one(struct port *set)
 {
-	struct throttle *throttle = &set->throttle;
+	struct throttle *throttle = &set->extra->throttle;
 	uint64_t due_ns = throttle->taken_ns + delay_ns(throttle);
 
 	if (due_ns > clock_uptime_ns()) {
@@ -223,9 +222,9 @@ static bool excuse_one(struct port *set)
 
 static void tell_stall(struct port *set)
 {
-	struct port *once = set->stall;
+	struct port *once = set->extra->stall;
 
-	set->stall = NULL;
+	set->extra->stall = NULL;
 	if (once != NULL)
 		notify_stalled(once);
 }
@@ -253,7 +252,7 @@ static void attend(struct port *set)
 		}
 	}
 	if (has_work(set))
-		attend_at(set, clock_uptime_ns() + delay_ns(&set->throttle));
+		attend_at(set, clock_uptime_ns() + delay_ns(&set->extra->throttle));
 }
 
 void throttle_run_slow(void)
@@ -261,7 +260,7 @@ void throttle_run_slow(void)
 	uint64_t now = clock_uptime_ns();
 	struct port *set;
 
-	while ((set = RB_MIN(set_tree, &sets)) != NULL && set->throttle.attend_ns <= now) {
+	while ((set = RB_MIN(set_tree, &sets)) != NULL && set->extra->throttle.attend_ns <= now) {
 		attend_at(set, THROTTLE_NEVER);
 		port_ref(set);
 		attend(set);
@@ -272,22 +271,40 @@ void throttle_run_slow(void)
 
 /* -- the set's life -- */
 
-void throttle_init(struct port *set)
+void throttle_init(struct throttle *throttle)
 {
-	set->throttle.attend_ns = THROTTLE_NEVER;
-	TAILQ_INIT(&set->throttle.counted);
+	throttle->attend_ns = THROTTLE_NEVER;
+	TAILQ_INIT(&throttle->counted);
 }
 
 /* Its threads leave one by one, when they wake or sleep. */
 void throttle_end(struct port *set)
 {
-	struct port *once = set->stall;
+	struct port *once;
 
-	set->throttle.target = 0;
-	set->stall = NULL;
+	if (!set->has_extra)
+		return;
+	once = set->extra->stall;
+	set->extra->throttle.target = 0;
+	set->is_throttled = false;
+	set->extra->stall = NULL;
 	attend_at(set, THROTTLE_NEVER);
 	if (once != NULL)
 		right_release_send_once(once);
+}
+
+/* The memory that a throttled set takes. False: denied, nothing changed. */
+static bool memory_make(struct port *set)
+{
+	bool had = set->has_extra;
+
+	if (!port_extend(set))
+		return false;
+	if (ready_split(set))
+		return true;
+	if (!had)
+		port_unextend(set);
+	return false;
 }
 
 kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms)
@@ -299,10 +316,11 @@ kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms)
 		mqueue_set_offer(set);
 		return KERN_SUCCESS;
 	}
-	if (!ready_split(set))
+	if (!memory_make(set))
 		return KERN_RESOURCE_SHORTAGE;
-	set->throttle.target = (uint16_t)target;
-	set->throttle.delay_ms = (uint16_t)delay_ms;
+	set->is_throttled = true;
+	set->extra->throttle.target = (uint16_t)target;
+	set->extra->throttle.delay_ms = (uint16_t)delay_ms;
 	if (has_work(set))
 		attend_now(set);
 	return KERN_SUCCESS;
@@ -310,9 +328,9 @@ kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms)
 
 void throttle_request_stall(struct port *set, struct port *notify)
 {
-	struct port *previous = set->stall;
+	struct port *previous = set->extra->stall;
 
-	set->stall = notify;
+	set->extra->stall = notify;
 	if (previous != NULL)
 		right_release_send_once(previous);
 	if (notify != NULL && has_work(set) && throttle_admits(set))
@@ -321,10 +339,14 @@ void throttle_request_stall(struct port *set, struct port *notify)
 
 void throttle_check(struct port *set)
 {
-	const struct throttle *throttle = &set->throttle;
+	const struct throttle *throttle = &set->extra->throttle;
 	uint32_t running = 0;
 	struct thread *thread;
 
+	assert(set->has_extra || !set->is_throttled);
+	if (!set->has_extra)
+		return;
+	assert(set->is_throttled == (throttle->target != 0));
 	TAILQ_FOREACH(thread, &throttle->counted, serves_link) {
 		assert(thread->serves == set && thread->serves_counted);
 		running++;

@@ -12,13 +12,13 @@
 /* Is the object of a receive a set with a target? */
 static inline bool throttle_on(const struct port *object)
 {
-	return object->kobject_type == KOBJECT_PORT_SET && object->throttle.target != 0;
+	return object->is_throttled;
 }
 
 /* May a message go to a thread that waits at the port or set? */
 static inline bool throttle_admits(const struct port *object)
 {
-	return !throttle_on(object) || object->throttle.running < object->throttle.target;
+	return !throttle_on(object) || object->extra->throttle.running < object->extra->throttle.target;
 }
 
 /* Does the thread's receive from the object make it serve a throttled set? */
@@ -30,14 +30,14 @@ static inline bool throttle_may_take(const struct thread *thread, const struct p
 	return !throttle_on(object) || throttle_may_take_slow(thread, object);
 }
 
-/* For port.c: a new set's. */
-void throttle_init(struct port *set);
+/* For port.c: a new one, all else of which is 0. */
+void throttle_init(struct throttle *throttle);
 /* The set dies. */
 void throttle_end(struct port *set);
 void throttle_check(struct port *set);
 
 /* Sets the target, 0: none, all that waits is offered; and the delay in milliseconds. Both at most UINT16_MAX: KERN_INVALID_VALUE.
-   The first target costs the set's ledger a kernel page: KERN_RESOURCE_SHORTAGE. Opens windows. */
+   The first target costs the set's ledger a kernel page and a port more: KERN_RESOURCE_SHORTAGE. Opens windows. */
 kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms);
 /* Consumes the send-once right notify (NULL: none), which is told once when the throttled set is stalled. The one before is released. */
 void throttle_request_stall(struct port *set, struct port *notify);

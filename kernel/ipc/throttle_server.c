@@ -49,21 +49,21 @@ kern_return_t port_set_request_stall(struct space *task, mach_port_name_t name, 
 kern_return_t port_set_throttle_status(struct space *task, mach_port_name_t name, throttle_status_t *status)
 {
 	uint64_t now = clock_uptime_ns();
-	struct throttle *throttle;
+	const struct port_extra none = { 0 }, *extra;
 	struct kmsg *first;
 	struct port *set;
 	kern_return_t kr = set_of(task, name, &set);
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	throttle = &set->throttle;
+	extra = set->has_extra ? set->extra : &none;
 	first = mqueue_peek(set);
 	*status = (throttle_status_t){
-		.target = throttle->target, .delay_ms = throttle->delay_ms, .running = throttle->running,
+		.target = extra->throttle.target, .delay_ms = extra->throttle.delay_ms, .running = extra->throttle.running,
 		.listening = !LIST_EMPTY(&set->receivers),
 		.waiting = first != NULL || !TAILQ_EMPTY(&set->blocked),
-		.taken = set->taken, .waited_ns = throttle->waited_ns,
-		.since_taken_ns = set->taken != 0 ? now - throttle->taken_ns : 0,
+		.taken = extra->taken, .waited_ns = extra->throttle.waited_ns,
+		.since_taken_ns = extra->taken != 0 ? now - extra->throttle.taken_ns : 0,
 		.oldest_ns = first != NULL && first->queued_ns != 0 ? now - first->queued_ns : 0,
 	};
 	return KERN_SUCCESS;

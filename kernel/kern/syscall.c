@@ -101,9 +101,9 @@ static int64_t self_right(struct thread *thread, struct port *port)
 
 	if (port == NULL)
 		return other_self(thread);
-	/* Nearly always it has the right already: one reference more. */
+	/* Nearly always it has the right already: one reference more. (A kernel port has no receive right in a space.) */
 	entry = name_of_port(&thread->task->space, port);
-	if (entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) != 0 && entry->urefs < MACH_PORT_UREFS_MAX) {
+	if (entry != NULL && entry->urefs < MACH_PORT_UREFS_MAX) {
 		entry->urefs++;
 		port->make_send_count++;
 		return entry->name;

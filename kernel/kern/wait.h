@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <weir/queue.h>
+#include <weir/ring.h>
 #include <weir/tree.h>
 #include "x86_64/offsets.h"
 
@@ -33,6 +34,7 @@ struct wait {
 			union {
 				TAILQ_ENTRY(thread) link;	/* in the queue of object */
 				LIST_ENTRY(thread) stack_link;	/* or in its stack */
+				RING_ENTRY(thread) sender_link;	/* or among its blocked senders */
 				struct { struct thread *next, *prev; } run; /* no wait: in the ring of its run queue, while it is ready */
 			};
 			union {

@@ -19,9 +19,9 @@ void vm_name_port_destroy(struct port *port)
 void vm_name_port_pay(struct vm_object *object)
 {
 	struct port *port = object->name_port;
-	struct ledger *from = port->payer;
+	struct ledger *from = port->charged;
 
-	port->payer = object->payer;
+	port->charged = object->payer;
 	ledger_move(from, object->payer, LEDGER_PORTS, 1);
 }
 

@@ -87,7 +87,7 @@ static void aborted(enum wait_reason reason, int64_t code, const char *what)
 	full(ledger_b, true);
 	charges = host_denials;
 	c = plain_reply();
-	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && TAILQ_FIRST(&reply_port()->messages) == kept && host_denials == charges,
+	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && reply_port()->messages == kept && host_denials == charges,
 	   "the reply comes in the message that was kept for it, with both ledgers full");
 	check_all();
 	c = plain_receive(reply);

@@ -175,18 +175,18 @@ static int port_text(char *text, int n, unsigned i)
 		return append(text, n, " dead]");
 	LIST_FOREACH(kmsg, &p->prepaid, prepaid_link)
 		prepaid++;
-	LIST_FOREACH(entry, &p->onces, link)
-		onces[task_number(entry->space)]++;
+	for (entry = name_first_of(p); entry != NULL; entry = name_next_of(entry))
+		onces[task_number(entry->space)] += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
 	n = append(text, n, " of %u refs %u s%u o%u m%u n%u q%u+%u b%u %d%d p%u set %u", task_number(p->receiver), p->refs,
 		   p->send_rights, p->send_once_rights, p->make_send_count, p->sequence, p->queued, p->message_count,
-		   p->reply_bound, p->keeps_reply, p->spare_prepaid, prepaid, port_number(p->set));
+		   p->reply_bound, p->keeps_reply, p->spare_prepaid, prepaid, port_number(port_set_any(p)));
 	for (unsigned t = 0; t < TASKS; t++) {
 		entry = name_of_port(&task[t]->space, p);
 		n = append(text, n, " %x/%u", entry != NULL ? entry->type : 0, onces[t]);
 	}
 	LIST_FOREACH(waiter, &p->receivers, wait.stack_link)
 		n = append(text, n, " r%u", thread_number(waiter));
-	TAILQ_FOREACH(waiter, &p->senders, wait.link)
+	RING_FOREACH(waiter, p->senders, wait.sender_link)
 		n = append(text, n, " s%u", thread_number(waiter));
 	return append(text, n, "]");
 }
@@ -373,7 +373,7 @@ static void change_set(unsigned i)
 	(void)i;
 	if (t == TASKS)
 		return;
-	if (ports[which]->set == NULL)
+	if (!ports[which]->in_set)
 		portset_add(sets[t], ports[which]);
 	else if (below(4) == 0)
 		portset_remove(ports[which]);

@@ -22,7 +22,7 @@ static bool passes_without_trace(struct thread *thread, const struct call *c)
 	good = go(thread, c) == KERN_BLOCKED && was_fast();
 	good = host_unchanged(snapshot) && test_same_usage(ledger_a, before_a) && test_same_usage(ledger_b, before_b) && good;
 	for (unsigned i = 0; i < 2; i++)
-		good = good && TAILQ_EMPTY(&ports[i]->messages) && ports[i]->message_count == 0 && ports[i]->queued == 0;
+		good = good && ports[i]->messages == NULL && ports[i]->message_count == 0 && ports[i]->queued == 0;
 	return good && kept != NULL && LIST_FIRST(&ports[1]->prepaid) == kept && LIST_NEXT(kept, prepaid_link) == NULL &&
 	       thread->state == THREAD_WAITING && thread->msg.kmsg == NULL && thread->msg.room == NULL;
 }
@@ -549,7 +549,7 @@ static void join_dead_set(void)
 	name_destroy(space_lookup(&server->task->space, set));
 	for (unsigned i = 0; i < DEAD_MEMBERS; i++)
 		name_destroy(space_lookup(&server->task->space, names[i]));
-	if (test_port_of(server, port)->set == NULL || !test_port_of(server, port)->set->dead)
+	if (!test_port_of(server, port)->in_set || !port_set_any(test_port_of(server, port))->dead)
 		panic("no dead set");
 }
 
@@ -569,7 +569,7 @@ static void dead_set(void)
 	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && answered() && server->wait.object == test_port_of(server, port),
 	   "a reply, then a receive from such a member");
 	reap_all();
-	settle(test_port_of(server, port)->set == NULL, "a dead set", "");
+	settle(!test_port_of(server, port)->in_set, "a dead set", "");
 }
 
 static void throttled_set(void)
@@ -610,15 +610,15 @@ static void payload(void)
 
 	begin();
 	p = test_port_of(server, port);
-	p->has_payload = true;
-	p->payload = 0x123456789abc;
+	p->has_payload = port_extend(p);
+	p->extra->payload = 0x123456789abc;
 	c = plain_request();
 	ok(goes_slowly(REQUEST, &c) && served() && m.h.msgh_protected_payload == 0x123456789abc &&
 	   MACH_MSGH_BITS_LOCAL(m.h.msgh_bits) == MACH_MSG_TYPE_PROTECTED_PAYLOAD, "a payload stands for the port of a request");
 	p->has_payload = false;
 	p = test_port_of(client, reply);
-	p->has_payload = true;
-	p->payload = 0x987654321;
+	p->has_payload = port_extend(p);
+	p->extra->payload = 0x987654321;
 	c = plain_reply();
 	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && answered() && m.h.msgh_protected_payload == 0x987654321,
 	   "and for that of a reply");

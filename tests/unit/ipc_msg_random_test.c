@@ -185,12 +185,12 @@ static void check_sets(struct space *space)
 		if (entry->port == NULL || entry->port->dead)
 			continue;
 		if (entry->type & MACH_PORT_TYPE_RECEIVE)
-			members += entry->port->set != NULL && !entry->port->set->dead;
+			members += entry->port->in_set && !port_set_any(entry->port)->dead;
 		if ((entry->type & MACH_PORT_TYPE_PORT_SET) == 0)
 			continue;
 		for (port = portset_first(entry->port); port != NULL; port = portset_next(port)) {
-			claim(port->set == entry->port, "a port of another set");
-			claim(port->is_ready == !TAILQ_EMPTY(&port->messages), "it waits its turn, or has no message");
+			claim(port_set_any(port) == entry->port, "a port of another set");
+			claim(port->is_ready == (port->messages != NULL), "it waits its turn, or has no message");
 			listed++;
 			listed_ready += port->is_ready;
 		}

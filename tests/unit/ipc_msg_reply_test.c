@@ -264,7 +264,7 @@ static void long_replies(void)
 
 	server->regs.rbx = big;
 	ok(answer(once, 4096) == MACH_MSG_SUCCESS, "a reply of a page");
-	is_u64(TAILQ_FIRST(&p->messages)->payer == ledger_a, 1, "is paid by the reply port's ledger");
+	is_u64(p->messages->payer == ledger_a, 1, "is paid by the reply port's ledger");
 	ok(LIST_EMPTY(&p->prepaid), "the prepaid message is given back");
 	test_receive(client, &m, reply, 0);
 	server->regs.rbx = own;

@@ -35,8 +35,8 @@ static void plain(void)
 	send_id(client, to_port, 8, 0);
 	test_receive(server, &m, port, 0);
 	is_u64(m.h.msgh_seqno, 1, "sequence numbers count");
-	p->has_payload = true;
-	p->payload = 0x123456789abc;
+	p->has_payload = port_extend(p);
+	p->extra->payload = 0x123456789abc;
 	send_id(client, to_port, 8, 0);
 	test_receive(server, &m, port, 0);
 	ok(m.h.msgh_protected_payload == 0x123456789abc &&

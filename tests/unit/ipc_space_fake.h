@@ -99,7 +99,7 @@ void mqueue_deliver(struct kmsg *kmsg)
 	if (kmsg->remote->dead) {
 		kmsg_discard(kmsg);
 	} else {
-		TAILQ_INSERT_TAIL(&kmsg->remote->messages, kmsg, link);
+		RING_INSERT_TAIL(kmsg->remote->messages, kmsg, link);
 		kmsg->remote->message_count++;
 	}
 }
@@ -108,10 +108,10 @@ bool mqueue_flush(struct port *port)
 {
 	struct kmsg *kmsg;
 
-	for (unsigned left = 4; (kmsg = TAILQ_FIRST(&port->messages)) != NULL; left--) {
+	for (unsigned left = 4; (kmsg = port->messages) != NULL; left--) {
 		if (left == 0)
 			return false;
-		TAILQ_REMOVE(&port->messages, kmsg, link);
+		RING_REMOVE(port->messages, kmsg, link);
 		port->message_count--;
 		kmsg_discard(kmsg);
 	}
@@ -121,9 +121,9 @@ bool mqueue_flush(struct port *port)
 static uint64_t fake_changes;
 static int fake_change;
 
-void throttle_init(struct port *set)
+void throttle_init(struct throttle *throttle)
 {
-	(void)set;
+	(void)throttle;
 }
 
 void throttle_end(struct port *set)
@@ -157,12 +157,12 @@ void mqueue_changed(struct port *port, int result)
 
 void mqueue_set_joined(struct port *port)
 {
-	assert(port->set != NULL);
+	assert(port->in_set);
 }
 
 void mqueue_set_left(struct port *port)
 {
-	assert(port->set != NULL);
+	assert(port->in_set);
 }
 
 void mqueue_offer_room(struct port *port)
@@ -241,15 +241,15 @@ static uint64_t fake_print_port(uint64_t hash, const struct port *port)
 	hash = fake_mix(hash, port->send_rights);
 	hash = fake_mix(hash, port->send_once_rights);
 	hash = fake_mix(hash, port->make_send_count);
-	hash = fake_mix(hash, (uintptr_t)port->no_senders);
-	hash = fake_mix(hash, (uintptr_t)port->port_destroyed);
+	hash = fake_mix(hash, (uintptr_t)port_no_senders(port));
+	hash = fake_mix(hash, (uintptr_t)port_port_destroyed(port));
 	hash = fake_mix(hash, (uintptr_t)port->receiver + port->receiver_name);
-	hash = fake_mix(hash, (uintptr_t)port->set);
+	hash = fake_mix(hash, (uintptr_t)port_set_any(port));
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		return hash;
 	LIST_FOREACH(kmsg, &port->prepaid, prepaid_link)
 		hash = fake_mix(hash, 1);
-	TAILQ_FOREACH(kmsg, &port->messages, link)
+	RING_FOREACH(kmsg, port->messages, link)
 		hash = fake_mix(hash, (uintptr_t)kmsg);
 	return hash;
 }

@@ -63,14 +63,14 @@ static uint32_t refs_of(struct space *in, mach_port_name_t name, mach_port_right
 /* Receives one notification; its id, 0: none there. */
 static uint32_t receive(struct port *port, uint32_t *word)
 {
-	struct kmsg *kmsg = TAILQ_FIRST(&port->messages);
+	struct kmsg *kmsg = port->messages;
 	uint32_t id;
 
 	if (kmsg == NULL)
 		return 0;
 	id = kmsg->id;
 	*word = kmsg->size > 40 ? ((const mach_dead_name_notification_t *)(const void *)kmsg->small)->not_port : 0;
-	TAILQ_REMOVE(&port->messages, kmsg, link);
+	RING_REMOVE(port->messages, kmsg, link);
 	port->message_count--;
 	right_consume_send_once(port);
 	kmsg_free(kmsg);
@@ -310,7 +310,7 @@ static void test_port_destroyed(void)
 				       take(&space, backup, MACH_MSG_TYPE_MAKE_SEND_ONCE), &previous);
 	mach_port_set_protected_payload(&space, name, 42);
 	mach_port_mod_refs(&space, name, MACH_PORT_RIGHT_RECEIVE, -1);
-	kmsg = TAILQ_FIRST(&keeper->messages);
+	kmsg = keeper->messages;
 	ok(!port->dead && kmsg != NULL && fake_carried(kmsg) == port && (kmsg->bits & MACH_MSGH_BITS_COMPLEX),
 	   "a port with a port-destroyed request is sent, not destroyed");
 	ok(port->destination == keeper && !port->has_payload && type_of(&space, name) == 0, "it is in transit, its name free");
@@ -394,7 +394,7 @@ static void test_sets(void)
 /* -- each allocation denied -- */
 
 static struct port *held;
-static mach_port_name_t receive_name, found;
+static mach_port_name_t receive_name, set_name, found;
 
 static kern_return_t call_allocate(void) { return mach_port_allocate(&space, MACH_PORT_RIGHT_RECEIVE, &found); }
 static kern_return_t call_allocate_set(void) { return mach_port_allocate(&space, MACH_PORT_RIGHT_PORT_SET, &found); }
@@ -411,14 +411,30 @@ static kern_return_t call_make_send_once(void)
 	return mach_port_extract_right(&space, receive_name, MACH_MSG_TYPE_MAKE_SEND_ONCE, &held, &disposition);
 }
 
+static kern_return_t call_join(void) { return mach_port_move_member(&space, receive_name, set_name); }
+static kern_return_t call_payload(void) { return mach_port_set_protected_payload(&space, receive_name, 7); }
+
+static kern_return_t request(mach_msg_id_t id)
+{
+	struct port *previous;
+
+	return mach_port_request_notification(&space, receive_name, id, 0, held, &previous);
+}
+
+static kern_return_t call_request_no_senders(void) { return request(MACH_NOTIFY_NO_SENDERS); }
+static kern_return_t call_request_destroyed(void) { return request(MACH_NOTIFY_PORT_DESTROYED); }
+
 static void test_denials(void)
 {
-	static const struct { const char *name; kern_return_t (*call)(void); bool inserts, extracts; unsigned least; } calls[] = {
-		{ "allocate", call_allocate, false, false, 2 }, { "allocate of a set", call_allocate_set, false, false, 2 },
-		{ "allocate of a dead name", call_allocate_dead, false, false, 1 },
-		{ "allocate_name", call_allocate_name, false, false, 3 }, { "rename", call_rename, false, false, 1 },
-		{ "insert", call_insert, true, false, 1 }, { "insert_right", call_insert_at, true, false, 2 },
-		{ "extract_right", call_make_send_once, false, true, 1 },
+	static const struct { const char *name; kern_return_t (*call)(void); uint32_t held; bool extracts; unsigned least; } calls[] = {
+		{ "allocate", call_allocate, 0, false, 2 }, { "allocate of a set", call_allocate_set, 0, false, 2 },
+		{ "allocate of a dead name", call_allocate_dead, 0, false, 1 },
+		{ "allocate_name", call_allocate_name, 0, false, 3 }, { "rename", call_rename, 0, false, 1 },
+		{ "insert", call_insert, MACH_MSG_TYPE_MAKE_SEND, false, 1 }, { "insert_right", call_insert_at, MACH_MSG_TYPE_MAKE_SEND, false, 2 },
+		{ "extract_right", call_make_send_once, 0, true, 1 },
+		{ "move_member", call_join, 0, false, 1 }, { "set_protected_payload", call_payload, 0, false, 1 },
+		{ "request of no-senders", call_request_no_senders, MACH_MSG_TYPE_MAKE_SEND_ONCE, false, 1 },
+		{ "request of port-destroyed", call_request_destroyed, MACH_MSG_TYPE_MAKE_SEND_ONCE, false, 1 },
 	};
 	mach_port_name_t source = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
 
@@ -428,7 +444,8 @@ static void test_denials(void)
 		kern_return_t kr;
 
 		receive_name = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
-		held = calls[i].inserts ? take(&other, source, MACH_MSG_TYPE_MAKE_SEND) : NULL;
+		set_name = allocate(&space, MACH_PORT_RIGHT_PORT_SET);
+		held = calls[i].held != 0 ? take(&other, source, calls[i].held) : NULL;
 		claim_begin("%s: the first allocation denied, the second, ...: nothing changes, then it works", calls[i].name);
 		for (;;) {
 			uint64_t before = fake_print(&space), source_before = fake_print(&other);
@@ -450,6 +467,43 @@ static void test_denials(void)
 			right_release_send_once(held);
 		empty(&space);
 	}
+	empty(&other);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
+/* What few ports need is one port more, got once, and charged to whom the port is. */
+static void test_extra(void)
+{
+	mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_RECEIVE), set = allocate(&other, MACH_PORT_RIGHT_PORT_SET), there;
+	struct port *port = port_of(&space, name), *previous;
+	uint32_t word;
+
+	is_u64(ledger->account[LEDGER_PORTS].used, 1, "a port is one port");
+	there = insert(&other, take(&space, name, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
+	ledger_limit(ledger, LEDGER_PORTS, 1);
+	is_u64((uint64_t)mach_port_move_member(&other, there, set), KERN_RESOURCE_SHORTAGE, "one that joins a set is two");
+	ok(strcmp(host_denial.ledger, ledger->name) == 0 && host_denial.resource == LEDGER_PORTS, "both its payer's, wherever its receive right is");
+	is_u64((uint64_t)mach_port_request_notification(&other, there, MACH_NOTIFY_NO_SENDERS, 0, NULL, &previous), KERN_SUCCESS,
+	       "that nothing was asked for takes nothing");
+	is_u64((uint64_t)mach_port_clear_protected_payload(&other, there), KERN_SUCCESS, "nor does no payload");
+	ok(!port->in_set && !port->has_extra && port_no_senders(port) == NULL, "and it has neither set nor request");
+	ledger_limit(ledger, LEDGER_PORTS, LEDGER_UNLIMITED);
+	is_u64((uint64_t)mach_port_move_member(&other, there, set), KERN_SUCCESS, "without a limit it joins");
+	is_u64((uint64_t)mach_port_set_protected_payload(&other, there, 9), KERN_SUCCESS, "gets a payload");
+	insert(&other, take(&other, there, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	mach_port_request_notification(&other, there, MACH_NOTIFY_NO_SENDERS, 0, take(&other, there, MACH_MSG_TYPE_MAKE_SEND_ONCE),
+				       &previous);
+	is_u64(ledger->account[LEDGER_PORTS].used, 2, "all for one port more");
+	ok(port->extra->set == port_of(&other, set) && port->extra->payload == 9 && port->has_payload, "which holds them");
+	mach_port_deallocate(&other, there);
+	is_u64(receive(port, &word), MACH_NOTIFY_NO_SENDERS, "the last send right tells its end");
+	is_u64((uint64_t)mach_port_move_member(&other, there, 0), KERN_SUCCESS, "it leaves the set");
+	port_check(port);
+	ok(host_audit(), "the audit agrees about it");
+	name = insert(&space, take(&other, there, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
+	ok(!port->has_payload && ledger->account[LEDGER_PORTS].used == 2, "moved it has no payload, and what it lay in stays");
+	mach_port_destroy(&space, name);
+	is_u64(ledger->account[LEDGER_PORTS].used, 0, "until the port's end");
 	empty(&other);
 	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
 }
@@ -785,6 +839,7 @@ int main(void)
 	test_transit_depth();
 	test_sets();
 	test_denials();
+	test_extra();
 	test_limit();
 	test_died_between();
 	test_reply_names();

@@ -285,8 +285,8 @@ static void compare_port(int m)
 		return;
 	claim(port->make_send_count == model->make_sends, "port %d: make-send count %u, model %u", m,
 	      port->make_send_count, model->make_sends);
-	claim((port->no_senders != NULL) == (model->no_senders != NONE), "port %d: no-senders request", m);
-	claim((port->port_destroyed != NULL) == (model->port_destroyed != NONE), "port %d: port-destroyed request", m);
+	claim((port_no_senders(port) != NULL) == (model->no_senders != NONE), "port %d: no-senders request", m);
+	claim((port_port_destroyed(port) != NULL) == (model->port_destroyed != NONE), "port %d: port-destroyed request", m);
 	claim(port_set_of(port) == (model->in_set == NONE ? NULL : ports[model->in_set].port), "port %d: set", m);
 }
 
@@ -318,7 +318,7 @@ static void drain(int m)
 	struct port *port = ports[m].port;
 	struct kmsg *kmsg;
 
-	while ((kmsg = TAILQ_FIRST(&port->messages)) != NULL) {
+	while ((kmsg = port->messages) != NULL) {
 		const mach_dead_name_notification_t *n = (const void *)kmsg->small;
 		struct port *carried = fake_carried(kmsg);
 		uint32_t word = kmsg->size > 40 && carried == NULL ? n->not_port : 0;
@@ -333,7 +333,7 @@ static void drain(int m)
 		claim(kmsg->size == (kmsg->id == MACH_NOTIFY_SEND_ONCE ? 32u : 48u), "size %u of %u", kmsg->size, kmsg->id);
 		claim(kmsg->id == MACH_NOTIFY_SEND_ONCE || (n->not_type.msgt_number == 1 && n->not_type.msgt_inline &&
 		      n->not_type.msgt_size == (carried != NULL ? 64 : 32)), "type word of %u", kmsg->id);
-		TAILQ_REMOVE(&port->messages, kmsg, link);
+		RING_REMOVE(port->messages, kmsg, link);
 		port->message_count--;
 		right_consume_send_once(port);
 		kmsg_free(kmsg);
