@@ -343,14 +343,19 @@ $(BUILD)/weir.iso: $(IMAGE) boot/grub.cfg.in tools/mkiso FORCE
 # --- tests ----------------------------------------------------------------------------------
 
 # A unit test tests/unit/NAME_test.c names the kernel sources that it is linked with in lines
-# "SOURCES: kernel/mem/a.c kernel/mem/b.c" inside a comment.
+# "SOURCES: mem kernel/kern/a.c" inside a comment: files, or parts of the kernel as far as they know no machine.
+UNIT_PART_mem := $(filter-out kernel/mem/policy.c,$(wildcard kernel/mem/*.c))
+UNIT_PART_vm := $(filter-out kernel/vm/contiguous.c %_server.c,$(wildcard kernel/vm/*.c))
+UNIT_PART_ipc := $(filter-out %_server.c,$(wildcard kernel/ipc/*.c))
 UNIT_FLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined -DWEIR_HOST=1 $(WARNINGS) -MMD -MP \
 	-I tests/unit/support -I kernel -I kernel/include -I $(GEN)/kernel
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_TESTS := $(UNIT_NAMES:%=$(BUILD)/unit/%)
 UNIT_SUPPORT := $(patsubst %,$(BUILD)/unit/obj/%.o,$(wildcard tests/unit/support/*.c))
-unit_sources = $(shell sed -n 's,.*SOURCES: *\([^*]*\).*,\1,p' tests/unit/$(1).c)
+unit_words = $(shell sed -n 's,.*SOURCES: *\([^*]*\).*,\1,p' tests/unit/$(1).c)
+unit_sources = $(foreach w,$(unit_words),$(if $(findstring /,$w),$w,$(or $(UNIT_PART_$w),$(error \
+	tests/unit/$(1).c: SOURCES: $w is no part of the kernel))))
 define unit_rule
 $(BUILD)/unit/$(1): $(BUILD)/unit/obj/tests/unit/$(1).c.o $(UNIT_SUPPORT) \
 		$(patsubst %,$(BUILD)/unit/obj/%.o,$(call unit_sources,$(1)))

@@ -50,23 +50,13 @@
  * The reserve of pages is there for this; should it be used up, I3..I5 fail until something is
  * given back, all that is not guaranteed is denied, and only then could a covered allocation fail.
  *
- * Speed. Most charges are of one thing and meet nothing: `easy` of an account is the least of limit,
- * peak, mark and (at the root) ledger_backed, so one comparison a level tells (ledger_fast.h); `quick`
- * says in the same way that the parent is not concerned either. What a limit of RAM leaves is lent, half to
- * kernel bytes, half to pages, as the free pages are (page.c): below its loan neither is in the other's way.
+ * Speed. Most charges are of one thing and meet nothing: `easy` of an account is how far used may go without a look at
+ * limit, peak, mark and memory (ledger_room.c), so one comparison a level tells (ledger_fast.h); `quick` says in the same
+ * way that the parent is not concerned either.
  *
- * Slack. Most refunds are followed by a charge of the same kind to the same ledger, and there may be
- * eight levels. So what a ledger passes on is written down, `covers`, and a refund may leave the
- * ancestors' figures as they are: covers then is above max(used, guarantee), by the slack, and works
- * as if so much more were guaranteed, until it is used up by charges. (I2) reads, at any time,
- *
- *	used[r] of a ledger = the things charged to it directly + sum over its children of covers[r].
- *
- * For each resource one ledger at most has slack, slack_of[r], at most slack_max(r) things; when another
- * one wants some, or there is too much of it, it is given back: one walk for several refunds. Nobody
- * may see that: whatever is not easy (a limit, a peak, a mark, memory), whoever reads figures, and
- * whatever changes the tree or a guarantee settles all slack first, and then looks at exact figures.
- * So a slack denies nothing, and is in no peak. A dead ledger never has any.
+ * Slack (ledger_slack.c). What a ledger passes on is written down, `covers`, and may for a time be above max(used,
+ * guarantee): a refund need not walk up at once, and a charge that comes next need not either. So where (I2) says
+ * max(used, guarantee) read covers; whatever is not easy settles first, and then looks at exact figures.
  *
  * Failure. A charge is checked at all levels, then committed at all: a denial changes nothing but
  * the counters of denials. The first full ledger is the one that is named.
@@ -75,7 +65,7 @@
  * charged to it any more. A dying ancestor refuses all that could make a ledger grow without end:
  * tasks, threads, ledgers (ledger_alive: O(depth), asked by who makes one; the rest is bounded by those).
  */
-#include "mem/ledger_tree.h"
+#include "mem/ledger_parts.h"
 #include <mach/kern_return.h>
 #include "kern/assert.h"
 #include "kern/likely.h"
@@ -88,8 +78,6 @@
 #include "x86_64/machine.h"
 
 #define RECLAIM_PIECE 32	/* slabs given back before the charge is tried again */
-#define SLACK_THINGS 16
-#define SLACK_VIRTUAL_PAGES 1024	/* no memory stands behind them */
 
 bool mem_fail_enabled;
 uint32_t ledger_thing_bytes[LEDGER_RESOURCES] = {[LEDGER_KPAGES] = PAGE_SIZE};
@@ -110,20 +98,9 @@ struct ledger root_ledger = {
 struct ledger_list ledger_list = {&root_ledger};
 static uint64_t machine_denials[LEDGER_ALL_RESOURCES - LEDGER_RESOURCES];
 
-static inline uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 static inline bool account_fits(const struct ledger_account *account, uint64_t n)
 {
 	return account->used <= account->limit && n <= account->limit - account->used;
-}
-
-/* What the parent must count of the account, without slack. */
-static inline uint64_t account_claims(const struct ledger_account *account)
-{
-	return max_u64(account->used, account->guarantee);
 }
 
 /* What n things more add to what the parent counts. */
@@ -166,54 +143,6 @@ void ledger_deny_shortage(unsigned resource, const struct ledger_shortage *short
 	ledger_deny(shortage->ledger, shortage->resource, shortage->used, shortage->limit, shortage->wanted, site);
 }
 
-/* Kernel bytes that the ledger has guaranteed and not used yet. */
-static uint64_t kmem_promised(const struct ledger *ledger)
-{
-	uint64_t bytes = 0;
-
-	if (likely(ledger->guaranteed_bytes == 0))
-		return 0;
-	for (unsigned r = 0; r < LEDGER_KMEM; r++) {
-		const struct ledger_account *account = &ledger->account[r];
-
-		if (account->guarantee > account->used)
-			bytes += (account->guarantee - account->used) * ledger_thing_bytes[r];
-	}
-	return bytes;
-}
-
-uint64_t ledger_ram_used(const struct ledger *ledger)
-{
-	return ledger->account[LEDGER_KMEM].used + ledger->account[LEDGER_RESIDENT_PAGES].used * PAGE_SIZE;
-}
-
-static bool bytes_fit(struct ledger *ledger, unsigned resource, uint64_t claimed, uint64_t limit, uint64_t bytes,
-		      struct ledger_shortage *shortage)
-{
-	if (likely(claimed <= limit && bytes <= limit - claimed) || policy_ledgers_count_only)
-		return true;
-	*shortage = (struct ledger_shortage){ledger, resource, claimed, limit, bytes};
-	return false;
-}
-
-/* Room for n uncovered things in the ledger's own limits of kernel bytes and of RAM. */
-static bool memory_fits(struct ledger *ledger, unsigned resource, uint64_t n, struct ledger_shortage *shortage)
-{
-	bool pages = resource == LEDGER_RESIDENT_PAGES;
-	uint64_t bytes = n * (pages ? PAGE_SIZE : ledger_thing_bytes[resource]), kmem;
-
-	if (bytes == 0)
-		return true;
-	kmem = ledger->account[LEDGER_KMEM].used + kmem_promised(ledger);
-	if (!pages && !bytes_fit(ledger, LEDGER_KMEM, kmem, ledger->account[LEDGER_KMEM].limit, bytes, shortage))
-		return false;
-	if (likely(ledger->ram_limit == LEDGER_UNLIMITED))
-		return true;
-	return bytes_fit(ledger, LEDGER_RAM,
-			 kmem + account_claims(&ledger->account[LEDGER_RESIDENT_PAGES]) * PAGE_SIZE,
-			 ledger->ram_limit, bytes, shortage);
-}
-
 static void shortage_of_account(struct ledger_shortage *shortage, struct ledger *ledger, unsigned resource,
 				uint64_t wanted)
 {
@@ -235,7 +164,7 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 			return false;
 		}
 		up = ledger->parent == NULL ? n : account_passes_on(&ledger->account[resource], n);
-		if (unlikely(!memory_fits(ledger, resource, up, shortage)))
+		if (unlikely(!ledger_memory_fits(ledger, resource, up, shortage)))
 			return false;
 		if (ledger->parent == NULL) {
 			*rooted = n;
@@ -247,74 +176,6 @@ static bool charge_fits(struct ledger *ledger, unsigned resource, uint64_t n, ui
 	return true;
 }
 
-/* Where used has more to do than to be counted: above its peak, or at the mark when that comes first. */
-static uint64_t account_watch(const struct ledger *ledger, unsigned resource)
-{
-	const struct ledger_account *account = &ledger->account[resource];
-	bool marked = ledger->mark.at > account->used && ledger->mark.resource == resource;
-
-	return marked && ledger->mark.at <= account->peak ? ledger->mark.at : account->peak + 1;
-}
-
-/* How far kernel bytes or resident pages may go before the limit of RAM is looked at: both together do not reach it. */
-static uint64_t ram_lent(const struct ledger *ledger, unsigned resource)
-{
-	uint64_t guaranteed = ledger->guaranteed_bytes +
-			      ledger->account[LEDGER_RESIDENT_PAGES].guarantee * PAGE_SIZE;
-	uint64_t claimed = ledger_ram_used(ledger) + guaranteed;
-	uint64_t share = ledger->ram_limit > claimed ? (ledger->ram_limit - claimed) / 2 : 0;
-
-	if (share < PAGE_SIZE)
-		return 0;
-	return ledger->account[resource].used + (resource == LEDGER_KMEM ? share : share / PAGE_SIZE);
-}
-
-static void account_ease(struct ledger *ledger, unsigned resource)
-{
-	struct ledger_account *account = &ledger->account[resource];
-	uint64_t limit = account->limit, watch = account_watch(ledger, resource), lent;
-
-	/* Bytes that may be promised are looked at closely. */
-	if (resource == LEDGER_KMEM && limit != LEDGER_UNLIMITED)
-		limit = limit > ledger->guaranteed_bytes ? limit - ledger->guaranteed_bytes : 0;
-	if (ledger->ram_limit != LEDGER_UNLIMITED && (resource == LEDGER_KMEM || resource == LEDGER_RESIDENT_PAGES)) {
-		lent = ram_lent(ledger, resource);
-		limit = limit < lent ? limit : lent;
-	}
-	account->easy = limit < watch ? limit : watch - 1;
-	if (ledger == &root_ledger && account->easy > ledger_backed[resource])
-		account->easy = ledger_backed[resource];
-	if (ledger->dead)
-		account->easy = 0;
-	account_quick(account);
-}
-
-void ledger_ease(struct ledger *ledger, unsigned resource)
-{
-	account_ease(ledger, resource);
-	if (ledger->ram_limit == LEDGER_UNLIMITED)
-		return;
-	/* What is lent to one depends on the other. */
-	if (resource == LEDGER_KMEM)
-		account_ease(ledger, LEDGER_RESIDENT_PAGES);
-	else if (resource == LEDGER_RESIDENT_PAGES)
-		account_ease(ledger, LEDGER_KMEM);
-}
-
-/* used has reached account_watch: a new peak, or the mark. */
-static __attribute__((noinline)) void account_watched(struct ledger *ledger, unsigned resource)
-{
-	struct ledger_account *account = &ledger->account[resource];
-	bool reached = ledger->mark.at != 0 && ledger->mark.resource == resource && account->used >= ledger->mark.at;
-
-	account->peak = max_u64(account->peak, account->used);
-	if (reached)
-		ledger->mark.at = 0;
-	ledger_ease(ledger, resource);
-	if (reached)
-		mem_mark_reached(ledger);
-}
-
 static inline void account_add(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	struct ledger_account *account = &ledger->account[resource];
@@ -322,7 +183,7 @@ static inline void account_add(struct ledger *ledger, unsigned resource, uint64_
 	account->used += n;
 	/* At most what was easy: neither can be. */
 	if (unlikely(account->used > account->easy))
-		account_watched(ledger, resource);
+		ledger_watched(ledger, resource);
 }
 
 /* Second pass: cannot fail. All slack is settled, so that a peak is one. */
@@ -353,8 +214,7 @@ static inline void account_sub(struct ledger *ledger, unsigned resource, uint64_
 	ledger->account[LEDGER_KMEM].used -= bytes;
 }
 
-/* Takes the charge away again, up the chain. The ledger itself stays. None of these has slack. */
-static void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
+void ledger_undo(struct ledger *ledger, unsigned resource, uint64_t n)
 {
 	for (; n != 0; ledger = ledger->parent) {
 		struct ledger_account *account = &ledger->account[resource];
@@ -366,86 +226,6 @@ static void charge_undo(struct ledger *ledger, unsigned resource, uint64_t n)
 		account->covers -= n;
 		account_quick(account);
 	}
-}
-
-/* -- slack -- */
-
-static struct ledger *slack_of[LEDGER_RESOURCES];
-
-/* More than most operations have in use for a moment; little beside all memory. */
-static inline uint64_t slack_max(unsigned resource)
-{
-	return resource == LEDGER_VIRTUAL_PAGES ? SLACK_VIRTUAL_PAGES : SLACK_THINGS;
-}
-
-/* Has the parent count no more than the ledger claims and the slack that it may keep. */
-static void slack_cut(struct ledger *ledger, unsigned resource, uint64_t keep)
-{
-	struct ledger_account *account = &ledger->account[resource];
-	uint64_t more = account->covers - account_claims(account);
-
-	if (more <= keep)
-		return;
-	account->covers -= more - keep;
-	account_quick(account);
-	charge_undo(ledger->parent, resource, more - keep);
-}
-
-/* Takes all slack of the resource away. */
-static void slack_end(unsigned resource)
-{
-	struct ledger *ledger = slack_of[resource];
-
-	if (ledger == NULL)
-		return;
-	slack_of[resource] = NULL;
-	ledger->account[resource].floor = LEDGER_UNLIMITED;
-	slack_cut(ledger, resource, 0);
-}
-
-uint64_t ledger_slack(unsigned resource)
-{
-	const struct ledger_account *account;
-
-	if (slack_of[resource] == NULL)
-		return 0;
-	account = &slack_of[resource]->account[resource];
-	return account->covers - account_claims(account);
-}
-
-void ledger_settle(void)
-{
-	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
-		slack_end(r);
-}
-
-bool ledger_slack_elsewhere(const struct ledger *ledger, unsigned resource)
-{
-	if (slack_of[resource] == NULL || slack_of[resource] == ledger)
-		return false;
-	slack_end(resource);
-	return true;
-}
-
-/* The ledger's refund, counted in its own figures already, reaches the ones above now or later. */
-static void refund_pass_on(struct ledger *ledger, unsigned resource)
-{
-	struct ledger_account *account = &ledger->account[resource];
-	uint64_t most = slack_max(resource);
-
-	if (account->covers == account_claims(account))
-		return;
-	if (slack_of[resource] != ledger) {
-		slack_end(resource);
-		if (ledger->dead) {
-			slack_cut(ledger, resource, 0);
-			return;
-		}
-		slack_of[resource] = ledger;
-	}
-	if (account->covers - account_claims(account) > most)
-		slack_cut(ledger, resource, most / 2);
-	account->floor = account->covers > account->guarantee + most ? account->covers - most : 0;
 }
 
 /* Room in all ledgers, and memory behind what reaches the root. False: *shortage tells what is short. */
@@ -526,7 +306,7 @@ int ledger_guarantee_raise(struct ledger *ledger, unsigned resource, uint64_t am
 		ledger_settle();
 		claimed = account_claims(account);
 		n = amount > claimed ? amount - claimed : 0;
-		if (n == 0 || (memory_fits(ledger, resource, n, &shortage) &&
+		if (n == 0 || (ledger_memory_fits(ledger, resource, n, &shortage) &&
 			       charge_ready(ledger->parent, resource, n, &shortage)))
 			break;
 		if (!memory_take_back(&shortage)) {
@@ -549,7 +329,7 @@ void ledger_guarantee_lower(struct ledger *ledger, unsigned resource, uint64_t a
 	ledger_settle();
 	before = account->covers;
 	guarantee_set(ledger, resource, amount);
-	charge_undo(ledger->parent, resource, before - account->covers);
+	ledger_undo(ledger->parent, resource, before - account->covers);
 	backing_trim(resource);
 }
 
@@ -656,7 +436,7 @@ void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n)
 	account_sub(ledger, resource, n);
 	if (likely(account->used >= account->floor))
 		return;
-	refund_pass_on(ledger, resource);
+	ledger_refund_above(ledger, resource);
 	if (unlikely(ledger->dead))
 		ledger_emptied(ledger);
 }

@@ -22,7 +22,7 @@ struct ledger_account {
 	uint64_t quick;		/* used may reach this without a look at anything: the lesser of easy and covers */
 	uint64_t easy;		/* without a look at limit, peak, mark and memory: kept by ledger_ease */
 	uint64_t covers;	/* what the parent counts for this: used up to it is no concern of the parent; the root's: all */
-	uint64_t floor;		/* used may fall to this without telling the parent (ledger.c: slack) */
+	uint64_t floor;		/* used may fall to this without telling the parent (ledger_slack.c) */
 	uint64_t limit;		/* LEDGER_UNLIMITED: none */
 	uint64_t guarantee;
 	uint64_t peak;
@@ -70,7 +70,7 @@ void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n);
 /* Moves a charge, unrefused: a ledger over its limit is only denied new things. */
 void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n);
 
-/* Makes all figures exact: what a refund has left with the ledgers above goes back (ledger.c: slack). Before anyone reads
+/* Makes all figures exact: what a refund has left with the ledgers above goes back (ledger_slack.c). Before anyone reads
    used or peak. O(depth) for each resource. */
 void ledger_settle(void);
 
@@ -120,7 +120,7 @@ void ledger_deny_shortage(unsigned resource, const struct ledger_shortage *short
 /* Denials of the root's pseudo resources LEDGER_ZONE_MAP and LEDGER_RAM. */
 uint64_t ledger_machine_denials(unsigned resource);
 
-/* -- between ledger.c and what stands behind the things (slab.c, page.c): theory in ledger.c -- */
+/* -- between ledgers and what stands behind the things (slab.c, page.c): theory in ledger.c -- */
 
 /* How many things of the resource the root may count without asking backing_ensure. */
 extern uint64_t ledger_backed[LEDGER_RESOURCES];

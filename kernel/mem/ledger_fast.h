@@ -18,7 +18,7 @@ static inline struct ledger_account *ledger_account_at(struct ledger *ledger, si
 	return (struct ledger_account *)((char *)ledger + offset);
 }
 
-/* Below `easy` no limit, peak, mark or missing memory is met (ledger.c: ledger_ease). */
+/* Below `easy` no limit, peak, mark or missing memory is met (ledger_room.c). */
 static inline bool ledger_easy(struct ledger *ledger, size_t offset, uint64_t bytes)
 {
 	const struct ledger_account *account = ledger_account_at(ledger, offset);

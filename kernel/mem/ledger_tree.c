@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The tree of ledgers: making and killing them, limits, guarantees, marks. Theory in ledger.c. */
-#include "mem/ledger_tree.h"
+#include "mem/ledger_parts.h"
 #include <mach/kern_return.h>
 #include "kern/assert.h"
 #include "kern/string.h"

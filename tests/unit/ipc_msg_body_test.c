@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What messages carry: rights, regions, arrays of rights; and that a denial anywhere changes nothing.
-   SOURCES: kernel/vm/tree.c
-   SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c kernel/vm/copyout.c kernel/vm/copyio.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/ready.c kernel/ipc/throttle.c kernel/ipc/right.c kernel/ipc/name.c kernel/ipc/space.c kernel/ipc/notify.c kernel/ipc/kmsg.c kernel/ipc/port_array.c kernel/ipc/kmsg_copyin.c kernel/ipc/kmsg_copyout.c kernel/ipc/mqueue.c kernel/ipc/mach_msg.c kernel/ipc/msg_fast.c kernel/ipc/msg_plain.c kernel/ipc/msg_right.c kernel/ipc/msg_send.c kernel/ipc/krpc.c kernel/ipc/krpc_later.c kernel/ipc/krpc_plain.c kernel/kern/exception.c  */
+   SOURCES: mem vm ipc kernel/kern/exception.c */
 #include "support/msg_test.h"
 
 #define COPY MACH_MSG_TYPE_COPY_SEND

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What stands for kernel addresses: one number for each, and none of them an address. */
-/* SOURCES: kernel/kern/opaque.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem kernel/kern/opaque.c */
 #include <stdlib.h>
 #include "kern/opaque.h"
 #include "tap.h"

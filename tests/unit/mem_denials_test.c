@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is remembered of denials: the thread's record, the machine's ring, counts of equal ones; and fail-nth. */
-/* SOURCES: kernel/kern/denials.c kernel/kern/opaque.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem kernel/kern/denials.c kernel/kern/opaque.c */
 #include <string.h>
 #include "host.h"
 #include "kern/denials.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Slack: what a refund leaves with the ledgers above is never seen, by a limit, a peak, a mark or a reader. */
-/* SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem */
 #include <mach/kern_return.h>
 #include <stdio.h>
 #include <string.h>

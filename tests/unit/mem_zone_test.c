@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Zones, pages and guarantees under floods: what is promised is served, what is denied changes nothing, all comes back. */
-/* SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem */
 #include <mach/kern_return.h>
 #include <stdio.h>
 #include <stdlib.h>

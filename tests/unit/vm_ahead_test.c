@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a fault maps besides its page: only what is there, with the rights that it has, for nothing.
 
-   SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c
-   SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
-   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
-   SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
-   SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
+   SOURCES: mem vm */
 #include "support/vm_test.h"
 
 #define TABLE (512 * PAGE_SIZE) /* what a leaf table maps */

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The tree of a map's entries against an array that is looked through from end to end.
 
-   SOURCES: kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c
-   SOURCES: kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c
-   SOURCES: kernel/vm/object.c kernel/vm/collapse.c kernel/vm/entry.c kernel/vm/map.c kernel/vm/tree.c
-   SOURCES: kernel/vm/fault.c kernel/vm/protect.c kernel/vm/fork.c kernel/vm/copy.c
-   SOURCES: kernel/vm/copyout.c kernel/vm/copyio.c */
+   SOURCES: mem vm */
 #include "support/vm_test.h"
 #include "vm/entry.h"
 #include "vm/tree.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The x87 registers in FSAVE's layout, compared with what this processor makes of the same state. */
-/* SOURCES: kernel/x86_64/fpu_x87.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem kernel/x86_64/fpu_x87.c */
 #include <stdlib.h>
 #include <string.h>
 #include "tap.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What is made of CPUID's words about the time stamp counter's rate. */
-/* SOURCES: kernel/x86_64/tsc_rate.c kernel/mem/page.c kernel/mem/fresh.c kernel/mem/zone.c kernel/mem/slab.c kernel/mem/zone_debug.c kernel/mem/ledger.c kernel/mem/ledger_tree.c kernel/mem/radix.c kernel/mem/reap.c kernel/mem/audit.c */
+/* SOURCES: mem kernel/x86_64/tsc_rate.c */
 #include <string.h>
 #include "tap.h"
 #include "x86_64/tsc_rate.h"
