@@ -23,7 +23,7 @@ struct krpc {
 	uint32_t in_size;
 	uint8_t *out;			/* reply, KRPC_REPLY_MAX bytes: the stub writes what is behind the 48-byte head (RetCode at 40) */
 	uint32_t out_size;		/* 48 and false before the stub; other values only with KERN_SUCCESS */
-	bool out_complex;
+	uint32_t out_complex;		/* bool */
 	struct port *reply_port;	/* for sreplyport routines */
 	struct thread *thread;		/* the caller */
 };

@@ -17,13 +17,6 @@ struct thread;
  */
 int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head, uint32_t have);
 
-/*
- * For msg_fast.c: the current thread's mach_msg, a plain request to a living kernel port, the words of whose head have been read: a call
- * (REQUEST_BITS, CALL) or a message only, with no reply port. The whole of the trap: goes on by msg_general where it must.
- */
-int64_t krpc_plain_call(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3);
-int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3);
-
 /* -- shared by krpc.c, krpc_plain.c and krpc_later.c -- */
 
 #define KRPC_REPLY_ID_OFFSET 100

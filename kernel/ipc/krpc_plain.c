@@ -20,6 +20,7 @@
 #include "ipc/mach_msg.h"
 #include "ipc/msg_fast.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -42,19 +43,35 @@ struct reply_with_right {
 static const mach_msg_type_t send_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
 					   .msgt_number = 1 };
 
+/*
+ * The call that is being carried out: the kernel is never entered twice. It lies here and not on the stack, so that nothing is kept in
+ * registers while the routine runs, none is saved for that, and what never changes is written once. Of the head of the request there is
+ * the last word only: stubs do not look at it.
+ */
+static union {
+	mach_msg_header_t head;
+	uint64_t word[KMSG_SMALL / sizeof(uint64_t)];
+} request;
+static struct krpc call = { .in = &request.head, .out = krpc_reply_bytes };
+static const struct krpc_routine *call_routine;
+static uint64_t call_buffer;			/* where the request was read, and the reply goes */
+
 /* Writes the reply into the caller's buffer: its head, and what the stub has written behind that. */
-static inline bool reply_write(uint64_t buffer, uint32_t bits, uint32_t size, const struct port *port, uint32_t id, kern_return_t code)
+static inline __attribute__((always_inline)) bool reply_write(uint32_t bits, uint32_t size, kern_return_t code)
 {
+	const struct port *port = call.reply_port;
+	const uint64_t buffer = call_buffer;
+
 	/* The request was read there, so usercopy_range is true of it. */
 	_Static_assert(KRPC_REPLY_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
-	return user_write6(buffer, bits | (uint64_t)size << 32, MACH_PORT_NAME_NULL, port->receiver_name,
-			   port->sequence | (uint64_t)id << 32, krpc_code_type.word, (uint32_t)code) &&
+	_Static_assert(REPLY_HEAD == 48 && offsetof(mig_reply_header_t, RetCode) == 40, "user_write_reply knows it");
+	return user_write_reply(buffer, bits, size, port->receiver_name, port->sequence, id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET,
+				krpc_code_type.word, (uint32_t)code) &&
 	       (size == REPLY_HEAD || user_words_out(buffer + REPLY_HEAD, krpc_reply_bytes + REPLY_HEAD, size - REPLY_HEAD));
 }
 
-/* The same with the right in it. The page is there when its name is written: it was written to just now. */
-static __attribute__((noinline)) bool reply_write_right(struct thread *thread, uint64_t buffer, const struct krpc *krpc,
-							const struct port *port, uint32_t id, int64_t *result)
+/* The reply with a right in it. The page is there when its name is written: it was written to just now. */
+static bool reply_write_right(struct thread *thread, int64_t *result)
 {
 	struct reply_with_right *reply = (struct reply_with_right *)krpc_reply_bytes;
 	struct port *right = reply->right;
@@ -62,114 +79,127 @@ static __attribute__((noinline)) bool reply_write_right(struct thread *thread, u
 	mach_port_name_t name;
 	uint64_t slot;
 
-	if (krpc->out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
+	if (call.out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
 		return false;
 	reply->name = MACH_PORT_NULL;
-	if (!reply_write(buffer, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), port, id, KERN_SUCCESS)) {
+	if (!reply_write(MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), KERN_SUCCESS)) {
 		reply->right = right;
 		return false;
 	}
 	bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
 	slot = name;
-	user_words_out(buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot));
+	user_words_out(call_buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot));
 	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
 
-/* The reply to a call whose buffer this is. False: it goes the general way. */
-static inline bool plain_reply(struct thread *thread, uint64_t buffer, kern_return_t code, const struct krpc *krpc, uint32_t id,
-			       int64_t *result)
+/* Can the reply be written at once, and be of this size? */
+static inline bool reply_is_plain(const struct thread *thread, kern_return_t code, uint32_t size)
 {
 	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, PORT_ANY_MESSAGES);
-	struct port *port = krpc->reply_port;
-	uint32_t size = krpc->out_size;
+	const struct port *port = call.reply_port;
 
-	if (code != KERN_SUCCESS) {
-		if (code == KRPC_BLOCKED || code == MIG_NO_REPLY)
-			return false;
-		size = REPLY_HEAD;
-	}
-	if (thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10)
+	if (code == KRPC_BLOCKED || code == MIG_NO_REPLY || thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10)
 		return false;
 	/* The routine may have done anything to it. */
-	if ((port->state & looked_at) != 0 || port->receiver != &thread->task->space ||
-	    port->receiver_name != (uint32_t)thread->regs.r8 || !LIST_EMPTY(&port->receivers))
-		return false;
-	/* Only with KERN_SUCCESS. */
-	if (krpc->out_complex) {
-		if (!reply_write_right(thread, buffer, krpc, port, id, result))
-			return false;
-	} else {
-		if (!reply_write(buffer, REPLY_BITS, size, port, id, code))
-			return false;
-		*result = MACH_MSG_SUCCESS;
-	}
+	return (port->state & looked_at) == 0 && port->receiver == &thread->task->space &&
+	       port->receiver_name == (uint32_t)thread->regs.r8 && LIST_EMPTY(&port->receivers);
+}
+
+/* The reply was written. */
+static inline int64_t replied(struct thread *thread, int64_t result)
+{
+	struct port *port = call.reply_port;
+
 	port->sequence++;
 	port->reply_bound = 0;
 	thread->msg.reply_direct = false;
 	thread->task->messages_received++;
-	return true;
+	/* The receive right has a reference too. */
+	assert(port->refs > 1);
+	port->refs--;
+	krpc_created_settle();
+	return result;
 }
 
-/* What the general way needs to go on: to receive, now or when the wait of the routine has ended. */
-static __attribute__((noinline)) int64_t finish(struct thread *thread, const struct krpc_routine *routine, kern_return_t code,
-						const struct krpc *krpc, uint32_t id)
+/* The end of a call that has a reply of another kind, or none. */
+static __attribute__((noinline)) int64_t finish(kern_return_t code)
 {
-	msg_arguments(thread);
-	thread->msg.reply_id = id;
-	return krpc_finish(thread, !routine->simple, code, krpc);
-}
-
-/* reply NULL: without. */
-static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply,
-							       uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
-{
-	/* The request. The kernel is never entered twice. */
-	static union { mach_msg_header_t head; uint64_t word[KMSG_SMALL / sizeof(uint64_t)]; } in;
-	const uint64_t buffer = thread->regs.rdi;
-	uint32_t size = (uint32_t)thread->regs.rdx, id = (uint32_t)(word3 >> 32);
-	const struct krpc_routine *routine = krpc_routine_find(id);
-	struct krpc krpc;
-	kern_return_t code;
+	struct thread *thread = call.thread;
+	struct port *reply = call.reply_port;
 	int64_t result;
 
-	if (routine == NULL || !krpc_fits(routine, size, false))
-		return msg_general(thread);
-	if (reply != NULL && (routine->simple || !LIST_EMPTY(&reply->receivers)))
-		return msg_general(thread);
-	if (size != HEAD && !user_words_in((char *)&in + HEAD, buffer + HEAD, size - HEAD))
-		return msg_general(thread);
-	in.word[0] = word0;
-	in.word[1] = word1;
-	in.word[2] = word2;
-	in.word[3] = word3;
-	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
-	thread->msg.reply_direct = reply != NULL;
-	thread->task->messages_sent++;
-	krpc_fill(&krpc, thread, port, &in.head, size, reply);
-	/* The object may die in the call, or the reply port: they are needed until the end. */
-	port_ref(port);
-	if (reply != NULL)
-		port_ref(reply);
-	code = routine->stub(&krpc);
-	port_unref(port);
-	id += KRPC_REPLY_ID_OFFSET;
-	if (reply == NULL || !plain_reply(thread, buffer, code, &krpc, id, &result))
-		result = finish(thread, routine, code, &krpc, id);
+	if (reply != NULL && code == KERN_SUCCESS && call.out_complex && reply_is_plain(thread, code, call.out_size) &&
+	    reply_write_right(thread, &result))
+		return replied(thread, result);
+	/* The general way goes on: with the receive, now or when the wait of the routine has ended. */
+	msg_arguments(thread);
+	thread->msg.reply_id = id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET;
+	result = krpc_finish(thread, !call_routine->simple, code, &call);
 	if (reply != NULL)
 		port_unref(reply);
 	krpc_created_settle();
 	return result;
 }
 
-int64_t krpc_plain_call(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
+/* reply NULL: without. */
+static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t w3)
 {
-	struct port *reply = msg_reply_port(thread, (mach_port_name_t)word2, false);
+	const struct krpc_routine *routine = krpc_routine_find(id_of(w3));
+	uint32_t size = (uint32_t)thread->regs.rdx;
+	kern_return_t code;
 
-	return reply != NULL ? carry_out(thread, port, reply, word0, word1, word2, word3) : msg_general(thread);
+	if (routine == NULL || !krpc_fits(routine, size, false))
+		return msg_general(thread);
+	if (reply != NULL && (routine->simple || !LIST_EMPTY(&reply->receivers)))
+		return msg_general(thread);
+	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
+	call.target = port;
+	call.in_size = size;
+	call.out_size = REPLY_HEAD;
+	call.out_complex = false;
+	call.reply_port = reply;
+	call.thread = thread;
+	call_routine = routine;
+	call_buffer = thread->regs.rdi;
+	request.word[3] = w3;
+	if (size != HEAD && !user_words_in((char *)&request + HEAD, call_buffer + HEAD, size - HEAD))
+		return msg_general(call.thread);
+	thread = call.thread;
+	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
+	thread->msg.reply_direct = reply != NULL;
+	thread->task->messages_sent++;
+	if (reply != NULL)
+		port_ref(call.reply_port);
+	code = call_routine->stub(&call);
+	if (reply == NULL)
+		return finish(code);
+	thread = call.thread;
+	size = likely(code == KERN_SUCCESS) ? call.out_size : REPLY_HEAD;
+	if (unlikely(code == KERN_SUCCESS && call.out_complex) || !reply_is_plain(thread, code, size) ||
+	    !reply_write(REPLY_BITS, size, code))
+		return finish(code);
+	return replied(thread, MACH_MSG_SUCCESS);
 }
 
-int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t word0, uint64_t word1, uint64_t word2, uint64_t word3)
+static __attribute__((noinline)) int64_t call_far(struct thread *thread, struct port *port, HEAD_WORDS)
 {
-	return carry_out(thread, port, NULL, word0, word1, word2, word3);
+	/* Found, it is at hand. */
+	return space_find_far(&thread->task->space, name_of(w2)) != NULL ? krpc_plain_call(thread, port, w0, w1, w2, w3) :
+									     msg_general(thread);
+}
+
+__attribute__((noipa)) int64_t krpc_plain_call(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	struct port *reply;
+
+	if (!space_has_recent(&thread->task->space, name_of(w2)))
+		return call_far(thread, port, w0, w1, w2, w3);
+	reply = msg_reply_port(thread, name_of(w2), false);
+	return reply != NULL ? carry_out(thread, port, reply, w3) : msg_general(thread);
+}
+
+__attribute__((noipa)) int64_t krpc_plain_message(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	return carry_out(thread, port, NULL, w3);
 }

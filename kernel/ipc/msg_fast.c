@@ -40,7 +40,6 @@
 #include "ipc/msg_fast.h"
 #include <stddef.h>
 #include "ipc/kmsg.h"
-#include "ipc/krpc_call.h"
 #include "ipc/mach_msg.h"
 #include "ipc/msg_right.h"
 #include "ipc/name.h"
@@ -67,14 +66,8 @@
 #define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 #define HEAD sizeof(mach_msg_header_t)
 
-/* The head of a message, as the sender has written it, is passed on as four words, and always as the same arguments of functions that
-   the compiler leaves as they are (noipa): so each way to go on is a jump, and nothing is moved for it. */
-#define HEAD_WORDS __attribute__((unused)) uint64_t w0, __attribute__((unused)) uint64_t w1, uint64_t w2, uint64_t w3
 _Static_assert(HEAD == 32 && offsetof(mach_msg_header_t, msgh_bits) == 0 && offsetof(mach_msg_header_t, msgh_remote_port) == 8 &&
 	       offsetof(mach_msg_header_t, msgh_local_port) == 16 && offsetof(mach_msg_header_t, msgh_id) == 28, "four words");
-static inline uint32_t bits_of(uint64_t w0) { return (uint32_t)w0; }
-static inline mach_port_name_t name_of(uint64_t w) { return (mach_port_name_t)w; }	/* w1: the remote port's; w2: the local one's */
-static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
 
 /* What is remembered of where the waiting thread takes a message of size bytes, is it still good? */
 static inline bool straight_is_good(const struct thread *to, uint32_t size)

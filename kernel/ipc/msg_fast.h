@@ -11,6 +11,14 @@
 #include "kern/task.h"
 #include "kern/thread.h"
 
+/* The head of a message, as the sender has written it, is passed on as four words, and always as the same arguments of functions that
+   the compiler leaves as they are (noipa): so each way to go on is a jump, and nothing is moved for it. */
+#define HEAD_WORDS \
+	__attribute__((unused)) uint64_t w0, __attribute__((unused)) uint64_t w1, __attribute__((unused)) uint64_t w2, uint64_t w3
+static inline uint32_t bits_of(uint64_t w0) { return (uint32_t)w0; }
+static inline mach_port_name_t name_of(uint64_t w) { return (mach_port_name_t)w; }	/* w1: the remote port's; w2: the local one's */
+static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
+
 /* The entry of a name with a right of this type; NULL: it has none. Its port may be dead. */
 static inline struct name *msg_entry(struct space *space, mach_port_name_t name, uint32_t type)
 {
@@ -41,5 +49,14 @@ static inline __attribute__((always_inline)) struct port *msg_reply_port(struct 
 bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result);
 /* Receives the next message of the living port, in no set, or set, never throttled, that the current thread names; false: as above. */
 bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result);
+
+/* -- calls of kernel objects: theory in krpc_plain.c -- */
+
+/*
+ * The current thread's mach_msg, a plain request to a living kernel port, its head read: a call (REQUEST_BITS, CALL), or a message only,
+ * with no reply port. The whole of the trap: goes on by msg_general where it must.
+ */
+int64_t krpc_plain_call(struct thread *thread, struct port *port, HEAD_WORDS);
+int64_t krpc_plain_message(struct thread *thread, struct port *port, HEAD_WORDS);
 
 #endif

@@ -61,14 +61,17 @@ fault:
 	return false;
 }
 
-/* Six words, in the same way. */
-static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+/* The head of a reply (mig_reply_header_t) in the same way, in halves of words: so nothing need be put together. bits and type: constants. */
+static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint32_t size, uint64_t local,
+								   uint32_t sequence, uint32_t id, uint64_t type, uint32_t code)
 {
 	__asm__ volatile goto(USERCOPY_STAC
-		"1: movq %[a], (%[to])\n\tmovq %[b], 8(%[to])\n\tmovq %[c], 16(%[to])\n\tmovq %[d], 24(%[to])\n\t"
-		"movq %[e], 32(%[to])\n\tmovq %[f], 40(%[to])\n\t"
+		"1: movl %[bits], (%[to])\n\tmovl %[size], 4(%[to])\n\tmovq $0, 8(%[to])\n\tmovq %[local], 16(%[to])\n\t"
+		"movl %[sequence], 24(%[to])\n\tmovl %[id], 28(%[to])\n\tmovl %[low], 32(%[to])\n\tmovl %[high], 36(%[to])\n\t"
+		"movl %[code], 40(%[to])\n\tmovl $0, 44(%[to])\n\t"
 		USERCOPY_FIXUP("%l[fault]")
-		: : [to] "r"(to), [a] "r"(a), [b] "re"(b), [c] "r"(c), [d] "r"(d), [e] "r"(e), [f] "r"(f)
+		: : [to] "r"(to), [bits] "i"(bits), [size] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
+		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "r"(code)
 		: "rax", "memory" : fault);
 	return true;
 fault:

@@ -29,9 +29,10 @@ static inline bool user_write4(uint64_t to, uint64_t a, uint64_t b, uint64_t c, 
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
 }
 
-static inline bool user_write6(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+static inline bool user_write_reply(uint64_t to, uint32_t bits, uint32_t size, uint64_t local, uint32_t sequence, uint32_t id,
+				    uint64_t type, uint32_t code)
 {
-	uint64_t word[6] = { a, b, c, d, e, f }, fault;
+	uint64_t word[6] = { bits | (uint64_t)size << 32, 0, local, sequence | (uint64_t)id << 32, type, code }, fault;
 
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
 }
