@@ -4,6 +4,7 @@
 #include <mach/kern_return.h>
 #include "kern/ast.h"
 #include "kern/exception.h"
+#include "kern/likely.h"
 #include "kern/stretch.h"
 #include "kern/sched.h"
 #include "kern/task.h"
@@ -13,7 +14,6 @@
 
 /* Vectors and the page-fault error code: Intel SDM volume 3, chapter 6. */
 #define VECTOR_FPU_UNAVAILABLE 7
-#define VECTOR_PAGE_FAULT 14
 #define PAGE_FAULT_WRITE 2
 #define PAGE_FAULT_FETCH 16
 
@@ -50,35 +50,52 @@ static void trap_fpu(struct thread *thread)
 	cpu->fpu_owner = thread;
 }
 
-static void trap_page_fault(struct thread *thread, uint64_t error, uint64_t address)
+/* An exception may have been raised. */
+static void trap_end(struct thread *thread)
 {
-	vm_prot_t access = VM_PROT_READ;
-	kern_return_t result = KERN_INVALID_ADDRESS;
-
-	if (error & PAGE_FAULT_WRITE)
-		access |= VM_PROT_WRITE;
-	if (error & PAGE_FAULT_FETCH)
-		access |= VM_PROT_EXECUTE;
-	if (address < USER_ADDRESS_MAX)
-		result = vm_fault(&thread->task->map, address, access);
-	if (result != KERN_SUCCESS)
-		exception_raise(thread, EXC_BAD_ACCESS, (unsigned)result, address);
+	if (thread->state != THREAD_RUNNING)
+		sched_switch();
+	sched_handoff_undo();
+	stretch_note(trap_user);
 }
 
-void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address)
+static __attribute__((noinline)) bool page_fault_raise(struct thread *thread, kern_return_t result, uint64_t address)
+{
+	exception_raise(thread, EXC_BAD_ACCESS, (unsigned)result, address);
+	trap_end(thread);
+	return false;
+}
+
+/* The two bits of the error code that tell rights, moved to where they are in vm_prot_t. */
+static inline vm_prot_t fault_access(uint64_t error)
+{
+	_Static_assert(PAGE_FAULT_WRITE == VM_PROT_WRITE && PAGE_FAULT_FETCH == VM_PROT_EXECUTE << 2, "bits of an error code");
+	return VM_PROT_READ | (error & PAGE_FAULT_WRITE) | (error & PAGE_FAULT_FETCH) >> 2;
+}
+
+bool trap_page_fault(struct thread *thread, uint64_t address, uint64_t error)
+{
+	kern_return_t result = KERN_INVALID_ADDRESS;
+
+	stretch_begin();
+	thread->fail_armed = 0;		/* as in trap_user */
+	if (likely(address < USER_ADDRESS_MAX))
+		result = vm_fault(&thread->task->map, address, fault_access(error));
+	if (unlikely(result != KERN_SUCCESS))
+		return page_fault_raise(thread, result, address);
+	stretch_note(trap_page_fault);
+	return true;
+}
+
+void trap_user(struct thread *thread, unsigned vector, uint64_t error)
 {
 	stretch_begin();
 	thread->fail_armed = 0;		/* fail-nth is about a call, and that is over */
-	if (vector == VECTOR_PAGE_FAULT)
-		trap_page_fault(thread, error, address);
-	else if (vector == VECTOR_FPU_UNAVAILABLE)
+	if (vector == VECTOR_FPU_UNAVAILABLE)
 		trap_fpu(thread);
 	else if (vector < 32 && trap_table[vector].exception != 0)
 		exception_raise(thread, trap_table[vector].exception, trap_table[vector].code, error);
 	else
 		exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, vector);
-	if (thread->state != THREAD_RUNNING)
-		sched_switch();
-	sched_handoff_undo();
-	stretch_note(trap_user);
+	trap_end(thread);
 }

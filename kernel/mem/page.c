@@ -26,10 +26,12 @@
  *
  * Memory pressure is how much of RAM or of the zone map, whichever is worse, is committed: levels
  * 1, 2, 3 begin when less than 1/8, 1/16, 1/32 is left, and end only when half as much again is.
- * `quiet` says from where to where the two figures may move before level or peak change.
+ * `quiet` says from where to where the two figures may move before level or peak change; it is looked at when the root's
+ * figures have moved at all.
  */
 #include "mem/page.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "mem/fresh.h"
 #include "mem/hide.h"
 #include "mem/ledger_fast.h"
@@ -51,6 +53,7 @@ static unsigned pressure_level;
 static uint64_t peak_ram, peak_zone_map;
 static uint64_t slabs_lent;
 static struct quiet { uint64_t from, below; } quiet_ram, quiet_zone_map;	/* empty: look */
+static uint64_t seen_kernel, seen_user;	/* the root's figures, pages, when that was last looked at */
 
 void page_init(struct page *table, uint64_t frames)
 {
@@ -120,24 +123,9 @@ static struct page *fresh_pop(void)
 	return frame != 0 ? page_of_frame(frame) : NULL;
 }
 
-static struct page *free_pop(enum page_kind kind, void *owner, bool zeroed)
+/* A page of no list is somebody's; zero: it is known to hold zeros. */
+static inline struct page *page_take(struct page *page, bool zero, enum page_kind kind, void *owner, bool zeroed)
 {
-	struct page *page;
-	bool zero = false;
-
-	if (free_first[zeroed] != 0) {
-		zero = zeroed;
-		page = list_pop(zeroed);
-	} else if (zeroed && free_first[false] != 0) {
-		page = list_pop(false);
-	} else {
-		page = fresh_pop();
-		zero = page == NULL && free_first[true] != 0;
-		if (zero)
-			page = list_pop(true);
-	}
-	if (page == NULL)
-		return NULL;
 	counts.free--;
 	*page = (struct page){.owner = owner, .kind = kind};
 	memory_show(page_address(page), PAGE_SIZE);
@@ -145,6 +133,26 @@ static struct page *free_pop(enum page_kind kind, void *owner, bool zeroed)
 	if (zeroed && !zero)
 		machine_page_clear(page_address(page));
 	return page;
+}
+
+/* Neither a page that was given back nor, where zeros are asked for, one that holds some: a fresh one, or the last kind left. */
+static __attribute__((noinline)) struct page *free_pop_fresh(enum page_kind kind, void *owner, bool zeroed)
+{
+	struct page *page = fresh_pop();
+	bool zero = page == NULL && free_first[true] != 0;
+
+	if (zero)
+		page = list_pop(true);
+	return page != NULL ? page_take(page, zero, kind, owner, zeroed) : NULL;
+}
+
+static inline struct page *free_pop(enum page_kind kind, void *owner, bool zeroed)
+{
+	bool zero = zeroed && free_first[true] != 0;
+
+	if (unlikely(free_first[zero] == 0))
+		return free_pop_fresh(kind, owner, zeroed);
+	return page_take(list_pop(zero), zero, kind, owner, zeroed);
 }
 
 /* So many frames become part of RAM. */
@@ -327,6 +335,21 @@ void mem_pressure_update(void)
 {
 	if (!is_quiet(&quiet_ram, ram_used_pages()) || !is_quiet(&quiet_zone_map, zone_map_used_pages()))
 		pressure_look();
+	seen_kernel = root_ledger.account[LEDGER_KPAGES].used;
+	seen_user = root_ledger.account[LEDGER_RESIDENT_PAGES].used;
+}
+
+/* After a kernel or user page came or went: mostly the root's figure, which is what counts, has not changed by it (slack: ledger.c). */
+static inline void pressure_kernel(void)
+{
+	if (unlikely(root_ledger.account[LEDGER_KPAGES].used != seen_kernel))
+		mem_pressure_update();
+}
+
+static inline void pressure_user(void)
+{
+	if (unlikely(root_ledger.account[LEDGER_RESIDENT_PAGES].used != seen_user))
+		mem_pressure_update();
 }
 
 /* -- taking and giving back -- */
@@ -359,12 +382,14 @@ void page_shortage(struct ledger_shortage *shortage)
 }
 
 /* A charged page is not there: only after unrefused moves beyond the reserve. */
-static void deny_ram(unsigned resource, const struct alloc_site *site)
+static __attribute__((noinline)) void *deny_ram(struct ledger *payer, unsigned resource, const struct alloc_site *site)
 {
 	struct ledger_shortage shortage;
 
+	ledger_refund(payer, resource, 1);
 	page_shortage(&shortage);
 	ledger_deny_shortage(resource, &shortage, site);
+	return NULL;
 }
 
 struct page *kpage_alloc_at(struct ledger *payer, bool zeroed, const struct alloc_site *site)
@@ -374,13 +399,10 @@ struct page *kpage_alloc_at(struct ledger *payer, bool zeroed, const struct allo
 	if (!ledger_charge_quick_at(payer, LEDGER_KPAGES, 1, PAGE_SIZE, site))
 		return NULL;
 	page = free_pop(PAGE_KERNEL, payer, zeroed);
-	if (page == NULL) {
-		ledger_refund(payer, LEDGER_KPAGES, 1);
-		deny_ram(LEDGER_KPAGES, site);
-		return NULL;
-	}
+	if (unlikely(page == NULL))
+		return deny_ram(payer, LEDGER_KPAGES, site);
 	counts.kernel++;
-	mem_pressure_update();
+	pressure_kernel();
 	return page;
 }
 
@@ -392,7 +414,7 @@ static void kpage_put(struct page *page, bool zeroed)
 	counts.kernel--;
 	free_push(page, zeroed);
 	ledger_refund_quick(payer, LEDGER_KPAGES, 1, PAGE_SIZE);
-	mem_pressure_update();
+	pressure_kernel();
 }
 
 void kpage_free(struct page *page)
@@ -412,13 +434,10 @@ struct page *frame_alloc_at(struct ledger *payer, bool zeroed, const struct allo
 	if (!ledger_charge_quick_at(payer, LEDGER_RESIDENT_PAGES, 1, 0, site))
 		return NULL;
 	page = free_pop(PAGE_USER, NULL, zeroed);
-	if (page == NULL) {
-		ledger_refund(payer, LEDGER_RESIDENT_PAGES, 1);
-		deny_ram(LEDGER_RESIDENT_PAGES, site);
-		return NULL;
-	}
+	if (unlikely(page == NULL))
+		return deny_ram(payer, LEDGER_RESIDENT_PAGES, site);
 	counts.user++;
-	mem_pressure_update();
+	pressure_user();
 	return page;
 }
 
@@ -428,7 +447,7 @@ void frame_free(struct page *page, struct ledger *payer)
 	counts.user--;
 	free_push(page, false);
 	ledger_refund_quick(payer, LEDGER_RESIDENT_PAGES, 1, 0);
-	mem_pressure_update();
+	pressure_user();
 }
 
 void frame_adopt(struct page *page, struct ledger *payer)

@@ -131,7 +131,7 @@ kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *ad
 	page_offset = copy->first.page_offset;
 	result = vm_map_size_check(map, bytes);
 	if (result == KERN_SUCCESS)
-		result = vm_map_find_space(map, bytes, 0, &place);
+		result = vm_map_fit(map, bytes, &place);
 	if (result != KERN_SUCCESS)
 		return result;
 	if (copy->first.next != NULL || copy->first.payer != map->pmap.payer || map->wire_future)

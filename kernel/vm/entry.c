@@ -110,27 +110,28 @@ void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint6
 		vm_object_fix_payer(object);
 }
 
-static inline void drop_object(struct vm_entry *entry)
+/* The object is the entry's no more; what the entry says of it is left. */
+static inline void leave_object(struct vm_entry *entry, struct vm_object *object)
 {
-	struct vm_object *object = entry->object;
-	bool paid;
+	bool paid = LIST_FIRST(&object->entries) == entry;
 
-	if (object == NULL)
-		return;
-	paid = LIST_FIRST(&object->entries) == entry;
 	LIST_REMOVE(entry, object_link);
-	entry->object = NULL;
-	entry->offset = 0;
-	entry->needs_copy = false;
-	entry->shared = false;
-	if (paid && object->refs > 1)
+	if (object->refs > 1 && paid)
 		vm_object_fix_payer(object);
 	vm_object_release(object);
 }
 
 void vm_entry_drop_object(struct vm_entry *entry)
 {
-	drop_object(entry);
+	struct vm_object *object = entry->object;
+
+	if (object == NULL)
+		return;
+	entry->object = NULL;
+	entry->offset = 0;
+	entry->needs_copy = false;
+	entry->shared = false;
+	leave_object(entry, object);
 }
 
 bool vm_entry_is_shared(struct vm_entry *entry)
@@ -278,17 +279,23 @@ static __attribute__((noinline)) bool free_window(struct vm_entry *entry, unsign
 
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
 {
-	/* The pages of a whole object go with it; those of an exclusive window go here. */
-	if (vm_entry_exclusive(entry) && entry->object->refs > 1 && !free_window(entry, max_pages))
-		return false;
-	drop_object(entry);
+	struct vm_object *object = entry->object;
+
+	if (object != NULL) {
+		/* The pages of a whole object go with it; those of an exclusive window go here. */
+		if (object->refs > 1 && vm_entry_exclusive(entry) && !free_window(entry, max_pages))
+			return false;
+		leave_object(entry, object);
+	}
+	assert(!entry->in_map);
 	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);
-	vm_entry_free(entry);
+	zone_free(&vm_entry_zone, entry, entry->payer);
 	return true;
 }
 
-void vm_entry_destroy(struct vm_entry *entry)
+__attribute__((noinline)) void vm_entry_destroy_pieces(struct vm_entry *entry)
 {
-	while (!vm_entry_dismantle(entry, VM_PIECE))
+	do
 		machine_window();
+	while (!vm_entry_dismantle(entry, VM_PIECE));
 }

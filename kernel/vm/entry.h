@@ -2,6 +2,8 @@
 /* Map entries: what the files of vm/ share about them. Nobody outside vm/ includes this. */
 #ifndef VM_ENTRY_H
 #define VM_ENTRY_H
+#include "kern/assert.h"
+#include "kern/likely.h"
 #include "mem/page.h"
 #include "mem/zone.h"
 #include "vm/map.h"
@@ -38,6 +40,13 @@ struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint6
 void vm_entry_free(struct vm_entry *entry);
 /* Gives the entry an object at offset (bytes), taking over one reference. */
 void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint64_t offset);
+/* The same of a fresh object with the same payer, at offset 0; the entry, which had none, is its only user. */
+static inline void vm_entry_set_first(struct vm_entry *entry, struct vm_object *object)
+{
+	assert(entry->object == NULL && entry->offset == 0 && LIST_EMPTY(&object->entries));
+	entry->object = object;
+	LIST_INSERT_HEAD(&object->entries, entry, object_link);
+}
 /* Gives the reference back; the entry is zero fill then. */
 void vm_entry_drop_object(struct vm_entry *entry);
 /* Clears `shared` when nobody shares any more; says what is left. */
@@ -68,8 +77,13 @@ bool vm_entry_copy_pages(struct vm_entry *entry, uint64_t start, uint64_t end, s
 /* Bounded piece of taking apart an entry that is in no map: true when it is gone. Refunds its
  * pages. */
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages);
-/* The same to the end, with windows. */
-void vm_entry_destroy(struct vm_entry *entry);
+/* The same to the end, with windows; _pieces: after the first one. */
+void vm_entry_destroy_pieces(struct vm_entry *entry);
+static inline void vm_entry_destroy(struct vm_entry *entry)
+{
+	if (!vm_entry_dismantle(entry, VM_PIECE))
+		vm_entry_destroy_pieces(entry);
+}
 
 /* -- map.c, for the other files -- */
 /* Links an entry that the map's ledger pays for in front of `next`, the first one above it (NULL: it is
@@ -85,8 +99,25 @@ struct vm_place {
 /* Lowest address where size bytes fit so that no bit of mask is set; KERN_NO_SPACE. */
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
 				struct vm_place *place);
+/* The same with mask 0, of whole pages; in line where the last place will do. */
+kern_return_t vm_map_find_fit(struct vm_map *map, uint64_t size, struct vm_place *place);
+static inline kern_return_t vm_map_fit(struct vm_map *map, uint64_t size, struct vm_place *place)
+{
+	struct vm_entry *next = map->found;
+
+	if (unlikely(map->loose != NULL || next == NULL || size >> PAGE_SHIFT < map->found_pages || size > next->gap))
+		return vm_map_find_fit(map, size, place);
+	place->next = next;
+	place->start = next->start - next->gap;
+	return KERN_SUCCESS;
+}
 /* KERN_NO_SPACE when the size limit forbids `size` more bytes. */
-kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size);
+static inline kern_return_t vm_map_size_check(const struct vm_map *map, uint64_t size)
+{
+	if (unlikely(map->size_bytes > map->size_limit || size > map->size_limit - map->size_bytes))
+		return KERN_NO_SPACE;
+	return KERN_SUCCESS;
+}
 /* True: removing [start, end) leaves two pieces of this entry, so one new entry is needed. */
 static inline bool vm_entry_makes_hole(const struct vm_entry *entry, uint64_t start, uint64_t end)
 {

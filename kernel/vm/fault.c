@@ -13,6 +13,7 @@
    the first who reads it. So who makes a page need not look for others who have mapped what it
    hides, however many share. */
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "vm/entry.h"
 #include "vm/map.h"
 
@@ -125,7 +126,7 @@ static kern_return_t fault_make_page(struct fault *fault)
 	uint64_t index = vm_entry_index(entry, fault->address);
 	struct page *page;
 
-	if (target == NULL || entry->needs_copy) {
+	if (entry->needs_copy) {
 		fresh = target = vm_object_make(vm_entry_pages(entry), entry->map->pmap.payer);
 		if (fresh == NULL)
 			return KERN_RESOURCE_SHORTAGE;
@@ -151,18 +152,31 @@ out_fresh:
 	return KERN_RESOURCE_SHORTAGE;
 }
 
-kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
+/* The first page of an entry without an object: the most common fault. */
+static kern_return_t fault_first(struct vm_map *map, struct vm_entry *entry, uint64_t address)
 {
-	struct fault fault = { .entry = vm_map_lookup(map, address),
-			       .address = trunc_page(address) };
+	struct page *page = vm_object_make_zero(vm_entry_pages(entry), (address - entry->start) >> PAGE_SHIFT,
+						map->pmap.payer);
+
+	if (unlikely(page == NULL))
+		return KERN_RESOURCE_SHORTAGE;
+	if (unlikely(!pmap_enter(&map->pmap, address, page_frame(page), entry->protection))) {
+		vm_object_release(page->owner);
+		return KERN_RESOURCE_SHORTAGE;
+	}
+	vm_entry_set_first(entry, page->owner);
+	entry->mapped = true;
+	map->zero_fills++;
+	vm_counters.zero_fills++;
+	return KERN_SUCCESS;
+}
+
+/* Any other, with rights that the entry gives. */
+static __attribute__((noinline)) kern_return_t fault_any(struct vm_entry *entry, uint64_t address, vm_prot_t access)
+{
+	struct fault fault = { .entry = entry, .address = address };
 	kern_return_t result;
 
-	map->faults++;
-	vm_counters.faults++;
-	if (fault.entry == NULL)
-		return KERN_INVALID_ADDRESS;
-	if (fault.entry->protection == VM_PROT_NONE || (access & ~fault.entry->protection))
-		return KERN_PROTECTION_FAILURE;
 	fault_look(&fault);
 	if (fault.seen != NULL && (fault.own || !(fault.entry->shared || (access & VM_PROT_WRITE))))
 		result = fault_map_seen(&fault);
@@ -171,4 +185,19 @@ kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
 	if (result == KERN_SUCCESS && fault.entry->object->shadow != NULL)
 		vm_object_collapse(fault.entry->object, VM_PIECE);
 	return result;
+}
+
+kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access)
+{
+	struct vm_entry *entry = vm_map_lookup(map, address);
+
+	map->faults++;
+	vm_counters.faults++;
+	if (entry == NULL)
+		return KERN_INVALID_ADDRESS;
+	if (entry->protection == VM_PROT_NONE || (access & ~entry->protection))
+		return KERN_PROTECTION_FAILURE;
+	if (entry->object == NULL)
+		return fault_first(map, entry, trunc_page(address));
+	return fault_any(entry, trunc_page(address), access);
 }

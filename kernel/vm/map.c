@@ -109,30 +109,27 @@ static bool find_in_gaps(struct vm_map *map, uint64_t room, uint64_t size, uint6
 	return gap_fits(vm_tree_start(map, NULL), USER_ADDRESS_MAX, size, mask, &place->start);
 }
 
+kern_return_t vm_map_find_fit(struct vm_map *map, uint64_t size, struct vm_place *place)
+{
+	place->next = vm_tree_fit(map, size);
+	place->start = vm_tree_start(map, place->next);
+	return size <= vm_tree_room(map, place->next) ? KERN_SUCCESS : KERN_NO_SPACE;
+}
+
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
 				struct vm_place *place)
 {
 	mask &= ~(uint64_t)PAGE_MASK;
 	if (size > USER_ADDRESS_MAX)
 		return KERN_NO_SPACE;
-	if (mask == 0) {
-		place->next = vm_tree_fit(map, size);
-		place->start = vm_tree_start(map, place->next);
-		return size <= vm_tree_room(map, place->next) ? KERN_SUCCESS : KERN_NO_SPACE;
-	}
+	if (mask == 0)
+		return vm_map_find_fit(map, size, place);
 	/* Low bits only: a gap with this much more room always fits. */
 	if (((mask | PAGE_MASK) & ((mask | PAGE_MASK) + 1)) == 0 &&
 	    size + mask > size && vm_tree_gap(map, 0, size + mask) != NULL)
 		return find_in_gaps(map, size + mask, size, mask, place) ? KERN_SUCCESS
 									 : KERN_NO_SPACE;
 	return find_in_gaps(map, size, size, mask, place) ? KERN_SUCCESS : KERN_NO_SPACE;
-}
-
-kern_return_t vm_map_size_check(struct vm_map *map, uint64_t size)
-{
-	if (map->size_bytes > map->size_limit || size > map->size_limit - map->size_bytes)
-		return KERN_NO_SPACE;
-	return KERN_SUCCESS;
 }
 
 bool vm_map_create(struct vm_map *map, struct ledger *payer)
@@ -255,12 +252,19 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 	}
 }
 
-/* A piece, or several entries; `entry` is the first. */
-static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, struct vm_entry *entry, uint64_t start,
-							  uint64_t end)
+/* A piece, or several entries. */
+static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
-	struct vm_entry *spare = NULL;
+	struct vm_entry *entry, *spare = NULL;
+	uint64_t start, end;
 
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
+		return KERN_INVALID_ADDRESS;
+	entry = vm_map_lookup_next(map, start);
+	if (entry == NULL || entry->start >= end)
+		return KERN_INVALID_ADDRESS;
 	if (vm_entry_makes_hole(entry, start, end)) {
 		spare = vm_entry_make(map->pmap.payer);
 		if (spare == NULL)
@@ -273,33 +277,23 @@ static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, st
 
 kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
-	struct vm_entry *entry;
-	uint64_t start, end;
+	struct vm_entry *entry = vm_map_lookup(map, address);
 
-	if (size == 0)
-		return KERN_SUCCESS;
-	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
-		return KERN_INVALID_ADDRESS;
-	entry = vm_map_lookup_next(map, start);
-	if (entry == NULL || entry->start >= end)
-		return KERN_INVALID_ADDRESS;
 	/* Mostly it is what was allocated. */
-	if (entry->start != start || entry->end != end)
-		return deallocate(map, entry, start, end);
-	vm_entry_unmap(entry, start, end);
+	if (entry == NULL || entry->start != address || entry->end - address != size)
+		return deallocate(map, address, size);
+	vm_entry_unmap(entry, entry->start, entry->end);
 	entry_remove(entry);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
 }
 
-/* Where a new region goes: found, or checked to be free. */
-static kern_return_t find_place(struct vm_map *map, uint64_t address, uint64_t size, uint64_t mask,
-				bool anywhere, struct vm_place *place)
+/* Whether a new region may be at this very address. */
+static __attribute__((noinline)) kern_return_t place_at(struct vm_map *map, uint64_t address, uint64_t size, uint64_t mask,
+							struct vm_place *place)
 {
 	uint64_t end;
 
-	if (anywhere)
-		return vm_map_find_space(map, size, mask, place);
 	if (vm_range(trunc_page(address), size, &place->start, &end) != KERN_SUCCESS ||
 	    place->start < USER_ADDRESS_MIN)
 		return KERN_INVALID_ADDRESS;
@@ -309,6 +303,15 @@ static kern_return_t find_place(struct vm_map *map, uint64_t address, uint64_t s
 	if (place->next != NULL && place->next->start < end)
 		return KERN_NO_SPACE;
 	return KERN_SUCCESS;
+}
+
+/* Where a new region goes: found, or checked to be free. */
+static inline __attribute__((always_inline)) kern_return_t
+find_place(struct vm_map *map, uint64_t address, uint64_t size, uint64_t mask, bool anywhere, struct vm_place *place)
+{
+	if (!anywhere)
+		return place_at(map, address, size, mask, place);
+	return mask == 0 ? vm_map_fit(map, size, place) : vm_map_find_space(map, size, mask, place);
 }
 
 /* New memory of a map whose memory is to be wired. Denied: it is gone again. */

@@ -31,6 +31,7 @@
    Architectures", ASPLOS 1987, for shadows. The merging itself is in collapse.c. */
 #include "vm/object.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/string.h"
 #include "vm/entry.h"
 #include "vm/pages.h"
@@ -119,25 +120,47 @@ bool vm_object_reserve(struct vm_object *object, uint64_t index)
 	return reserved;
 }
 
-struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool zero)
+/* The payer does not move meanwhile. */
+static inline struct page *page_add(struct vm_object *object, uint64_t index, bool zero)
 {
-	struct page *page = NULL;
+	struct page *page;
 
 	assert(index < object->size_pages);
-	object_pin(object);
 	if (!vm_pages_reserve(object, index))
-		goto out;
+		return NULL;
 	page = frame_alloc_at(object->payer, zero, ALLOC_SITE());
-	if (page == NULL) {
+	if (unlikely(page == NULL)) {
 		vm_pages_unreserve(object, index);
-		goto out;
+		return NULL;
 	}
 	page->owner = object;
 	page->offset = index;
 	vm_pages_insert(object, index, page);
 	object->resident++;
-out:
+	return page;
+}
+
+struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool zero)
+{
+	struct page *page;
+
+	object_pin(object);
+	page = page_add(object, index, zero);
 	object_unpin(object);
+	return page;
+}
+
+struct page *vm_object_make_zero(uint64_t size_pages, uint64_t index, struct ledger *payer)
+{
+	struct vm_object *object = vm_object_make(size_pages, payer);
+	struct page *page;
+
+	if (unlikely(object == NULL))
+		return NULL;
+	/* It is on no list, and nobody on its own, so that it need not be pinned. */
+	page = page_add(object, index, true);
+	if (unlikely(page == NULL))
+		vm_object_release(object);
 	return page;
 }
 
@@ -293,6 +316,22 @@ static inline void object_merge_later(struct vm_object *object)
 		merge_later(object);
 }
 
+/* Nobody uses it any more: one of a page or none, which nothing else leads to. */
+static inline bool object_is_plain(const struct vm_object *object)
+{
+	return object->shadow == NULL && object->size_pages == 1 && object->name_port == NULL && !object->awaited &&
+	       !object->merge_due;
+}
+
+static inline void object_end_plain(struct vm_object *object)
+{
+	assert(!object->kernel_held && LIST_EMPTY(&object->entries) && LIST_EMPTY(&object->shadows));
+	assert((object->only != NULL) == (object->resident == 1));
+	if (object->only != NULL)
+		frame_free(object->only, object->payer);
+	zone_free(&vm_object_zone, object, object->payer);
+}
+
 /* Nobody uses it any more. Returns the object that it was a shadow of. */
 static __attribute__((noinline)) struct vm_object *object_end(struct vm_object *object)
 {
@@ -317,6 +356,10 @@ void vm_object_release(struct vm_object *object)
 		assert(object->refs > 0);
 		if (--object->refs != 0) {
 			object_merge_later(object);
+			return;
+		}
+		if (object_is_plain(object)) {
+			object_end_plain(object);
 			return;
 		}
 	}

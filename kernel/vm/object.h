@@ -38,6 +38,8 @@ struct vm_object {
 
 struct vm_object *vm_object_make(uint64_t size_pages,
 				 struct ledger *payer); /* NULL: denied; refs 1 */
+/* The same with a page of zeros at index: returns that page, whose owner the object is. */
+struct page *vm_object_make_zero(uint64_t size_pages, uint64_t index, struct ledger *payer);
 void vm_object_ref(struct vm_object *object);
 void vm_object_release(struct vm_object *object); /* never fails; pages go by reaping */
 /* A fresh zeroed page at index, charged; NULL: denied. */

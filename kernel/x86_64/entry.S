@@ -41,13 +41,8 @@
 	SMAP CLAC
 .endm
 
-.macro POP_ALL
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
+/* Those that a function in C may change. */
+.macro POP_SCRATCH
 	popq %r11
 	popq %r10
 	popq %r9
@@ -57,6 +52,16 @@
 	popq %rdx
 	popq %rsi
 	popq %rdi
+.endm
+
+.macro POP_ALL
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbp
+	popq %rbx
+	POP_SCRATCH
 .endm
 
 	.text
@@ -203,7 +208,6 @@ trap_common:
 	leaq -REGS_R15(%rsp), %rdi
 	movl REGS_VECTOR(%rdi), %esi
 	movq REGS_ERROR(%rdi), %rdx
-	movq %cr2, %rcx
 	movq %gs:CPU_STACK_TOP, %rsp
 	xorl %ebp, %ebp
 	cmpl $VECTOR_IRQ_BASE, %esi
@@ -214,6 +218,33 @@ trap_common:
 	call machine_interrupt
 	jmp user_return
 	.size trap_common, . - trap_common
+
+/* The same of a page fault. As after a system call, one that is resolved leaves rbx, rbp and r12 to r15 to C. */
+	.type trap_fault, @function
+trap_fault:
+	testb $3, REGS_CS - REGS_VECTOR(%rsp)
+	jz trap_in_kernel
+	swapgs
+	PUSH_ALL
+	leaq -REGS_R15(%rsp), %rdi
+	movq %cr2, %rsi
+	movq REGS_ERROR(%rdi), %rdx
+	movq %gs:CPU_STACK_TOP, %rsp
+	call trap_page_fault
+	testb %al, %al
+	je user_return
+	/* CPU_HANDOFF as well, the byte behind it. */
+	cmpw $0, %gs:CPU_AST
+	jne 1f
+	movq %gs:CPU_THREAD, %rsp
+	addq $REGS_R11, %rsp
+	POP_SCRATCH
+	addq $REGS_RIP - REGS_VECTOR, %rsp
+	swapgs
+	iretq
+1:	call sched_handoff_undo
+	jmp user_return
+	.size trap_fault, . - trap_fault
 
 /* Interrupts of the idle CPU and of windows, and faults that user_copy may take. */
 	.type trap_in_kernel, @function
@@ -259,6 +290,8 @@ trap_stubs:
 	pushq $vector
 	.if (vector == 2) || (vector == 8) || (vector == 18)
 	jmp trap_on_ist
+	.elseif vector == VECTOR_PAGE_FAULT
+	jmp trap_fault
 	.else
 	jmp trap_common
 	.endif

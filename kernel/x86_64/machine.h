@@ -69,7 +69,9 @@ static inline void machine_page_copy(void *to, const void *from)
 /* -- called by the machine -- */
 /* System calls: see kern/syscall.h. */
 /* A trap from user mode, with the vector, error code and (page faults) address. kern/trap.c */
-void trap_user(struct thread *thread, unsigned vector, uint64_t error, uint64_t address);
+void trap_user(struct thread *thread, unsigned vector, uint64_t error);
+/* A page fault from user mode. True: it is resolved, and the thread's registers are as they were. */
+bool trap_page_fault(struct thread *thread, uint64_t address, uint64_t error);
 /* From an interrupt: per-CPU data only. Sets cpu->tick and cpu->ast. x86_64/clock.c does it
    itself. */
 /* After a system call, trap_user or an interrupt from user mode, when cpu->ast is set:

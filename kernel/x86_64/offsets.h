@@ -38,6 +38,7 @@
 #define SYSCALLS	130		/* length of syscall_table */
 #define KERN_BLOCKED	(-1000)		/* kern/wait.h */
 
+#define VECTOR_PAGE_FAULT 14
 #define VECTOR_SYSCALL	256
 #define VECTOR_IRQ_BASE	32
 #define VECTORS		48

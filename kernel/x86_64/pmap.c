@@ -22,6 +22,7 @@
       invalidation. */
 #include "x86_64/pmap.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/string.h"
 #include "mem/page.h"
 #include "x86_64/cpu.h"
@@ -236,26 +237,43 @@ static __attribute__((noinline)) uint64_t *make_slot(struct pmap *pmap, uint64_t
 	return entries[0];
 }
 
-bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection)
+static inline void enter_absent(struct pmap *pmap, uint64_t *slot, uint64_t new)
 {
-	uint64_t *slot, old, new = frame << PAGE_SHIFT | leaf_flags(protection);
+	*slot = new;
+	page_of_address(slot)->count++;
+	pmap->mapped++;
+}
 
-	assert(address < USER_ADDRESS_MAX && pmap->root != 0 && (protection & VM_PROT_ALL) != 0);
-	slot = kept_slot(pmap, address);
+/* In a table that is not kept, or where a page is mapped. */
+static __attribute__((noinline)) bool enter_other(struct pmap *pmap, uint64_t address, uint64_t new)
+{
+	uint64_t *slot = kept_slot(pmap, address), old;
+
 	if (slot == NULL && (slot = make_slot(pmap, address)) == NULL)
 		return false;
 	old = *slot;
+	if (!(old & PTE_PRESENT)) {
+		enter_absent(pmap, slot, new);
+		return true;
+	}
 	if ((old & ~(PTE_ACCESSED | PTE_DIRTY)) == new)
 		return true;
 	*slot = new;
-	if (!(old & PTE_PRESENT)) {
-		page_of_address(slot)->count++;
-		pmap->mapped++;
-		return true;
-	}
 	pmap->changes++;
 	if (old & PTE_ACCESSED && pmap_is_current(pmap))
 		invlpg(address);
+	return true;
+}
+
+bool pmap_enter(struct pmap *pmap, uint64_t address, uint64_t frame, vm_prot_t protection)
+{
+	uint64_t *slot, new = frame << PAGE_SHIFT | leaf_flags(protection);
+
+	assert(address < USER_ADDRESS_MAX && pmap->root != 0 && (protection & VM_PROT_ALL) != 0);
+	slot = kept_slot(pmap, address);
+	if (unlikely(slot == NULL) || *slot != 0)
+		return enter_other(pmap, address, new);
+	enter_absent(pmap, slot, new);
 	return true;
 }
 
@@ -373,7 +391,7 @@ uint64_t pmap_remove(struct pmap *pmap, uint64_t start, uint64_t end)
 	uint64_t *slot = kept_slot(pmap, start);
 
 	/* Mostly it is a little of one table kept. */
-	if (slot == NULL || start >= end || next_at(start, 1, end) != end)
+	if (slot == NULL || start / pte_span(1) != (end - 1) / pte_span(1))
 		return change_range(pmap, start, end, true, 0, 0);
 	remove_leaves(pmap, slot, start, end, &flush);
 	flush_end(&flush);

@@ -8,7 +8,6 @@
 #include "x86_64/io.h"
 #include "x86_64/offsets.h"
 
-#define VECTOR_PAGE_FAULT 14
 #define IRQ_TIMER 0
 #define IRQ_KEYBOARD 1
 #define IRQ_COM1 4
