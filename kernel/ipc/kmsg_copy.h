@@ -56,6 +56,15 @@ static inline uint64_t kmsg_item_at(struct kmsg *kmsg, uint32_t offset, struct k
 	return (item->bytes + 7) & ~7ull;
 }
 
+/* Whether the body is one region and nothing else, in the struct kmsg itself: most bodies with memory are. */
+static inline bool kmsg_is_region(const struct kmsg *kmsg)
+{
+	const mach_msg_type_t *type = (const mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
+
+	return kmsg->size == sizeof(mach_msg_header_t) + sizeof(*type) + 8 && kmsg->pages == 0 && !type->msgt_inline &&
+	       !MACH_MSG_TYPE_PORT_ANY(type->msgt_name);
+}
+
 /* The item at *offset of a message in kernel form; *offset moves on to the next. Call while *offset < kmsg->size. */
 static inline void kmsg_item_step(struct kmsg *kmsg, uint32_t *offset, struct kmsg_item *item)
 {

@@ -555,7 +555,8 @@ mach_msg_return_t kmsg_copyin(struct kmsg *kmsg, struct task *task, uint64_t buf
 	return MACH_SEND_INVALID_RIGHT;
 }
 
-mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
+/* Any body. */
+static __attribute__((noinline)) mach_msg_return_t body_copyin(struct kmsg *kmsg, struct task *task)
 {
 	struct copyin in;
 	mach_msg_return_t error;
@@ -567,4 +568,15 @@ mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
 		error = MACH_SEND_INVALID_RIGHT;
 	}
 	return error;
+}
+
+mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
+{
+	const mach_msg_type_t *type = (const mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
+	uint64_t *slot = (uint64_t *)(type + 1), address = *slot, bytes;
+
+	if (!kmsg_is_region(kmsg) || type->msgt_deallocate || type->msgt_unused != 0)
+		return body_copyin(kmsg, task);
+	bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
+	return region_error(vm_copy_in(&task->map, address, bytes, false, task->ledger, (struct vm_copy **)slot));
 }

@@ -144,7 +144,7 @@ static __attribute__((noinline)) void rights_receive(struct copyout *out, uint32
 		array_receive(out, &item);
 }
 
-static void body_receive(struct copyout *out)
+static __attribute__((noinline)) void body_receive(struct copyout *out)
 {
 	uint32_t next = sizeof(mach_msg_header_t), at;
 	struct kmsg_item item;
@@ -163,8 +163,12 @@ static void body_receive(struct copyout *out)
 mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task)
 {
 	struct copyout out = { .kmsg = kmsg, .task = task };
+	mach_msg_type_t *type = (mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
 
-	body_receive(&out);
+	if (kmsg_is_region(kmsg))
+		region_receive(&out, type, (uint64_t *)(type + 1));
+	else
+		body_receive(&out);
 	return out.bits;
 }
 

@@ -52,6 +52,14 @@ struct chain {
 	uint32_t entries;
 };
 
+/* What a receiver may do with the data. */
+static inline void entry_for_data(struct vm_entry *entry)
+{
+	entry->protection = VM_PROT_DEFAULT;
+	entry->max_protection = VM_PROT_ALL;
+	entry->inheritance = VM_INHERIT_DEFAULT;
+}
+
 /* A zero-fill entry for [start, end) at the end of the chain; NULL: denied. */
 static struct vm_entry *chain_add(struct chain *chain, uint64_t start, uint64_t end)
 {
@@ -59,9 +67,7 @@ static struct vm_entry *chain_add(struct chain *chain, uint64_t start, uint64_t 
 
 	if (entry == NULL)
 		return NULL;
-	entry->protection = VM_PROT_DEFAULT;
-	entry->max_protection = VM_PROT_ALL;
-	entry->inheritance = VM_INHERIT_DEFAULT;
+	entry_for_data(entry);
 	if (chain->last != NULL)
 		chain->last->next = entry;
 	else
@@ -257,31 +263,37 @@ static bool is_simple(const struct vm_entry *source, uint64_t address, uint64_t 
 	       (source->protection & VM_PROT_READ);
 }
 
-static struct vm_copy *simple_copy(struct vm_entry *source, uint64_t address, uint64_t size, struct ledger *payer)
+/* Like any fresh entry of a chain (chain_add), which it is all of. NULL: denied. */
+static inline struct vm_copy *simple_copy(struct vm_entry *source, uint64_t address, uint64_t size, struct ledger *payer)
 {
-	struct chain chain = { .payer = payer };
-	struct vm_entry *entry = chain_add(&chain, address, address + size);
+	struct chain chain = { .payer = payer, .entries = 1 };
+	struct vm_entry *entry = vm_entry_new_range(payer, address, address + size);
 
-	if (entry == NULL)
+	if (unlikely(entry == NULL))
 		return NULL;
-	vm_object_ref(source->object);
-	vm_entry_set_object(entry, source->object, source->offset + (address - source->start));
-	entry->needs_copy = true;
+	entry_for_data(entry);
+	vm_entry_set_copy(entry, source, source->offset + (address - source->start));
+	chain.first = chain.last = entry;
 	return chain_finish(&chain, size, 0);
 }
 
-/* Any other. source: the entry that holds the first byte, NULL: none. */
-static __attribute__((noinline)) kern_return_t copy_in(struct vm_map *map, struct vm_entry *source, uint64_t address,
-						       uint64_t size, bool destroy, struct ledger *payer,
-						       struct vm_copy **result)
+/* Any other. */
+static __attribute__((noinline)) kern_return_t copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
+						       struct ledger *payer, struct vm_copy **result)
 {
-	struct copying c = { .map = map, .destroy = destroy, .source = source, .chain.payer = payer };
-	uint64_t start = trunc_page(address), end = round_page(address + size);
+	struct copying c = { .map = map, .destroy = destroy, .chain.payer = payer };
 	struct vm_entry *hole = NULL;
 	kern_return_t code;
+	uint64_t start, end;
 	bool built;
 
-	code = vm_entry_range_check(source, start, end, VM_PROT_READ);
+	*result = NULL;
+	if (size == 0)
+		return KERN_SUCCESS;
+	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
+		return KERN_INVALID_ADDRESS;
+	c.source = vm_map_lookup(map, start);
+	code = vm_entry_range_check(c.source, start, end, VM_PROT_READ);
 	if (code != KERN_SUCCESS)
 		return code;
 	if (destroy && vm_entry_makes_hole(c.source, start, end) &&
@@ -309,19 +321,12 @@ static __attribute__((noinline)) kern_return_t copy_in(struct vm_map *map, struc
 kern_return_t vm_copy_in(struct vm_map *map, uint64_t address, uint64_t size, bool destroy,
 			 struct ledger *payer, struct vm_copy **result)
 {
-	struct vm_entry *source;
-	uint64_t start, end;
+	struct vm_entry *source = vm_map_lookup(map, address);
 
-	*result = NULL;
-	if (size == 0)
-		return KERN_SUCCESS;
-	if (vm_range(address, size, &start, &end) != KERN_SUCCESS)
-		return KERN_INVALID_ADDRESS;
-	source = vm_map_lookup(map, start);
 	if (destroy || !is_simple(source, address, size))
-		return copy_in(map, source, address, size, destroy, payer, result);
+		return copy_in(map, address, size, destroy, payer, result);
 	*result = simple_copy(source, address, size, payer);
-	return *result != NULL ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
+	return likely(*result != NULL) ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
 }
 
 /* A copy of bytes only. */

@@ -45,44 +45,14 @@ void vm_init(void)
 		  object_payer);
 }
 
-static inline struct vm_entry *entry_make(struct ledger *payer)
-{
-	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
-
-	if (entry == NULL)
-		return NULL;
-	/* The tree and the object set their links themselves, who makes a chain what its first entry knows. */
-	entry->payer = payer;
-	entry->start = entry->end = entry->offset = 0;
-	entry->object = NULL;
-	entry->next = NULL;
-	entry->range = 0;
-	entry->protection = entry->max_protection = VM_PROT_NONE;
-	entry->inheritance = VM_INHERIT_SHARE;
-	entry->in_map = entry->red = entry->needs_copy = entry->shared = entry->mapped = entry->wired = false;
-	return entry;
-}
-
 struct vm_entry *vm_entry_make(struct ledger *payer)
 {
-	return entry_make(payer);
+	return vm_entry_new(payer);
 }
 
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end)
 {
-	uint64_t pages = (end - start) >> PAGE_SHIFT;
-	struct vm_entry *entry;
-
-	if (!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, pages, 0))
-		return NULL;
-	entry = entry_make(payer);
-	if (entry == NULL) {
-		ledger_refund(payer, LEDGER_VIRTUAL_PAGES, pages);
-		return NULL;
-	}
-	entry->start = start;
-	entry->end = end;
-	return entry;
+	return vm_entry_new_range(payer, start, end);
 }
 
 void vm_entry_free(struct vm_entry *entry)

@@ -4,6 +4,7 @@
 #define VM_ENTRY_H
 #include "kern/assert.h"
 #include "kern/likely.h"
+#include "mem/ledger_fast.h"
 #include "mem/page.h"
 #include "mem/zone.h"
 #include "vm/map.h"
@@ -36,6 +37,40 @@ static inline void vm_breathe(uint64_t *rounds)
 struct vm_entry *vm_entry_make(struct ledger *payer);
 /* The same for [start, end), whose pages are charged too (LEDGER_VIRTUAL_PAGES). */
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end);
+/* The two in line. */
+static inline struct vm_entry *vm_entry_new(struct ledger *payer)
+{
+	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
+
+	if (unlikely(entry == NULL))
+		return NULL;
+	/* The tree and the object set their links themselves, who makes a chain what its first entry knows. */
+	entry->payer = payer;
+	entry->start = entry->end = entry->offset = 0;
+	entry->object = NULL;
+	entry->next = NULL;
+	entry->range = 0;
+	entry->protection = entry->max_protection = VM_PROT_NONE;
+	entry->inheritance = VM_INHERIT_SHARE;
+	entry->in_map = entry->red = entry->needs_copy = entry->shared = entry->mapped = entry->wired = false;
+	return entry;
+}
+static inline struct vm_entry *vm_entry_new_range(struct ledger *payer, uint64_t start, uint64_t end)
+{
+	uint64_t pages = (end - start) >> PAGE_SHIFT;
+	struct vm_entry *entry;
+
+	if (unlikely(!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, pages, 0)))
+		return NULL;
+	entry = vm_entry_new(payer);
+	if (unlikely(entry == NULL)) {
+		ledger_refund(payer, LEDGER_VIRTUAL_PAGES, pages);
+		return NULL;
+	}
+	entry->start = start;
+	entry->end = end;
+	return entry;
+}
 /* Gives the element back; it has no object and no pages charged any more. NULL is fine. */
 void vm_entry_free(struct vm_entry *entry);
 /* Gives the entry an object at offset (bytes), taking over one reference. */
@@ -46,6 +81,16 @@ static inline void vm_entry_set_first(struct vm_entry *entry, struct vm_object *
 	assert(entry->object == NULL && entry->offset == 0 && LIST_EMPTY(&object->entries));
 	entry->object = object;
 	LIST_INSERT_HEAD(&object->entries, entry, object_link);
+}
+/* The same of `other`'s object, at offset (bytes), for copy on write; the reference is made here. */
+static inline void vm_entry_set_copy(struct vm_entry *entry, struct vm_entry *other, uint64_t offset)
+{
+	vm_object_ref(other->object);
+	entry->object = other->object;
+	entry->offset = offset;
+	entry->needs_copy = true;
+	/* Not in front of the first, who pays. */
+	LIST_INSERT_AFTER(other, entry, object_link);
 }
 /* Gives the reference back; the entry is zero fill then. */
 void vm_entry_drop_object(struct vm_entry *entry);

@@ -343,7 +343,7 @@ enter(struct vm_map *map, uint64_t *address, uint64_t bytes, uint64_t mask, bool
 		result = vm_map_size_check(map, bytes);
 	if (result != KERN_SUCCESS)
 		return result;
-	entry = vm_entry_make_range(map->pmap.payer, place.start, place.start + bytes);
+	entry = vm_entry_new_range(map->pmap.payer, place.start, place.start + bytes);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	entry->protection = protection;

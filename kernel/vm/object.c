@@ -62,12 +62,6 @@ struct vm_object *vm_object_make(uint64_t size_pages, struct ledger *payer)
 	return object;
 }
 
-void vm_object_ref(struct vm_object *object)
-{
-	assert(object->refs > 0);
-	object->refs++;
-}
-
 static inline struct ledger *object_due_payer(struct vm_object *object)
 {
 	struct vm_entry *entry = LIST_FIRST(&object->entries);

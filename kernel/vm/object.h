@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <weir/queue.h>
+#include "kern/assert.h"
 #include "mem/page.h"
 #include "mem/radix.h"
 #include "mem/reap.h"
@@ -40,7 +41,11 @@ struct vm_object *vm_object_make(uint64_t size_pages,
 				 struct ledger *payer); /* NULL: denied; refs 1 */
 /* The same with a page of zeros at index: returns that page, whose owner the object is. */
 struct page *vm_object_make_zero(uint64_t size_pages, uint64_t index, struct ledger *payer);
-void vm_object_ref(struct vm_object *object);
+static inline void vm_object_ref(struct vm_object *object)
+{
+	assert(object->refs > 0);
+	object->refs++;
+}
 void vm_object_release(struct vm_object *object); /* never fails; pages go by reaping */
 /* A fresh zeroed page at index, charged; NULL: denied. */
 struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool zero);

@@ -124,6 +124,76 @@ static void test_registers_kept(void)
 	}
 }
 
+/* All registers before and after a write to memory that may fault; rax is its address, and what is written there. */
+struct all {
+	uint64_t registers[15], flags;
+};
+void raw_write(struct all *all);
+__asm__(".text\n"
+	".globl raw_write\n"
+	"raw_write:\n"
+	"	pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+	"	pushq %rdi\n"
+	"	pushq 120(%rdi)\n"
+	"	movq 0(%rdi), %rax; movq 8(%rdi), %rbx; movq 16(%rdi), %rcx; movq 24(%rdi), %rdx\n"
+	"	movq 32(%rdi), %rsi; movq 48(%rdi), %rbp; movq 56(%rdi), %r8; movq 64(%rdi), %r9\n"
+	"	movq 72(%rdi), %r10; movq 80(%rdi), %r11; movq 88(%rdi), %r12; movq 96(%rdi), %r13\n"
+	"	movq 104(%rdi), %r14; movq 112(%rdi), %r15; movq 40(%rdi), %rdi\n"
+	"	popfq\n"
+	"	movq %rax, (%rax)\n"
+	"	pushfq\n"
+	"	pushq %rdi\n"
+	"	movq 16(%rsp), %rdi\n"
+	"	movq %rax, 0(%rdi); movq %rbx, 8(%rdi); movq %rcx, 16(%rdi); movq %rdx, 24(%rdi)\n"
+	"	movq %rsi, 32(%rdi); movq %rbp, 48(%rdi); movq %r8, 56(%rdi); movq %r9, 64(%rdi)\n"
+	"	movq %r10, 72(%rdi); movq %r11, 80(%rdi); movq %r12, 88(%rdi); movq %r13, 96(%rdi)\n"
+	"	movq %r14, 104(%rdi); movq %r15, 112(%rdi)\n"
+	"	popq %rax; movq %rax, 40(%rdi)\n"
+	"	popq %rax; movq %rax, 120(%rdi)\n"
+	"	addq $8, %rsp\n"
+	"	popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"
+	"	ret\n");
+
+#define FLAGS_ODD	0x8c3	/* OF, SF, ZF, CF, and the bit that is always set */
+#define FLAGS_EVEN	0x216	/* PF, AF, IF */
+
+static unsigned registers_lost(vm_address_t at, unsigned round)
+{
+	struct all before = {{at}, (round & 1 ? FLAGS_ODD : FLAGS_EVEN) | 0x200}, after;
+
+	for (unsigned i = 1; i < countof(before.registers); i++)
+		before.registers[i] = 0x0123456789abcdefull * (2 * i + 3 + round);
+	after = before;
+	raw_write(&after);
+	return memcmp(&before, &after, sizeof before) != 0 || *(vm_address_t *)at != at;
+}
+
+static void test_faults_keep_registers(void)
+{
+	enum { PAGES = 64 };
+	vm_address_t at = 0, copy = 0;
+	mach_msg_type_number_t count;
+	unsigned lost = 0;
+
+	need(vm_allocate(mach_task_self(), &at, PAGES * vm_page_size, TRUE), "vm_allocate");
+	for (unsigned i = 0; i < PAGES; i++)
+		lost += registers_lost(at + i * vm_page_size + 8 * i, i);
+	is(lost, 0, "a fault that makes a page keeps all registers and flags");
+	need(vm_read(mach_task_self(), at, PAGES * vm_page_size, &copy, &count), "vm_read");
+	lost = 0;
+	for (unsigned i = 0; i < PAGES; i++)
+		lost += registers_lost(at + i * vm_page_size + 8, i);
+	is(lost, 0, "and so does one that copies it");
+	need(vm_protect(mach_task_self(), copy, PAGES * vm_page_size, FALSE, VM_PROT_READ), "vm_protect");
+	need(vm_protect(mach_task_self(), copy, PAGES * vm_page_size, FALSE, VM_PROT_READ | VM_PROT_WRITE), "vm_protect");
+	lost = 0;
+	for (unsigned i = 0; i < PAGES; i++)
+		lost += registers_lost(copy + i * vm_page_size, i);
+	is(lost, 0, "and one that gives a right");
+	need(vm_deallocate(mach_task_self(), at, PAGES * vm_page_size), "vm_deallocate");
+	need(vm_deallocate(mach_task_self(), copy, count), "vm_deallocate");
+}
+
 /* Only eax counts, sign-extended. */
 static void test_number_width(void)
 {
@@ -395,6 +465,7 @@ int main(int argc, char **argv)
 	test_begin(argc, argv, 240);
 	test_unused_numbers();
 	test_registers_kept();
+	test_faults_keep_registers();
 	test_number_width();
 	test_no_traps();
 	test_bad_stack();
