@@ -11,6 +11,7 @@
 #include "ipc/right.h"
 #include "ipc/space.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "kern/task.h"
 #include "vm/copy.h"
 #include "vm/map.h"
@@ -48,28 +49,30 @@ static mach_port_name_t right_receive(struct copyout *out, struct port *port, ui
 	return name;
 }
 
-static void region_failed(struct copyout *out, mach_msg_type_t *type, kern_return_t error)
+/* Returns the bits for the message's code. */
+static mach_msg_return_t region_failed(mach_msg_type_t *type, kern_return_t error)
 {
-	out->bits |= error == KERN_NO_SPACE ? MACH_MSG_VM_SPACE : MACH_MSG_VM_KERNEL;
 	type->msgt_size = 0;
+	return error == KERN_NO_SPACE ? MACH_MSG_VM_SPACE : MACH_MSG_VM_KERNEL;
 }
 
-/* The slot becomes the region's address in the receiver, 0 when there is none. */
-static inline void region_receive(struct copyout *out, mach_msg_type_t *type, uint64_t *slot)
+static __attribute__((noinline)) mach_msg_return_t region_lost(struct vm_copy *copy, mach_msg_type_t *type, kern_return_t error)
+{
+	vm_copy_discard(copy);
+	return region_failed(type, error);
+}
+
+/* The slot becomes the region's address in the receiver, 0 when there is none. Returns such bits, 0: it is there. */
+static inline mach_msg_return_t region_receive(struct task *task, mach_msg_type_t *type, uint64_t *slot)
 {
 	struct vm_copy *copy = (struct vm_copy *)*slot;
-	uint64_t address = 0;
 	kern_return_t error;
 
 	type->msgt_deallocate = 1;
 	if (copy == NULL)
-		return;
-	error = vm_copy_out(&out->task->map, copy, &address);
-	if (error != KERN_SUCCESS) {
-		vm_copy_discard(copy);
-		region_failed(out, type, error);
-	}
-	*slot = address;
+		return 0;
+	error = vm_copy_out(&task->map, copy, slot);
+	return likely(error == KERN_SUCCESS) ? 0 : region_lost(copy, type, error);
 }
 
 /* Room for the names, present; 0: denied. */
@@ -104,7 +107,7 @@ static void array_receive(struct copyout *out, struct kmsg_item *item)
 	/* The kernel may have made it longer than it is now. */
 	count = item->type->msgt_number < array->count ? item->type->msgt_number : array->count;
 	if (count != 0 && (address = array_room(out, count * 4ull, &error)) == 0) {
-		region_failed(out, item->type, error);
+		out->bits |= region_failed(item->type, error);
 		port_array_discard(array);
 		return;
 	}
@@ -144,7 +147,7 @@ static __attribute__((noinline)) void rights_receive(struct copyout *out, uint32
 		array_receive(out, &item);
 }
 
-static __attribute__((noinline)) void body_receive(struct copyout *out)
+static void body_receive(struct copyout *out)
 {
 	uint32_t next = sizeof(mach_msg_header_t), at;
 	struct kmsg_item item;
@@ -154,22 +157,26 @@ static __attribute__((noinline)) void body_receive(struct copyout *out)
 		kmsg_item_step(out->kmsg, &next, &item);
 		items_window(at, next);
 		if (item.kind == KMSG_ITEM_REGION)
-			region_receive(out, item.type, kmsg_at(out->kmsg, item.offset));
+			out->bits |= region_receive(out->task, item.type, kmsg_at(out->kmsg, item.offset));
 		else if (item.kind != KMSG_ITEM_DATA)
 			rights_receive(out, at);
 	}
 }
 
-mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task)
+/* Any body. */
+static __attribute__((noinline)) mach_msg_return_t body_received(struct kmsg *kmsg, struct task *task)
 {
 	struct copyout out = { .kmsg = kmsg, .task = task };
+
+	body_receive(&out);
+	return out.bits;
+}
+
+mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task)
+{
 	mach_msg_type_t *type = (mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
 
-	if (kmsg_is_region(kmsg))
-		region_receive(&out, type, (uint64_t *)(type + 1));
-	else
-		body_receive(&out);
-	return out.bits;
+	return kmsg_is_region(kmsg) ? region_receive(task, type, (uint64_t *)(type + 1)) : body_received(kmsg, task);
 }
 
 /* How the receiver knows the port that the message came to. */

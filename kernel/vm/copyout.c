@@ -118,15 +118,13 @@ static __attribute__((noinline)) kern_return_t receive(struct vm_map *map, struc
 	return result;
 }
 
-kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
+/* Any copy, anywhere. */
+static __attribute__((noinline)) kern_return_t copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
 {
 	struct vm_place place;
 	uint64_t bytes, page_offset;
 	kern_return_t result;
 
-	*address = 0;
-	if (copy == NULL)
-		return KERN_SUCCESS;
 	bytes = vm_copy_pages(copy) << PAGE_SHIFT;
 	page_offset = copy->first.page_offset;
 	result = vm_map_size_check(map, bytes);
@@ -142,4 +140,25 @@ kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *ad
 		*address = place.start + page_offset;
 	vm_map_debug_check(map);
 	return result;
+}
+
+kern_return_t vm_copy_out(struct vm_map *map, struct vm_copy *copy, uint64_t *address)
+{
+	struct vm_entry *entry = &copy->first, *next;
+	uint64_t length, start;
+
+	*address = 0;
+	if (copy == NULL)
+		return KERN_SUCCESS;
+	/* Mostly one entry of the receiver's own ledger, where another was before: nothing can be denied. */
+	length = entry->end - entry->start;
+	next = vm_map_fit_again(map, length);
+	if (entry->next != NULL || entry->payer != map->pmap.payer || map->wire_future || next == NULL ||
+	    vm_map_size_check(map, length) != KERN_SUCCESS)
+		return copy_out(map, copy, address);
+	start = next->start - next->gap;
+	*address = start + entry->page_offset;
+	insert(map, entry, start, next, map->next_range++);
+	vm_map_debug_check(map);
+	return KERN_SUCCESS;
 }

@@ -86,9 +86,13 @@ static inline void leave_object(struct vm_entry *entry, struct vm_object *object
 	bool paid = LIST_FIRST(&object->entries) == entry;
 
 	LIST_REMOVE(entry, object_link);
-	if (object->refs > 1 && paid)
+	if (object->refs == 1) {
+		vm_object_release(object);
+		return;
+	}
+	if (paid)
 		vm_object_fix_payer(object);
-	vm_object_release(object);
+	vm_object_leave(object);
 }
 
 void vm_entry_drop_object(struct vm_entry *entry)

@@ -144,13 +144,23 @@ struct vm_place {
 /* Lowest address where size bytes fit so that no bit of mask is set; KERN_NO_SPACE. */
 kern_return_t vm_map_find_space(struct vm_map *map, uint64_t size, uint64_t mask,
 				struct vm_place *place);
-/* The same with mask 0, of whole pages; in line where the last place will do. */
+/* The same with mask 0, of whole pages. */
 kern_return_t vm_map_find_fit(struct vm_map *map, uint64_t size, struct vm_place *place);
-static inline kern_return_t vm_map_fit(struct vm_map *map, uint64_t size, struct vm_place *place)
+/* The entry behind the place that it would find, where that is the last one again, as mostly: the place begins next->gap in front
+   of it. NULL: to be looked for. */
+static inline struct vm_entry *vm_map_fit_again(const struct vm_map *map, uint64_t size)
 {
 	struct vm_entry *next = map->found;
 
 	if (unlikely(map->loose != NULL || next == NULL || size >> PAGE_SHIFT < map->found_pages || size > next->gap))
+		return NULL;
+	return next;
+}
+static inline kern_return_t vm_map_fit(struct vm_map *map, uint64_t size, struct vm_place *place)
+{
+	struct vm_entry *next = vm_map_fit_again(map, size);
+
+	if (unlikely(next == NULL))
 		return vm_map_find_fit(map, size, place);
 	place->next = next;
 	place->start = next->start - next->gap;

@@ -282,7 +282,8 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	/* Mostly it is what was allocated. */
 	if (entry == NULL || entry->start != address || entry->end - address != size)
 		return deallocate(map, address, size);
-	vm_entry_unmap(entry, entry->start, entry->end);
+	if (entry->mapped)
+		vm_entry_unmap_mapped(entry, address, address + size);
 	entry_remove(entry);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;

@@ -119,6 +119,9 @@ static inline struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t addres
 
 	if (vm_entry_holds(entry, address))
 		return entry;
+	entry = map->hint;
+	if (vm_entry_holds(entry, address))
+		return entry;
 	entry = vm_map_lookup_next(map, address);
 	return vm_entry_holds(entry, address) ? entry : NULL;
 }

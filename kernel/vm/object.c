@@ -296,18 +296,12 @@ static bool object_merge_step(struct reap *item)
 }
 
 /* Its last user but a shadow has gone: what the shadow hides would be held for nobody. */
-static __attribute__((noinline)) void merge_later(struct vm_object *object)
+void vm_object_merge_later(struct vm_object *object)
 {
 	if (object->kernel_held || object->merge_due)
 		return;
 	object->merge_due = true;
 	reap_defer_live(&object->merge, object_merge_step);
-}
-
-static inline void object_merge_later(struct vm_object *object)
-{
-	if (object->refs == 1 && !LIST_EMPTY(&object->shadows))
-		merge_later(object);
 }
 
 /* Nobody uses it any more: one of a page or none, which nothing else leads to. */
@@ -348,10 +342,11 @@ void vm_object_release(struct vm_object *object)
 {
 	for (; object != NULL; object = object_end(object)) {
 		assert(object->refs > 0);
-		if (--object->refs != 0) {
-			object_merge_later(object);
+		if (object->refs > 1) {
+			vm_object_leave(object);
 			return;
 		}
+		object->refs = 0;
 		if (object_is_plain(object)) {
 			object_end_plain(object);
 			return;

@@ -47,6 +47,14 @@ static inline void vm_object_ref(struct vm_object *object)
 	object->refs++;
 }
 void vm_object_release(struct vm_object *object); /* never fails; pages go by reaping */
+void vm_object_merge_later(struct vm_object *object);
+/* The same where it is not the last. */
+static inline void vm_object_leave(struct vm_object *object)
+{
+	assert(object->refs > 1);
+	if (--object->refs == 1 && !LIST_EMPTY(&object->shadows))
+		vm_object_merge_later(object);
+}
 /* A fresh zeroed page at index, charged; NULL: denied. */
 struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool zero);
 /* The page of this very object at index, NULL: none. */
