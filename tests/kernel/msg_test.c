@@ -334,122 +334,160 @@ static void deaths_in_transit(void)
 	port_free(inner);
 }
 
-/* Each is refused with its code, and changes nothing. */
-static void malformed_bodies(void)
-{
-	mach_port_t a = port_new_send(), set = port_new_set();
-	mach_msg_type_t *item;
+/* -- malformed bodies: each is refused with its code, and changes nothing -- */
+
+static struct {
+	mach_port_t a, set;		/* a receive right with a send right; no port */
 	struct snapshot before;
+} bad;
+
+/* What stands before the item that is wrong: rights that a refusal must leave to their owner. */
+static void bad_begin(struct msg *m)
+{
+	msg_begin(m, COPY_SEND, port, MAKE_ONCE, bad.a, 1);
+	msg_add_port(m, MAKE_ONCE, bad.a);
+	msg_add_port(m, MOVE_RECEIVE, bad.a);
+}
+
+static void bad_refused(struct msg *m, mach_msg_return_t code, const char *claim)
+{
+	is_code(msg_send(m, MACH_SEND_TIMEOUT, 0), code, "%s", claim);
+	if (port_type(bad.a) != T(SEND_RECEIVE) || !snapshot_equal(&bad.before, SNAPSHOT_THINGS))
+		snapshot_same(&bad.before, SNAPSHOT_THINGS, "%s: and nothing has changed", claim);
+}
+
+static void bad_rights(void)
+{
+	mach_port_t names[] = { bad.a, MACH_PORT_NULL, UNUSED_NAME, bad.a };
 	struct msg m;
 
-	snapshot_take(&before, test_ledger());
-#define BEGIN()	(msg_begin(&m, COPY_SEND, port, MAKE_ONCE, a, 1), msg_add_port(&m, MAKE_ONCE, a), \
-		 msg_add_port(&m, MOVE_RECEIVE, a))
-#define REFUSED(code, claim)	do {							\
-		is_code(msg_send(&m, MACH_SEND_TIMEOUT, 0), code, claim);		\
-		if (port_type(a) != T(SEND_RECEIVE) || !snapshot_equal(&before, SNAPSHOT_THINGS)) \
-			snapshot_same(&before, SNAPSHOT_THINGS, claim ": and nothing has changed"); \
-	} while (0)
-	BEGIN();
+	bad_begin(&m);
 	msg_add_port(&m, COPY_SEND, UNUSED_NAME);
-	REFUSED(MACH_SEND_INVALID_RIGHT, "a right that is not held");
-	BEGIN();
-	msg_add_port(&m, COPY_SEND, set);
-	REFUSED(MACH_SEND_INVALID_RIGHT, "a set as a right");
-	BEGIN();
-	msg_add_port(&m, MOVE_ONCE, a);
-	REFUSED(MACH_SEND_INVALID_RIGHT, "a send right as a send-once right");
-	BEGIN();
-	item = msg_add_port(&m, COPY_SEND, a);
+	bad_refused(&m, MACH_SEND_INVALID_RIGHT, "a right that is not held");
+	bad_begin(&m);
+	msg_add_port(&m, COPY_SEND, bad.set);
+	bad_refused(&m, MACH_SEND_INVALID_RIGHT, "a set as a right");
+	bad_begin(&m);
+	msg_add_port(&m, MOVE_ONCE, bad.a);
+	bad_refused(&m, MACH_SEND_INVALID_RIGHT, "a send right as a send-once right");
+	bad_begin(&m);
+	msg_add_array(&m, MAKE_ONCE, names, countof(names), false);
+	bad_refused(&m, MACH_SEND_INVALID_RIGHT, "an array with a right that is not held");
+}
+
+static void bad_types(void)
+{
+	mach_msg_type_t *item;
+	struct msg m;
+
+	bad_begin(&m);
+	item = msg_add_port(&m, COPY_SEND, bad.a);
 	item->msgt_size = 32;
-	REFUSED(MACH_SEND_INVALID_TYPE, "an inline right of 32 bits");
-	BEGIN();
-	item = msg_add_port(&m, COPY_SEND, a);
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "an inline right of 32 bits");
+	bad_begin(&m);
+	item = msg_add_port(&m, COPY_SEND, bad.a);
 	item->msgt_size = 0;
-	REFUSED(MACH_SEND_INVALID_TYPE, "an inline right of no bits");
-	BEGIN();
-	item = msg_add_port(&m, COPY_SEND, a);
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "an inline right of no bits");
+	bad_begin(&m);
+	item = msg_add_port(&m, COPY_SEND, bad.a);
 	item->msgt_deallocate = 1;
-	REFUSED(MACH_SEND_INVALID_TYPE, "an inline right to be deallocated");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "an inline right to be deallocated");
+	bad_begin(&m);
 	item = msg_add_data(&m, "12345678", 8);
 	item->msgt_deallocate = 1;
-	REFUSED(MACH_SEND_INVALID_TYPE, "inline data to be deallocated");
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "inline data to be deallocated");
 	for (unsigned bit = 1; bit < 32; bit <<= 1) {
-		BEGIN();
+		bad_begin(&m);
 		item = msg_add_data(&m, "12345678", 8);
 		item->msgt_unused = bit & 31;
 		if (msg_send(&m, MACH_SEND_TIMEOUT, 0) != MACH_SEND_INVALID_TYPE)
 			ok(false, "a descriptor with the unused bit %u set is refused", bit);
 	}
-	BEGIN();
+	bad_begin(&m);
 	item = msg_add_data(&m, "12345678", 8);
 	item->msgt_unused = 1;
-	REFUSED(MACH_SEND_INVALID_TYPE, "a descriptor with an unused bit set");
-	BEGIN();
-	item = msg_add_array(&m, COPY_SEND, &a, 1, false);
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "a descriptor with an unused bit set");
+	bad_begin(&m);
+	item = msg_add_array(&m, COPY_SEND, &bad.a, 1, false);
 	item->msgt_size = 64;
-	REFUSED(MACH_SEND_INVALID_TYPE, "an out-of-line array of 64-bit rights");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_TYPE, "an out-of-line array of 64-bit rights");
+}
+
+static void bad_lengths(void)
+{
+	mach_msg_type_t *item;
+	struct msg m;
+
+	bad_begin(&m);
 	item = msg_add_data(&m, "12345678", 8);
 	item->msgt_number = 9;
-	REFUSED(MACH_SEND_MSG_TOO_SMALL, "data that ends a byte behind the message");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_MSG_TOO_SMALL, "data that ends a byte behind the message");
+	bad_begin(&m);
 	item = msg_add_data(&m, "12345678", 8);
 	item->msgt_number = 0xffffffff;
 	item->msgt_size = 0xffff;
-	REFUSED(MACH_SEND_MSG_TOO_SMALL, "data of the greatest length");
-	BEGIN();
-	item = msg_add_port(&m, COPY_SEND, a);
+	bad_refused(&m, MACH_SEND_MSG_TOO_SMALL, "data of the greatest length");
+	bad_begin(&m);
+	item = msg_add_port(&m, COPY_SEND, bad.a);
 	item->msgt_number = 2;
-	REFUSED(MACH_SEND_MSG_TOO_SMALL, "rights that end behind the message");
-	BEGIN();
-	item = msg_add_port(&m, COPY_SEND, a);
+	bad_refused(&m, MACH_SEND_MSG_TOO_SMALL, "rights that end behind the message");
+	bad_begin(&m);
+	item = msg_add_port(&m, COPY_SEND, bad.a);
 	item->msgt_number = 0x80000000;
-	REFUSED(MACH_SEND_MSG_TOO_SMALL, "two thousand million rights");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_MSG_TOO_SMALL, "two thousand million rights");
+	bad_begin(&m);
 	msg_add_region(&m, &m, 8, false);
 	m.size -= 8;
-	REFUSED(MACH_SEND_MSG_TOO_SMALL, "a region without its address");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_MSG_TOO_SMALL, "a region without its address");
+}
+
+static void bad_memory(void)
+{
+	mach_msg_return_t code;
+	struct msg m;
+
+	bad_begin(&m);
 	msg_add_region(&m, (void *)0x123456789000, 4096, false);
-	REFUSED(MACH_SEND_INVALID_MEMORY, "a region where there is no memory");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_MEMORY, "a region where there is no memory");
+	bad_begin(&m);
 	msg_add_region(&m, (void *)0xffffffff80000000, 4096, false);
-	REFUSED(MACH_SEND_INVALID_MEMORY, "a region of the kernel's");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_MEMORY, "a region of the kernel's");
+	bad_begin(&m);
 	msg_add_region(&m, (void *)0xfffffffffffff800, 0xffffffff, true);
-	REFUSED(MACH_SEND_INVALID_MEMORY, "a region beyond all addresses, to be deallocated");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_MEMORY, "a region beyond all addresses, to be deallocated");
+	bad_begin(&m);
 	msg_add_array(&m, COPY_SEND, (void *)0x123456789000, 4, false);
-	REFUSED(MACH_SEND_INVALID_MEMORY, "an array of rights where there is no memory");
-	BEGIN();
+	bad_refused(&m, MACH_SEND_INVALID_MEMORY, "an array of rights where there is no memory");
+	bad_begin(&m);
 	msg_add_array(&m, COPY_SEND, (void *)0x123456789000, 0xffffffff, true);
-	{
-		mach_msg_return_t code = msg_send(&m, MACH_SEND_TIMEOUT, 0);
+	code = msg_send(&m, MACH_SEND_TIMEOUT, 0);
+	ok(code == MACH_SEND_INVALID_MEMORY || code == MACH_SEND_NO_BUFFER,
+	   "an array of four thousand million rights is refused");
+}
 
-		ok(code == MACH_SEND_INVALID_MEMORY || code == MACH_SEND_NO_BUFFER,
-		   "an array of four thousand million rights is refused");
-	}
-	BEGIN();
-	{
-		mach_port_t names[] = { a, MACH_PORT_NULL, UNUSED_NAME, a };
+static void malformed_bodies(void)
+{
+	struct msg m;
 
-		msg_add_array(&m, MAKE_ONCE, names, countof(names), false);
-		REFUSED(MACH_SEND_INVALID_RIGHT, "an array with a right that is not held");
-	}
-	snapshot_same(&before, SNAPSHOT_THINGS, "no malformed message has changed anything");
-	ok(msg_none(port) && msg_none(a), "none was sent and none of its rights was used up");
-	BEGIN();
+	bad.a = port_new_send();
+	bad.set = port_new_set();
+	snapshot_take(&bad.before, test_ledger());
+	bad_rights();
+	bad_types();
+	bad_lengths();
+	bad_memory();
+	snapshot_same(&bad.before, SNAPSHOT_THINGS, "no malformed message has changed anything");
+	ok(msg_none(port) && msg_none(bad.a), "none was sent and none of its rights was used up");
+	bad_begin(&m);
 	m.head.msgh_bits &= ~MACH_MSGH_BITS_COMPLEX;
 	is_code(msg_send(&m, MACH_SEND_TIMEOUT, 0), MACH_MSG_SUCCESS, "without COMPLEX the body is not looked at");
 	msg_receive(&m, port, 0, 0);
-	ok(!(m.head.msgh_bits & MACH_MSGH_BITS_COMPLEX) && msg_item_port(&m, 1) == a && port_type(a) == T(SEND_RECEIVE),
+	ok(!(m.head.msgh_bits & MACH_MSGH_BITS_COMPLEX) && msg_item_port(&m, 1) == bad.a && port_type(bad.a) == T(SEND_RECEIVE),
 	   "and arrives as it was");
 	port_free(m.head.msgh_remote_port);
-	message_await(a, 0);
-	port_free(a);
-	port_free(set);
+	message_await(bad.a, 0);
+	port_free(bad.a);
+	port_free(bad.set);
 }
 
 static void twice_the_same(void)
