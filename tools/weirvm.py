@@ -416,7 +416,8 @@ class Machine:
         status = (self._qmp("query-status", timeout=5) or {}).get("status", "stopped")
         says = self.qemu_says().split("\n")[0]
         self.kill()
-        return self._finish(STATUS_UNANNOUNCED, False, f"QEMU has stopped the machine: {status}" + (f" ({says})" if says else ""), "")
+        reason = f"QEMU has stopped the machine: {status}" + (f" ({says})" if says else "")
+        return self._finish(STATUS_UNANNOUNCED, False, reason, "")
 
     def _finish(self, status, announced, reason, word):
         self.result = Result(status, announced, reason, word, self.text,

@@ -263,7 +263,7 @@ static void test_denied_page(void)
 	struct caught caught;
 	struct child child;
 
-	need(ledger_create(test_ledger(), "hungry", &hungry.ledger), "a ledger");
+	hungry.ledger = ledger_new(test_ledger(), "hungry");
 	need(ledger_set_limit(hungry.ledger, LEDGER_RESIDENT_PAGES, 40), "a limit");
 	options.ledger = hungry.ledger;
 	shared->reached = 0;

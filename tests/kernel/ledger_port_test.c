@@ -19,28 +19,6 @@
 
 static ledger_t own_end_ledger;
 
-static ledger_t ledger_new(ledger_name_t parent, const char *name)
-{
-	ledger_t ledger;
-
-	need(ledger_create(parent, name, &ledger), "a ledger");
-	return ledger;
-}
-
-static void ledger_drop(ledger_t ledger)
-{
-	need(ledger_terminate(ledger), "the end of a ledger");
-	give_back_right(ledger);
-}
-
-static struct ledger_usage usage_of(ledger_name_t ledger, int resource)
-{
-	struct ledger_usage usage = { 0 };
-
-	need(ledger_get_usage(ledger, resource, &usage), "the usage of a ledger");
-	return usage;
-}
-
 static void task_end(task_t task)
 {
 	task_terminate(task);

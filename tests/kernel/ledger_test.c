@@ -16,28 +16,6 @@
 #include "snapshot.h"
 #include "tap.h"
 
-static ledger_t new_ledger(ledger_t parent, const char *name)
-{
-	ledger_t ledger;
-
-	need(ledger_create(parent, name, &ledger), "a ledger");
-	return ledger;
-}
-
-static void end_ledger(ledger_t ledger)
-{
-	need(ledger_terminate(ledger), "the end of a ledger");
-	give_back_right(ledger);
-}
-
-static struct ledger_usage usage_of(ledger_t ledger, int resource)
-{
-	struct ledger_usage usage = { 0 };
-
-	need(ledger_get_usage(ledger, resource, &usage), "the usage of a ledger");
-	return usage;
-}
-
 /* What is taken apart in pieces is gone in a while. */
 static void comes_to(ledger_t ledger, int resource, uint64_t value, const char *claim)
 {
@@ -120,7 +98,7 @@ static void taker_end(struct taker *taker, struct child *child)
 
 static void test_info(void)
 {
-	ledger_t parent = new_ledger(test_ledger(), "parent"), child = new_ledger(parent, "child");
+	ledger_t parent = ledger_new(test_ledger(), "parent"), child = ledger_new(parent, "child");
 	natural_t id, parent_id, children, tasks, weight, child_id;
 	ledger_label_t name;
 	ledger_array_t list = NULL;
@@ -145,14 +123,14 @@ static void test_info(void)
 	is_code(ledger_set_limit(parent, -1, 1), KERN_INVALID_ARGUMENT, "a limit of resource -1 is refused");
 	is_code(ledger_set_guarantee(parent, LEDGER_KMEM, 4096), KERN_INVALID_ARGUMENT, "bytes cannot be guaranteed");
 	is_code(ledger_set_limit(mach_task_self(), LEDGER_PORTS, 1), KERN_INVALID_ARGUMENT, "a task's port is no ledger");
-	end_ledger(child);
-	end_ledger(parent);
+	ledger_drop(child);
+	ledger_drop(parent);
 }
 
 /* A task knows its ledger by a port that reads it and makes children, no more. */
 static void test_name_port(void)
 {
-	ledger_t ledger = new_ledger(test_ledger(), "named"), made;
+	ledger_t ledger = ledger_new(test_ledger(), "named"), made;
 	ledger_name_t name;
 	struct ledger_usage usage;
 	task_t task, other;
@@ -167,7 +145,7 @@ static void test_name_port(void)
 	is_code(ledger_set_weight(name, 5), KERN_INVALID_ARGUMENT, "nor its weight");
 	is_code(ledger_terminate(name), KERN_INVALID_ARGUMENT, "it cannot be ended");
 	is_code(ledger_create(name, "below", &made), KERN_SUCCESS, "children can be made");
-	end_ledger(made);
+	ledger_drop(made);
 	is_code(child_empty(&other, name), KERN_SUCCESS, "and tasks");
 	task_terminate(other);
 	give_back_right(other);
@@ -181,7 +159,7 @@ static void test_name_port(void)
 	give_back_right(name);
 	task_terminate(task);
 	give_back_right(task);
-	end_ledger(ledger);
+	ledger_drop(ledger);
 }
 
 /* The limit of each ledger from the task's own up to the eighth is the one that counts when it is the lowest. */
@@ -235,13 +213,13 @@ static void test_limits_at_every_level(void)
 	is(taker->taken, 100, "without limits all is given");
 	taker_end(taker, &child);
 	while (depth > 0)
-		end_ledger(chain[--depth]);
+		ledger_drop(chain[--depth]);
 }
 
 /* Bytes of kernel memory have a limit too. */
 static void test_kmem_limit(void)
 {
-	ledger_t ledger = new_ledger(test_ledger(), "kmem");
+	ledger_t ledger = ledger_new(test_ledger(), "kmem");
 	struct ledger_usage usage;
 	struct taker *taker;
 	struct child child;
@@ -257,14 +235,14 @@ static void test_kmem_limit(void)
 	is_between(taker->denial.used, usage.used + 15000, usage.used + 20000, "the limit is used up and not exceeded");
 	taker_end(taker, &child);
 	comes_to(ledger, LEDGER_PORTS, 0, "with the task its ports come back");
-	end_ledger(ledger);
+	ledger_drop(ledger);
 }
 
 /* The sister takes all there is; what is guaranteed is there nevertheless. */
 static void test_guarantee(void)
 {
-	ledger_t both = new_ledger(test_ledger(), "both"), quiet = new_ledger(both, "quiet"),
-		 greedy = new_ledger(both, "greedy");
+	ledger_t both = ledger_new(test_ledger(), "both"), quiet = ledger_new(both, "quiet"),
+		 greedy = ledger_new(both, "greedy");
 	struct child quiet_child, greedy_child;
 	struct taker *quiet_taker = taker_start(&quiet_child, quiet);
 	struct taker *greedy_taker = taker_start(&greedy_child, greedy);
@@ -297,16 +275,16 @@ static void test_guarantee(void)
 	taker_end(quiet_taker, &quiet_child);
 	taker_end(greedy_taker, &greedy_child);
 	comes_to(both, LEDGER_PORTS, base, "all ports have come back");
-	end_ledger(quiet);
-	end_ledger(greedy);
-	end_ledger(both);
+	ledger_drop(quiet);
+	ledger_drop(greedy);
+	ledger_drop(both);
 }
 
 /* Guarantees at each of several levels: what is granted above must hold for below. */
 static void test_nested_guarantee(void)
 {
-	ledger_t top = new_ledger(test_ledger(), "top"), middle = new_ledger(top, "middle"),
-		 low = new_ledger(middle, "low");
+	ledger_t top = ledger_new(test_ledger(), "top"), middle = ledger_new(top, "middle"),
+		 low = ledger_new(middle, "low");
 
 	need(ledger_set_limit(top, LEDGER_THREADS, 30), "a limit");
 	is_code(ledger_set_guarantee(middle, LEDGER_THREADS, 20), KERN_SUCCESS, "20 of 30 threads can be guaranteed");
@@ -323,9 +301,9 @@ static void test_nested_guarantee(void)
 	is_code(ledger_set_limit(middle, LEDGER_THREADS, 10), KERN_INVALID_ARGUMENT, "a limit below the guarantee is refused");
 	is_code(ledger_set_guarantee(middle, LEDGER_THREADS, 0), KERN_SUCCESS, "all taken back");
 	is(usage_of(top, LEDGER_THREADS).used, 0, "nothing counts any more");
-	end_ledger(low);
-	end_ledger(middle);
-	end_ledger(top);
+	ledger_drop(low);
+	ledger_drop(middle);
+	ledger_drop(top);
 }
 
 /* task_create and thread_create take several things: with each of them short, none is taken. */
@@ -333,7 +311,7 @@ static void test_composite(void)
 {
 	static const int task_takes[] = { LEDGER_TASKS, LEDGER_PORTS, LEDGER_KPAGES };
 	static const int thread_takes[] = { LEDGER_THREADS, LEDGER_PORTS };
-	ledger_t ledger = new_ledger(test_ledger(), "composite");
+	ledger_t ledger = ledger_new(test_ledger(), "composite");
 	struct ledger_denial denial;
 	struct snapshot before;
 	task_t task, other;
@@ -367,13 +345,13 @@ static void test_composite(void)
 	}
 	task_terminate(task);
 	give_back_right(task);
-	end_ledger(ledger);
+	ledger_drop(ledger);
 }
 
 /* Operations charge the ledger of the task operated on, not the caller's. */
 static void test_who_pays(void)
 {
-	ledger_t ledger = new_ledger(test_ledger(), "payer");
+	ledger_t ledger = ledger_new(test_ledger(), "payer");
 	vm_address_t address = 0;
 	uint64_t pages, names;
 	mach_port_name_t name;
@@ -390,12 +368,12 @@ static void test_who_pays(void)
 	is(usage_of(ledger, LEDGER_TASKS).used, 1, "a task is paid by the ledger that it was put in");
 	task_terminate(task);
 	give_back_right(task);
-	end_ledger(ledger);
+	ledger_drop(ledger);
 }
 
 static void test_event_ring(void)
 {
-	ledger_t ledger = new_ledger(test_ledger(), "ringer");
+	ledger_t ledger = ledger_new(test_ledger(), "ringer");
 	ledger_denial_array_t events = NULL;
 	mach_msg_type_number_t count = 0;
 	struct taker *taker;
@@ -424,7 +402,7 @@ static void test_event_ring(void)
 	if (events != NULL)
 		give_back_memory((vm_address_t)events, round_page(count * sizeof *events));
 	taker_end(taker, &child);
-	end_ledger(ledger);
+	ledger_drop(ledger);
 }
 
 struct mark_message {
@@ -456,7 +434,7 @@ static kern_return_t notify_at(ledger_t ledger, int resource, uint64_t mark, mac
 
 static void test_notify(void)
 {
-	ledger_t ledger = new_ledger(test_ledger(), "marked");
+	ledger_t ledger = ledger_new(test_ledger(), "marked");
 	struct mark_message message;
 	struct taker *taker;
 	struct child child;
@@ -481,7 +459,7 @@ static void test_notify(void)
 	ok(mark_receive(port, &message, 5000), "then it is told at once");
 	is_code(notify_at(ledger, LEDGER_PORTS, used + 1000, port), KERN_SUCCESS, "a mark far away");
 	taker_end(taker, &child);
-	end_ledger(ledger);
+	ledger_drop(ledger);
 	is((uint64_t)message_await(port, 5000), 71, "a mark that is never reached gives its right up with the ledger");
 	mach_port_mod_refs(mach_task_self(), port, MACH_PORT_RIGHT_RECEIVE, -1);
 }
@@ -510,9 +488,9 @@ static void test_terminate(void)
 	struct child taker_child;
 
 	snapshot_take(&before, test_ledger());
-	top = new_ledger(test_ledger(), "ended");
+	top = ledger_new(test_ledger(), "ended");
 	for (unsigned i = 0; i < 3; i++)
-		low[i] = new_ledger(top, "below");
+		low[i] = ledger_new(top, "below");
 	need(ledger_set_guarantee(low[0], LEDGER_PORTS, 100), "a guarantee");
 	for (unsigned i = 0; i < CHILDREN; i++) {
 		struct child_options options = { .ledger = i % 2 ? low[i / 2] : top };

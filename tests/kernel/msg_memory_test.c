@@ -399,7 +399,7 @@ static void receive_limited(struct receiver *r, struct msg *m, unsigned resource
 
 	memset(r, 0, sizeof *r);
 	r->port = to;
-	need(ledger_create(test_ledger(), "receiver", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "receiver");
 	need(child_start(&child, receiver_main, r,
 			 &(struct child_options){ .ledger = ledger, .before = give_port }), "a child");
 	word_await(&r->step, 1, PATIENCE_MS);
@@ -511,7 +511,7 @@ static void denied_reply(void)
 	ledger_t ledger = MACH_PORT_NULL;
 	struct child child;
 
-	need(ledger_create(test_ledger(), "caller", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "caller");
 	need(child_start(&child, caller_main, caller, &(struct child_options){ .ledger = ledger }), "a child");
 	word_await(&caller->step, 1, PATIENCE_MS);
 	need(ledger_set_limit(ledger, LEDGER_RESIDENT_PAGES, used_now(ledger, LEDGER_RESIDENT_PAGES)), "a limit");

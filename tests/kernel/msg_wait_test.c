@@ -465,7 +465,7 @@ static void prepaid_replies(void)
 	struct child child;
 	uint64_t before;
 
-	need(ledger_create(test_ledger(), "server", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "server");
 	server_start(s, &child, &to, ledger);
 	memset(room, 0, sizeof room);
 	before = used_now(ledger, LEDGER_MESSAGES);
@@ -535,7 +535,7 @@ static void fair_turns(void)
 	struct child child;
 	int second = 0;
 
-	need(ledger_create(test_ledger(), "sender", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "sender");
 	for (unsigned i = 0; i < 4; i++) {
 		msg_begin(&calls[i].m, COPY_SEND, port, 0, 0, 400 + (int)i);
 		call_send(&calls[i], 0, 0);

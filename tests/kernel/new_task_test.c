@@ -114,7 +114,7 @@ static void test_payers(void)
 	unsigned made = 0, told = 0;
 
 	snapshot_take(&before, test_ledger());
-	need(ledger_create(test_ledger(), "small", &small), "a ledger");
+	small = ledger_new(test_ledger(), "small");
 	need(ledger_set_limit(small, LEDGER_MESSAGES, 20), "a limit");
 	while (made < TASKS && task_create_in_ledger(mach_task_self(), small, FALSE, &tasks[made]) == KERN_SUCCESS)
 		made++;
@@ -140,8 +140,7 @@ static void test_payers(void)
 		give_back_right((mach_port_t)news.parent);
 	}
 	is(told, made, "each of them was told of in the end");
-	need(ledger_terminate(small), "the ledger's end");
-	give_back_right(small);
+	ledger_drop(small);
 	snapshot_settles(&before, SNAPSHOT_THINGS, "and all comes back");
 }
 

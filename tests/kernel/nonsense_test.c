@@ -277,7 +277,7 @@ static void test_kind(enum kind kind)
 	struct snapshot before;
 
 	snapshot_take(&before, test_ledger());
-	need(ledger_create(test_ledger(), "nonsense", &options.ledger), "a ledger");
+	options.ledger = ledger_new(test_ledger(), "nonsense");
 	/* Nonsense may ask for much. */
 	need(ledger_set_limit(options.ledger, LEDGER_KMEM, 8 << 20), "a limit");
 	need(ledger_set_limit(options.ledger, LEDGER_RESIDENT_PAGES, 4096), "a limit");

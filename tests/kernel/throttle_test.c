@@ -469,7 +469,7 @@ static void ledgers_in_turn(bool throttle_late, bool shared)
 	unsigned at = 0, second = 0;
 	struct msg m;
 
-	need(ledger_create(test_ledger(), "guest", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "guest");
 	set_make(1, LONG_MS);
 	if (throttle_late) {
 		port_free(set);

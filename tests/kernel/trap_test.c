@@ -377,7 +377,7 @@ static void test_wild_arguments(void)
 			continue;
 		snapshot_take(&before, test_ledger());
 		/* What the children make dies with their ledger. */
-		need(ledger_create(test_ledger(), "wild", &options.ledger), "a ledger");
+		options.ledger = ledger_new(test_ledger(), "wild");
 		/* A child may end itself, or take its own memory away: then the next one goes on. */
 		for (unsigned round = 0; round < 4; round++) {
 			struct child child;

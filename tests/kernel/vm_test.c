@@ -818,7 +818,7 @@ static void name_of_left_object(void)
 	need(vm_allocate(self, &memory, NAMED_PAGES * vm_page_size, TRUE), "memory");
 	need(memory_touch(memory, NAMED_PAGES * vm_page_size), "memory");
 	snapshot_take(&before, test_ledger());
-	need(ledger_create(test_ledger(), "namer", &options.ledger), "a ledger");
+	options.ledger = ledger_new(test_ledger(), "namer");
 	need(child_start(&child, do_nothing, NULL, &options), "a child");
 	*(volatile char *)memory = 1;
 	address = memory;

@@ -152,7 +152,7 @@ static void test_guaranteed_at_max(void)
 	ledger_t ledger;
 	task_t task;
 
-	need(ledger_create(test_ledger(), "insured", &ledger), "a ledger");
+	ledger = ledger_new(test_ledger(), "insured");
 	need(child_empty(&task, ledger), "a task in it");
 	need(ledger_set_guarantee(ledger, LEDGER_PORTS, used_now(ledger, LEDGER_PORTS) + ROOM), "a guarantee");
 	set_max_above(0);

@@ -404,13 +404,5 @@ int main(void)
 	denied_sends();
 	denied_receives();
 	given_back();
-	space_check(&client->task->space);
-	space_check(&server->task->space);
-	test_task_end(client->task);
-	test_task_end(server->task);
-	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		ok(ledger_a->account[i].used == 0 && ledger_b->account[i].used == 0, "no %s is charged at the end: %lu %lu",
-		   ledger_resource_name(i), (long)ledger_a->account[i].used, (long)ledger_b->account[i].used);
-	ok(host_audit(), "the audit agrees");
-	return tap_done();
+	return test_pair_end(client, server, ledger_a, ledger_b);
 }

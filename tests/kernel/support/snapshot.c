@@ -51,12 +51,31 @@ void snapshot_take_quiet(struct snapshot *snapshot, ledger_t ledger)
 		 clock_uptime_ns() - start < QUIET_LIMIT_MS * 1000000ull);
 }
 
-uint64_t used_now(ledger_t ledger, unsigned resource)
+ledger_t ledger_new(ledger_name_t parent, const char *name)
 {
-	ledger_usage_t usage = { 0 };
+	ledger_t ledger;
+
+	need(ledger_create(parent, name, &ledger), "a ledger");
+	return ledger;
+}
+
+void ledger_drop(ledger_t ledger)
+{
+	need(ledger_terminate(ledger), "the end of a ledger");
+	give_back_right(ledger);
+}
+
+struct ledger_usage usage_of(ledger_name_t ledger, unsigned resource)
+{
+	struct ledger_usage usage = { 0 };
 
 	need(ledger_get_usage(ledger, (int)resource, &usage), "the usage of a ledger");
-	return usage.used;
+	return usage;
+}
+
+uint64_t used_now(ledger_t ledger, unsigned resource)
+{
+	return usage_of(ledger, resource).used;
 }
 
 static bool equal(const struct snapshot *a, const struct snapshot *b, unsigned what)

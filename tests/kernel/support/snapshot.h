@@ -32,6 +32,10 @@ bool snapshot_equal(const struct snapshot *before, unsigned what);
 bool snapshot_same(const struct snapshot *before, unsigned what, const char *claim, ...) PRINTF(3, 4);
 /* The same, but waits up to 3 s for what is taken apart in pieces. */
 bool snapshot_settles(const struct snapshot *before, unsigned what, const char *claim, ...) PRINTF(3, 4);
+/* A new ledger, by its control right; ledger_drop terminates it and gives the right back. */
+ledger_t ledger_new(ledger_name_t parent, const char *name);
+void ledger_drop(ledger_t ledger);
+struct ledger_usage usage_of(ledger_name_t ledger, unsigned resource);
 /* What the ledger holds of one resource now. */
 uint64_t used_now(ledger_t ledger, unsigned resource);
 

@@ -394,4 +394,18 @@ static inline void test_usage(struct ledger *ledger, uint64_t *to)
 		to[i] = ledger->account[i].used;
 }
 
+/* The end of a test of two threads: their tasks go, and with them all that their ledgers paid. */
+static inline int test_pair_end(struct thread *a, struct thread *b, struct ledger *ledger_a, struct ledger *ledger_b)
+{
+	space_check(&a->task->space);
+	space_check(&b->task->space);
+	test_task_end(a->task);
+	test_task_end(b->task);
+	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
+		ok(ledger_a->account[i].used == 0 && ledger_b->account[i].used == 0, "no %s is charged at the end: %lu %lu",
+		   ledger_resource_name(i), (long)ledger_a->account[i].used, (long)ledger_b->account[i].used);
+	ok(host_audit(), "the audit agrees");
+	return tap_done();
+}
+
 #endif
