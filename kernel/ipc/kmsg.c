@@ -26,7 +26,7 @@
 #define KMSG_PIECE 32		/* rights destroyed in one go */
 #define KMSG_PAGES_PIECE 16	/* pages of a message made before interrupts get a window */
 
-static struct zone kmsg_zone;
+struct zone kmsg_zone;
 
 static struct ledger *kmsg_payer(const void *element)
 {
@@ -86,18 +86,7 @@ struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer)
 	kmsg = zone_alloc(&kmsg_zone, payer);
 	if (kmsg == NULL)
 		return NULL;
-	/* Member by member, as the links mean nothing yet. */
-	kmsg->payer = payer;
-	kmsg->remote = kmsg->local = NULL;
-	kmsg->bits = 0;
-	kmsg->size = size;
-	kmsg->id = 0;
-	kmsg->kind = KMSG_NORMAL;
-	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = false;
-	kmsg->pages = 0;
-	kmsg->holder = NULL;
-	kmsg->queued_ns = 0;
-	kmsg->rest = NULL;
+	kmsg_init(kmsg, size, payer);
 	return size <= KMSG_INSIDE ? kmsg : kmsg_extend(kmsg);
 }
 

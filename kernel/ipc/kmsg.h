@@ -8,7 +8,9 @@
 #include <mach/message.h>
 #include <weir/ring.h>
 #include "ipc/port.h"
+#include "kern/likely.h"
 #include "mem/page.h"
+#include "mem/zone.h"
 
 #define KMSG_SMALL 256				/* bytes of body and header without pages (a prepaid message) */
 #define KMSG_INSIDE 112				/* as many of them in the struct kmsg itself, the others in a kmsg_rest */
@@ -76,6 +78,31 @@ static inline void head_write(mach_msg_header_t *head, uint32_t bits, uint32_t s
 }
 
 void kmsg_system_init(void);
+extern struct zone kmsg_zone;
+/* Of an element: what a message of size bytes is before anything is in it. Member by member, as the links mean nothing yet. */
+static inline void kmsg_init(struct kmsg *kmsg, uint32_t size, struct ledger *payer)
+{
+	kmsg->payer = payer;
+	kmsg->remote = kmsg->local = NULL;
+	kmsg->bits = 0;
+	kmsg->size = size;
+	kmsg->id = 0;
+	kmsg->kind = KMSG_NORMAL;
+	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = false;
+	kmsg->pages = 0;
+	kmsg->holder = NULL;
+	kmsg->queued_ns = 0;
+	kmsg->rest = NULL;
+}
+/* kmsg_alloc in line, for at most KMSG_INSIDE bytes. */
+static inline struct kmsg *kmsg_alloc_inside(uint32_t size, struct ledger *payer)
+{
+	struct kmsg *kmsg = zone_alloc(&kmsg_zone, payer);
+
+	if (likely(kmsg != NULL))
+		kmsg_init(kmsg, size, payer);
+	return kmsg;
+}
 /* For size bytes in all; NULL: denied or larger than KMSG_SIZE_MAX. bits, rights: none yet; kind KMSG_NORMAL. */
 struct kmsg *kmsg_alloc(uint32_t size, struct ledger *payer);
 /* Destroys the message and every right and region in it: by reaping when long. Never fails. */

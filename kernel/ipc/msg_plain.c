@@ -65,6 +65,7 @@ static void plain_deliver(struct port *port, struct kmsg *kmsg)
 
 bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result)
 {
+	uint32_t size = (uint32_t)thread->regs.rdx;
 	struct kmsg *kmsg;
 
 	if (mqueue_full(port))
@@ -72,7 +73,7 @@ bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uin
 	/* Allocating may work off the reaper's list, and the port's death with it. The right is copied before anything is moved. */
 	port_ref(port);
 	port->send_rights++;
-	kmsg = kmsg_alloc((uint32_t)thread->regs.rdx, thread->task->ledger);
+	kmsg = likely(size <= KMSG_INSIDE) ? kmsg_alloc_inside(size, thread->task->ledger) : kmsg_alloc(size, thread->task->ledger);
 	*result = kmsg != NULL ? plain_copyin(thread, kmsg, bits, id) : MACH_SEND_NO_BUFFER;
 	if (*result != MACH_MSG_SUCCESS) {
 		kmsg_free(kmsg);

@@ -52,8 +52,14 @@ bool syscall_stack_arguments(struct thread *thread, uint64_t *arguments, unsigne
 	return false;
 }
 
-static struct task *own_task(struct thread *thread, mach_port_name_t name)
+static inline struct task *own_task(struct thread *thread, mach_port_name_t name)
 {
+	struct task *task = thread->task;
+	const struct name *entry = *space_first(&task->space, name);
+
+	/* Mostly it is the caller's own. */
+	if (entry->name == name && (entry->type & MACH_PORT_TYPE_SEND) && entry->port == task->self)
+		return task;
 	return space_kobject(&thread->task->space, name, KOBJECT_TASK);
 }
 

@@ -52,22 +52,19 @@ struct chain {
 	uint32_t entries;
 };
 
-/* What a receiver may do with the data. */
-static inline void entry_for_data(struct vm_entry *entry)
+/* An entry with what a receiver may do with the data. NULL: denied. */
+static inline struct vm_entry *entry_for_data(struct ledger *payer, uint64_t start, uint64_t end)
 {
-	entry->protection = VM_PROT_DEFAULT;
-	entry->max_protection = VM_PROT_ALL;
-	entry->inheritance = VM_INHERIT_DEFAULT;
+	return vm_entry_new(payer, start, end, VM_PROT_DEFAULT, VM_PROT_ALL, VM_INHERIT_DEFAULT);
 }
 
 /* A zero-fill entry for [start, end) at the end of the chain; NULL: denied. */
 static struct vm_entry *chain_add(struct chain *chain, uint64_t start, uint64_t end)
 {
-	struct vm_entry *entry = vm_entry_make_range(chain->payer, start, end);
+	struct vm_entry *entry = entry_for_data(chain->payer, start, end);
 
 	if (entry == NULL)
 		return NULL;
-	entry_for_data(entry);
 	if (chain->last != NULL)
 		chain->last->next = entry;
 	else
@@ -267,11 +264,10 @@ static bool is_simple(const struct vm_entry *source, uint64_t address, uint64_t 
 static inline struct vm_copy *simple_copy(struct vm_entry *source, uint64_t address, uint64_t size, struct ledger *payer)
 {
 	struct chain chain = { .payer = payer, .entries = 1 };
-	struct vm_entry *entry = vm_entry_new_range(payer, address, address + size);
+	struct vm_entry *entry = entry_for_data(payer, address, address + size);
 
 	if (unlikely(entry == NULL))
 		return NULL;
-	entry_for_data(entry);
 	vm_entry_set_copy(entry, source, source->offset + (address - source->start));
 	chain.first = chain.last = entry;
 	return chain_finish(&chain, size, 0);

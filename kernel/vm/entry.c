@@ -47,12 +47,16 @@ void vm_init(void)
 
 struct vm_entry *vm_entry_make(struct ledger *payer)
 {
-	return vm_entry_new(payer);
+	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
+
+	if (entry != NULL)
+		vm_entry_init(entry, payer, 0, 0, VM_PROT_NONE, VM_PROT_NONE, VM_INHERIT_SHARE);
+	return entry;
 }
 
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end)
 {
-	return vm_entry_new_range(payer, start, end);
+	return vm_entry_new(payer, start, end, VM_PROT_NONE, VM_PROT_NONE, VM_INHERIT_SHARE);
 }
 
 void vm_entry_free(struct vm_entry *entry)
@@ -251,6 +255,14 @@ static __attribute__((noinline)) bool free_window(struct vm_entry *entry, unsign
 	return vm_object_free_range(entry->object, first, first + vm_entry_pages(entry), max_pages);
 }
 
+/* It has left its object. */
+static inline void entry_end(struct vm_entry *entry)
+{
+	assert(!entry->in_map);
+	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);
+	zone_free(&vm_entry_zone, entry, entry->payer);
+}
+
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
 {
 	struct vm_object *object = entry->object;
@@ -261,15 +273,41 @@ bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages)
 			return false;
 		leave_object(entry, object);
 	}
-	assert(!entry->in_map);
-	ledger_refund_quick(entry->payer, LEDGER_VIRTUAL_PAGES, vm_entry_pages(entry), 0);
-	zone_free(&vm_entry_zone, entry, entry->payer);
+	entry_end(entry);
 	return true;
 }
 
-__attribute__((noinline)) void vm_entry_destroy_pieces(struct vm_entry *entry)
+static __attribute__((noinline)) void destroy_pieces(struct vm_entry *entry)
 {
-	do
+	while (!vm_entry_dismantle(entry, VM_PIECE))
 		machine_window();
-	while (!vm_entry_dismantle(entry, VM_PIECE));
+}
+
+/* Of an object's only user. */
+static __attribute__((noinline)) void destroy_last(struct vm_entry *entry, struct vm_object *object)
+{
+	LIST_REMOVE(entry, object_link);
+	vm_object_release(object);
+	entry_end(entry);
+}
+
+/* The calls are all tail calls, so that the usual ways save no registers. */
+void vm_entry_destroy(struct vm_entry *entry)
+{
+	struct vm_object *object = entry->object;
+
+	if (object != NULL) {
+		if (object->refs == 1) {
+			destroy_last(entry, object);
+			return;
+		}
+		/* Pages may be its alone, it may be who pays, or the last user but a shadow. */
+		if (!entry->needs_copy || LIST_FIRST(&object->entries) == entry || !LIST_EMPTY(&object->shadows)) {
+			destroy_pieces(entry);
+			return;
+		}
+		LIST_REMOVE(entry, object_link);
+		object->refs--;
+	}
+	entry_end(entry);
 }

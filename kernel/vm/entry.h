@@ -35,44 +35,43 @@ static inline void vm_breathe(uint64_t *rounds)
 
 /* An entry of nothing in no map, charged (LEDGER_ENTRIES) to payer; NULL: denied. */
 struct vm_entry *vm_entry_make(struct ledger *payer);
-/* The same for [start, end), whose pages are charged too (LEDGER_VIRTUAL_PAGES). */
+/* Gives the element back; it has no object and no pages charged any more. NULL is fine. */
+void vm_entry_free(struct vm_entry *entry);
+/* vm_entry_make for [start, end), whose pages are charged too (LEDGER_VIRTUAL_PAGES). */
 struct vm_entry *vm_entry_make_range(struct ledger *payer, uint64_t start, uint64_t end);
-/* The two in line. */
-static inline struct vm_entry *vm_entry_new(struct ledger *payer)
+/* Of an element: an entry in no map, which nobody knows yet. The tree and the object set their links themselves, who makes a
+   chain what its first entry knows. */
+static inline void vm_entry_init(struct vm_entry *entry, struct ledger *payer, uint64_t start, uint64_t end, vm_prot_t protection,
+				 vm_prot_t max_protection, vm_inherit_t inheritance)
+{
+	entry->payer = payer;
+	entry->start = start;
+	entry->end = end;
+	entry->offset = 0;
+	entry->object = NULL;
+	entry->next = NULL;
+	entry->range = 0;
+	entry->protection = (uint8_t)protection;
+	entry->max_protection = (uint8_t)max_protection;
+	entry->inheritance = (uint8_t)inheritance;
+	entry->in_map = entry->red = entry->needs_copy = entry->shared = entry->mapped = entry->wired = false;
+	entry->unused = 0;
+}
+/* vm_entry_make_range in line, and with these rights. */
+static inline struct vm_entry *vm_entry_new(struct ledger *payer, uint64_t start, uint64_t end, vm_prot_t protection,
+					    vm_prot_t max_protection, vm_inherit_t inheritance)
 {
 	struct vm_entry *entry = zone_alloc(&vm_entry_zone, payer);
 
 	if (unlikely(entry == NULL))
 		return NULL;
-	/* The tree and the object set their links themselves, who makes a chain what its first entry knows. */
-	entry->payer = payer;
-	entry->start = entry->end = entry->offset = 0;
-	entry->object = NULL;
-	entry->next = NULL;
-	entry->range = 0;
-	entry->protection = entry->max_protection = VM_PROT_NONE;
-	entry->inheritance = VM_INHERIT_SHARE;
-	entry->in_map = entry->red = entry->needs_copy = entry->shared = entry->mapped = entry->wired = false;
-	return entry;
-}
-static inline struct vm_entry *vm_entry_new_range(struct ledger *payer, uint64_t start, uint64_t end)
-{
-	uint64_t pages = (end - start) >> PAGE_SHIFT;
-	struct vm_entry *entry;
-
-	if (unlikely(!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, pages, 0)))
-		return NULL;
-	entry = vm_entry_new(payer);
-	if (unlikely(entry == NULL)) {
-		ledger_refund(payer, LEDGER_VIRTUAL_PAGES, pages);
+	if (unlikely(!ledger_charge_quick(payer, LEDGER_VIRTUAL_PAGES, (end - start) >> PAGE_SHIFT, 0))) {
+		zone_free(&vm_entry_zone, entry, payer);
 		return NULL;
 	}
-	entry->start = start;
-	entry->end = end;
+	vm_entry_init(entry, payer, start, end, protection, max_protection, inheritance);
 	return entry;
 }
-/* Gives the element back; it has no object and no pages charged any more. NULL is fine. */
-void vm_entry_free(struct vm_entry *entry);
 /* Gives the entry an object at offset (bytes), taking over one reference. */
 void vm_entry_set_object(struct vm_entry *entry, struct vm_object *object, uint64_t offset);
 /* The same of a fresh object with the same payer, at offset 0; the entry, which had none, is its only user. */
@@ -122,13 +121,8 @@ bool vm_entry_copy_pages(struct vm_entry *entry, uint64_t start, uint64_t end, s
 /* Bounded piece of taking apart an entry that is in no map: true when it is gone. Refunds its
  * pages. */
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages);
-/* The same to the end, with windows; _pieces: after the first one. */
-void vm_entry_destroy_pieces(struct vm_entry *entry);
-static inline void vm_entry_destroy(struct vm_entry *entry)
-{
-	if (!vm_entry_dismantle(entry, VM_PIECE))
-		vm_entry_destroy_pieces(entry);
-}
+/* The same to the end, with windows. */
+void vm_entry_destroy(struct vm_entry *entry);
 
 /* -- map.c, for the other files -- */
 /* Links an entry that the map's ledger pays for in front of `next`, the first one above it (NULL: it is

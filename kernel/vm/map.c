@@ -275,6 +275,13 @@ static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, ui
 	return KERN_SUCCESS;
 }
 
+/* One piece was not enough. */
+static __attribute__((noinline)) void unmap_rest(struct vm_entry *entry)
+{
+	machine_window();
+	vm_entry_unmap_mapped(entry, entry->start, entry->end);
+}
+
 kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
 	struct vm_entry *entry = vm_map_lookup(map, address);
@@ -282,8 +289,8 @@ kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t s
 	/* Mostly it is what was allocated. */
 	if (entry == NULL || entry->start != address || entry->end - address != size)
 		return deallocate(map, address, size);
-	if (entry->mapped)
-		vm_entry_unmap_mapped(entry, address, address + size);
+	if (entry->mapped && unlikely(pmap_remove(&map->pmap, address, entry->end) < entry->end))
+		unmap_rest(entry);
 	entry_remove(entry);
 	vm_map_debug_check(map);
 	return KERN_SUCCESS;
@@ -344,12 +351,9 @@ enter(struct vm_map *map, uint64_t *address, uint64_t bytes, uint64_t mask, bool
 		result = vm_map_size_check(map, bytes);
 	if (result != KERN_SUCCESS)
 		return result;
-	entry = vm_entry_new_range(map->pmap.payer, place.start, place.start + bytes);
+	entry = vm_entry_new(map->pmap.payer, place.start, place.start + bytes, protection, max_protection, inheritance);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	entry->protection = protection;
-	entry->max_protection = max_protection;
-	entry->inheritance = inheritance;
 	entry->range = map->next_range++;
 	if (max_protection != VM_PROT_NONE)
 		map->size_bytes += bytes;

@@ -51,6 +51,7 @@ struct vm_entry {
 	bool shared : 1;     /* others may write the same object's pages */
 	bool mapped : 1;     /* page tables may map some of it; false: none */
 	bool wired : 1;      /* no fault must be needed */
+	uint8_t unused : 2;  /* 0: so that all of these can be written at once */
 };
 
 struct vm_map {
