@@ -164,6 +164,7 @@ static void total_add(uint64_t frames)
 		reserve = RESERVE_MAX;
 	counts.reserve = reserve < RESERVE_MIN ? RESERVE_MIN : reserve;
 	quiet_ram.below = 0;
+	seen_user = UINT64_MAX;
 }
 
 void page_add_free(uint64_t first_frame, uint64_t frames)
