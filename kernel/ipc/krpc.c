@@ -192,8 +192,8 @@ static int64_t reply_by_right(struct thread *thread, bool may_wait)
 		kmsg_discard(&reply_buffer);
 	} else {
 		reply_buffer.remote = port;
-		reply_buffer.bits |= msg->reply_disposition;
-		if (msg->reply_disposition == MACH_MSG_TYPE_PORT_SEND_ONCE) {
+		reply_buffer.bits |= thread->reply_disposition;
+		if (thread->reply_disposition == MACH_MSG_TYPE_PORT_SEND_ONCE) {
 			struct kmsg *prepaid = reply_buffer.size <= KMSG_SMALL ? port_take_prepaid(port) : NULL;
 
 			if (prepaid != NULL)
@@ -216,9 +216,9 @@ static int64_t reply_by_right(struct thread *thread, bool may_wait)
 /* Sends the reply buffer and goes on with the call. */
 static int64_t reply_send(struct thread *thread, bool may_wait)
 {
-	if (!thread->msg.reply_direct)
+	if (!thread->reply_direct)
 		return reply_by_right(thread, may_wait);
-	thread->msg.reply_direct = false;
+	thread->reply_direct = false;
 	return reply_direct(thread, may_wait);
 }
 
@@ -229,11 +229,11 @@ static int64_t reply_none(struct thread *thread)
 	struct port *port = msg->reply_port;
 
 	msg->reply_port = NULL;
-	msg->reply_direct = false;
+	thread->reply_direct = false;
 	kmsg_free(msg->kmsg);
 	msg->kmsg = NULL;
 	if (port_valid(port))
-		right_release(port, msg->reply_disposition);
+		right_release(port, thread->reply_disposition);
 	return msg_sent(thread, true);
 }
 
@@ -270,7 +270,7 @@ static bool reply_reserve(struct thread *thread, const struct call *call, const 
 	uint32_t size = call->routine != NULL ? call->routine->reply_max : 0;
 
 	thread->msg.kmsg = NULL;
-	if (!call->answered || thread->msg.reply_direct || local == 0)
+	if (!call->answered || thread->reply_direct || local == 0)
 		return true;
 	if (size < sizeof(mig_reply_header_t))
 		size = sizeof(mig_reply_header_t);
@@ -302,7 +302,7 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 
 	if (MACH_MSGH_BITS_REMOTE(header->msgh_bits) == MACH_MSG_TYPE_COPY_SEND)
 		skip |= KMSG_SKIP_REMOTE;
-	if (msg->reply_direct)
+	if (thread->reply_direct)
 		skip |= KMSG_SKIP_LOCAL;
 	kmsg_write(call->request, head, have);
 	error = kmsg_copyin(call->request, thread->task, msg->buffer, have, skip);
@@ -310,7 +310,7 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 		return error;
 	thread->task->messages_sent++;
 	msg->reply_port = port_valid(call->request->local) ? call->request->local : NULL;
-	msg->reply_disposition = MACH_MSGH_BITS_LOCAL(call->request->bits);
+	thread->reply_disposition = MACH_MSGH_BITS_LOCAL(call->request->bits);
 	call->request->local = NULL;
 	return MACH_MSG_SUCCESS;
 }
@@ -326,7 +326,7 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 	in->msgh_size = call->request->size;
 	in->msgh_bits = call->request->bits;
 	krpc_fill(krpc, thread, port, in, call->request->size,
-		  thread->msg.reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
+		  thread->reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
 	if (!krpc_fits(call->routine, call->request->size, (call->request->bits & MACH_MSGH_BITS_COMPLEX) != 0))
 		return MIG_BAD_ARGUMENTS;
 	return call->routine->stub(krpc);
@@ -352,7 +352,7 @@ static int64_t request_failed(struct thread *thread, struct call *call, mach_msg
 		request_done(call);
 	kmsg_free(thread->msg.kmsg);
 	thread->msg.kmsg = NULL;
-	thread->msg.reply_direct = false;
+	thread->reply_direct = false;
 	return error;
 }
 
@@ -412,8 +412,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 		return exception_reply_message(thread, port, head, have);
 	call.answered = call.routine == NULL || !call.routine->simple;
 	thread->msg.reply_port = NULL;
-	thread->msg.reply_id = (uint32_t)header->msgh_id + KRPC_REPLY_ID_OFFSET;
-	thread->msg.reply_direct = call.answered && reply_is_direct(thread, header);
+	thread->reply_direct = call.answered && reply_is_direct(thread, header);
 	/* The object may die in the call, its port is needed until the end. */
 	port_ref(port);
 	if (reply_reserve(thread, &call, header) && (call.request = request_memory(thread)) != NULL)
@@ -422,6 +421,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 		port_unref(port);
 		return request_failed(thread, &call, error);
 	}
+	thread->msg.reply_id = (uint32_t)header->msgh_id + KRPC_REPLY_ID_OFFSET;
 	code = request_run(thread, &call, port, &krpc);
 	request_done(&call);
 	port_unref(port);

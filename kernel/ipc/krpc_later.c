@@ -40,7 +40,7 @@ RB_GENERATE_STATIC(later_tree, krpc_later, node, compare)
 
 bool krpc_is_direct(const struct thread *thread)
 {
-	return thread->msg.reply_direct;
+	return thread->reply_direct;
 }
 
 /* The memory of the reply: reserved with the call, prepaid with the right, or made. NULL: denied. */
@@ -50,7 +50,7 @@ static struct kmsg *later_memory(struct thread *thread)
 	struct kmsg *kmsg = msg->kmsg;
 
 	msg->kmsg = NULL;
-	if (kmsg == NULL && msg->reply_disposition == MACH_MSG_TYPE_PORT_SEND_ONCE)
+	if (kmsg == NULL && thread->reply_disposition == MACH_MSG_TYPE_PORT_SEND_ONCE)
 		kmsg = port_take_prepaid(msg->reply_port);
 	return kmsg != NULL ? kmsg : kmsg_alloc(KMSG_SMALL, thread->task->ledger);
 }
@@ -61,7 +61,7 @@ kern_return_t krpc_keep(struct thread *thread, void (*lost)(struct krpc_later *l
 	struct port *port = msg->reply_port;
 	struct kmsg *kmsg;
 
-	assert(!msg->reply_direct);
+	assert(!thread->reply_direct);
 	if (!port_valid(port) || port->dead || port->kobject_type != KOBJECT_NONE)
 		return KERN_INVALID_CAPABILITY;
 	kmsg = later_memory(thread);
@@ -76,7 +76,7 @@ kern_return_t krpc_keep(struct thread *thread, void (*lost)(struct krpc_later *l
 	msg->reply_port = NULL;
 	kmsg->remote = port;
 	kmsg->local = NULL;
-	kmsg->bits = msg->reply_disposition;
+	kmsg->bits = thread->reply_disposition;
 	kmsg->id = msg->reply_id;
 	kmsg->receive_rights = false;
 	*later = (struct krpc_later *)kmsg->small;

@@ -113,7 +113,7 @@ static inline int64_t replied(struct thread *thread, int64_t result)
 
 	port->sequence++;
 	port->reply_bound = 0;
-	thread->msg.reply_direct = false;
+	thread->reply_direct = false;
 	thread->task->messages_received++;
 	/* The receive right has a reference too. */
 	assert(port->refs > 1);
@@ -167,7 +167,7 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 		return msg_general(call.thread);
 	thread = call.thread;
 	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
-	thread->msg.reply_direct = reply != NULL;
+	thread->reply_direct = reply != NULL;
 	thread->task->messages_sent++;
 	if (reply != NULL)
 		port_ref(call.reply_port);

@@ -27,7 +27,6 @@
 #include "mem/upcalls.h"
 #include "vm/copy.h"
 
-#define NS_PER_MS 1000000
 #define OPTIONS_WITH_NOTIFY (MACH_SEND_NOTIFY | MACH_SEND_CANCEL | MACH_RCV_NOTIFY)
 
 struct port *msg_receive_object(struct thread *thread, int64_t *error)
@@ -140,17 +139,11 @@ static void receive_cancel(struct thread *thread, enum wait_reason reason)
 		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
 }
 
-/* Milliseconds to the receive's deadline, which the first wait sets; -1: none. */
-static int64_t receive_timeout(struct thread *thread)
+int64_t msg_timeout(const struct thread *thread)
 {
-	struct msg_state *msg = &thread->msg;
-	int64_t now = (int64_t)clock_uptime_ns();
-
-	if ((msg->option & MACH_RCV_TIMEOUT) == 0)
-		return -1;
-	if (msg->deadline_ns == 0)
-		msg->deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
-	return msg->deadline_ns > now ? (msg->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+	if (!thread->deadline_kept)
+		return thread->msg.timeout_ms;
+	return thread->wait.deadline_ns > clock_uptime_ns() ? WAIT_AS_BEFORE : 0;
 }
 
 static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel };
@@ -166,8 +159,7 @@ void msg_receive_begin_timed(struct thread *thread, struct port *object)
 {
 	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
-	thread->msg.deadline_ns = 0;
-	wait_begin(thread, &receiving, object, receive_timeout(thread));
+	wait_begin(thread, &receiving, object, thread->msg.timeout_ms);
 }
 
 static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)
@@ -176,7 +168,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 
 	if (!may_wait)
 		return MACH_RCV_INTERRUPTED;
-	timeout_ms = receive_timeout(thread);
+	timeout_ms = (thread->msg.option & MACH_RCV_TIMEOUT) != 0 ? msg_timeout(thread) : WAIT_FOREVER;
 	if (timeout_ms == 0)
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
@@ -238,6 +230,7 @@ void msg_arguments(struct thread *thread)
 	msg->receive_name = (uint32_t)regs->r8;
 	msg->timeout_ms = (uint32_t)regs->r9;
 	msg->notify = 0;
+	thread->deadline_kept = false;
 	thread->straight_room = 0;
 }
 
@@ -258,7 +251,7 @@ int64_t msg_sent(struct thread *thread, bool may_wait)
 	/* What was sent, or what was destroyed instead, may have ended the sender. */
 	if (thread->state == THREAD_DEAD)
 		return KERN_BLOCKED;
-	thread->msg.deadline_ns = 0;
+	thread->deadline_kept = false;
 	return (thread->msg.option & MACH_RCV_MSG) != 0 ? msg_receive(thread, may_wait) : MACH_MSG_SUCCESS;
 }
 
@@ -272,7 +265,7 @@ void msg_abandon(struct thread *thread)
 		mqueue_room_return(thread, false);
 	msg->kmsg = NULL;
 	msg->reply_port = NULL;
-	msg->reply_direct = false;
+	thread->reply_direct = false;
 	if (kmsg != NULL && kmsg->holder == thread) {
 		kmsg->holder = NULL;
 		mqueue_put_back(kmsg);
@@ -280,5 +273,5 @@ void msg_abandon(struct thread *thread)
 		kmsg_discard(kmsg);
 	}
 	if (port_valid(reply))
-		right_release(reply, msg->reply_disposition);
+		right_release(reply, thread->reply_disposition);
 }

@@ -33,6 +33,8 @@ int64_t msg_send(struct thread *thread, bool again);
 bool msg_transit_begin(struct kmsg *kmsg);
 /* What follows when the message is sent: the receive part, if it was asked for. may_wait: else MACH_RCV_INTERRUPTED instead. */
 int64_t msg_sent(struct thread *thread, bool may_wait);
+/* For wait_begin: the call's time-out or, when its send or receive has waited already, the same deadline. 0: it has passed. */
+int64_t msg_timeout(const struct thread *thread);
 /* The receive part. */
 int64_t msg_receive(struct thread *thread, bool may_wait);
 /* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send, as thread->msg says; it

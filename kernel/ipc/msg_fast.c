@@ -179,7 +179,7 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 		msg_receive_begin_timed(thread, at);
 	}
 	wait_end_plain(to);
-	if (unlikely(to->wait.deadline_ns != 0))
+	if (unlikely(to->timed))
 		pass_timed(thread, to);
 	sched_pass(thread, to);
 }

@@ -29,7 +29,6 @@
 #include "x86_64/machine.h"
 
 #define REPLY_BOUND_DEFAULT 8192	/* bytes */
-#define NS_PER_MS 1000000
 
 /* The start of the message, as read once. */
 struct message_head {
@@ -251,24 +250,11 @@ static void send_cancel(struct thread *thread, enum wait_reason reason)
 
 static const struct wait_kind sending = { "send", send_continue, send_cancel };
 
-/* Milliseconds to the send's deadline, which the first wait sets; -1: none. */
-static int64_t send_timeout(struct thread *thread, bool again)
-{
-	struct msg_state *msg = &thread->msg;
-	int64_t now = (int64_t)clock_uptime_ns();
-
-	if ((msg->option & MACH_SEND_TIMEOUT) == 0)
-		return -1;
-	if (!again)
-		msg->deadline_ns = now + (int64_t)msg->timeout_ms * NS_PER_MS;
-	return msg->deadline_ns > now ? (msg->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
-}
-
 static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 {
-	int64_t timeout_ms = send_timeout(thread, again);
+	int64_t timeout_ms = (thread->msg.option & MACH_SEND_TIMEOUT) != 0 ? msg_timeout(thread) : WAIT_FOREVER;
 
-	if ((thread->msg.option & MACH_SEND_NOTIFY) != 0 && timeout_ms <= 0)
+	if ((thread->msg.option & MACH_SEND_NOTIFY) != 0 && (timeout_ms == 0 || timeout_ms == WAIT_FOREVER))
 		return send_no_notify(thread);
 	if (timeout_ms == 0)
 		return send_give_back(thread, MACH_SEND_TIMED_OUT);

@@ -6,7 +6,8 @@
  * thousands of times in a row for the same reason; that is one event with a count, so that it does
  * not push the others out.
  *
- * Every thread has a record, so it is short: it has the ledger's number. Its name is looked for when the record is read,
+ * The records are in the task, for the DENIALS_OF_TASK threads of it that were denied something last: a thread asks at once, when its
+ * call has failed, or never. They are short: there is the ledger's number. Its name is looked for when the record is read,
  * among the ledgers that pay for the thread, which is where nearly all denials are, and in the ring.
  */
 #include "kern/denials.h"
@@ -46,15 +47,46 @@ static bool same_kind(const struct ledger_denial *a, const struct ledger_denial 
 	       strcmp(a->task, b->task) == 0;
 }
 
-static void record_keep(struct denial_record *record, const struct ledger_denial *denial)
+static struct denial_record *record_of(const struct thread *thread)
+{
+	return thread->denial != 0 ? &thread->task->denials[thread->denial - 1] : NULL;
+}
+
+void denial_forget(struct thread *thread)
+{
+	struct denial_record *record = record_of(thread);
+
+	if (record == NULL)
+		return;
+	record->thread = NULL;
+	thread->denial = 0;
+}
+
+/* The thread gets a record, empty: one that is nobody's, or that of the thread whose denial is the oldest. */
+static struct denial_record *record_take(struct thread *thread)
+{
+	struct denial_record *records = thread->task->denials, *record = records;
+
+	for (unsigned i = 1; i < DENIALS_OF_TASK && record->thread != NULL; i++)
+		if (records[i].thread == NULL || records[i].when_ns < record->when_ns)
+			record = &records[i];
+	if (record->thread != NULL)
+		denial_forget(record->thread);
+	*record = (struct denial_record){ .thread = thread };
+	thread->denial = (uint8_t)(record - records + 1);
+	return record;
+}
+
+static void record_keep(struct thread *thread, const struct ledger_denial *denial)
 {
 	const struct alloc_site *site = (const struct alloc_site *)(uintptr_t)denial->site;
+	struct denial_record *record = thread->denial != 0 ? record_of(thread) : record_take(thread);
 	uint32_t count = record->count;
 
 	if (record->resource != denial->resource || record->ledger_id != denial->ledger_id || record->site != site)
 		count = 0;
 	*record = (struct denial_record){
-		.used = denial->used, .limit = denial->limit, .wanted = denial->wanted, .site = site,
+		.thread = thread, .used = denial->used, .limit = denial->limit, .wanted = denial->wanted, .site = site,
 		.when_ns = denial->when_ns, .ledger_id = denial->ledger_id, .resource = (uint8_t)denial->resource,
 		.count = count < DENIAL_COUNT_MAX ? count + 1 : count,
 	};
@@ -75,10 +107,10 @@ static const char *ledger_name_find(const struct thread *thread, uint32_t ledger
 
 void denial_of_thread(const struct thread *thread, struct ledger_denial *denial)
 {
-	const struct denial_record *record = &thread->denial;
+	const struct denial_record *record = record_of(thread);
 
 	memset(denial, 0, sizeof(*denial));
-	if (record->count == 0)
+	if (record == NULL)
 		return;
 	denial->resource = record->resource;
 	denial->ledger_id = record->ledger_id;
@@ -116,7 +148,7 @@ void mem_denied(const struct ledger_denial *denial)
 
 	strlcpy(event.task, thread != NULL ? thread->task->name : "kernel", sizeof(event.task));
 	if (thread != NULL)
-		record_keep(&thread->denial, &event);
+		record_keep(thread, &event);
 	ring_add(&event);
 }
 
@@ -124,9 +156,9 @@ bool mem_fail_nth(const struct alloc_site *site)
 {
 	struct thread *thread = thread_current();
 
-	if (thread == NULL || thread->fail_armed == 0 || --thread->fail_armed != 0)
+	if (thread == NULL || thread->extra == NULL || thread->extra->fail_armed == 0 || --thread->extra->fail_armed != 0)
 		return false;
-	thread->fail_site = site;
+	thread->extra->fail_site = site;
 	return true;
 }
 

@@ -23,7 +23,8 @@
 #define READ_MAX 512u
 #define WAKE_BATCH 32u
 
-enum { WORD_WANTED, WORD_INBAND, WORD_TICKET, WORD_COPY };	/* of a reader's wait record, or of a request */
+/* Of a reader's wait record, or of a request, which has the last too. */
+enum { WORD_WANTED, WORD_INBAND, WORD_TICKET, WORD_COPY };
 
 /* Replies of reads that had to wait, as the stubs lay them out. */
 struct reply_inband {

@@ -3,7 +3,7 @@
  * Exceptions as messages.
  *
  * The kernel never allocates to send: an exception is queued as its thread. Only the head of a message is in struct thread,
- * in the place of its deadline and the state of its mach_msg, for a thread with an exception is in no call; what else is to be
+ * in the place of its links, its deadline and the state of its mach_msg, for a thread with an exception is in no queue and no call; what else is to be
  * said is in its wait record, and the body is written when the message is received (exception_message_write). A thread has one
  * exception at a time; when the wait is aborted while the message is still on its way, it is called back.
  *
@@ -54,8 +54,8 @@ static const mach_msg_type_t int_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_32,
 static const mach_msg_type_t long_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_64, .msgt_size = 64, .msgt_inline = 1,
 					   .msgt_number = 1 };
 
-/* In the wait record. WORD_TASK_LEVEL: the task's handler is asked. */
-enum { WORD_EXCEPTION, WORD_CODE, WORD_SUBCODE, WORD_TASK_LEVEL };
+/* In the wait record. WORD_EXCEPTION: the exception, and the code in the upper half; WORD_TASK_LEVEL: the task's handler is asked. */
+enum { WORD_EXCEPTION, WORD_SUBCODE, WORD_TASK_LEVEL };
 
 static void exception_continue(struct thread *thread, int result);
 static void exception_cancel(struct thread *thread, enum wait_reason reason);
@@ -84,7 +84,7 @@ static struct kmsg *exception_message_make(struct thread *thread, struct port *p
 	struct kmsg *kmsg = exception_kmsg(thread);
 
 	assert(kmsg->kind == KMSG_NORMAL && !kmsg->queued);
-	memset(kmsg, 0, KMSG_HEAD_BYTES);
+	memset(kmsg, 0, THREAD_EXCEPTION_BYTES);
 	kmsg->kind = KMSG_EXCEPTION;
 	kmsg->size = sizeof(struct exception_message);
 	kmsg->id = EXCEPTION_RAISE_ID;
@@ -109,8 +109,8 @@ void exception_message_write(struct kmsg *exception, struct kmsg *to)
 	message->thread = right_make_send(thread->self);
 	/* The task may be dead, and the thread about to be. */
 	message->task = thread->task->self != NULL ? right_make_send(thread->task->self) : PORT_DEAD;
-	message->exception = word[WORD_EXCEPTION];
-	message->code = word[WORD_CODE];
+	message->exception = (uint32_t)word[WORD_EXCEPTION];
+	message->code = word[WORD_EXCEPTION] >> 32;
 	message->subcode = word[WORD_SUBCODE];
 	to->bits |= MACH_MSGH_BITS_COMPLEX;
 }
@@ -118,7 +118,7 @@ void exception_message_write(struct kmsg *exception, struct kmsg *to)
 /* The living port of the next handler, NULL: there is none. */
 static struct port *exception_handler(struct thread *thread)
 {
-	struct port *port = thread->wait.word[WORD_TASK_LEVEL] ? NULL : thread->exception_port;
+	struct port *port = thread->wait.word[WORD_TASK_LEVEL] ? NULL : thread_exception_port(thread);
 
 	if (port_valid(port) && !port->dead)
 		return port;
@@ -196,8 +196,7 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 	wait_begin(thread, &asking, thread->self, -1);
 	thread->straight_room = 0;
 	memset(thread->exception, 0, sizeof(thread->exception));
-	word[WORD_EXCEPTION] = exception;
-	word[WORD_CODE] = code;
+	word[WORD_EXCEPTION] = exception | (uint64_t)code << 32;
 	word[WORD_SUBCODE] = subcode;
 	word[WORD_TASK_LEVEL] = false;
 	if (!exception_ask(thread))

@@ -17,6 +17,7 @@
 #include "ipc/krpc.h"
 #include "kern/assert.h"
 #include "kern/gsync.h"
+#include "kern/gsync_tree.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "vm/copy.h"
@@ -33,23 +34,8 @@ struct gsync_key {
 	void *space;
 	uint64_t offset;
 };
-/* Of a waiter's key: its arrival tells those on the same word apart. */
-enum { KEY_OFFSET, KEY_ARRIVAL };
 
-static uint64_t arrivals;
-
-static int waiter_compare(const struct thread *a, const struct thread *b)
-{
-	if (a->wait.object != b->wait.object)
-		return a->wait.object < b->wait.object ? -1 : 1;
-	for (unsigned i = 0; i < 2; i++)
-		if (a->wait.key[i] != b->wait.key[i])
-			return a->wait.key[i] < b->wait.key[i] ? -1 : 1;
-	return 0;
-}
-RB_HEAD(gsync_tree, thread);
-RB_GENERATE_STATIC(gsync_tree, thread, wait.node, waiter_compare)
-static struct gsync_tree waiters = RB_INITIALIZER(&waiters);
+static struct gsync_tree waiters;
 
 static kern_return_t gsync_key(struct vm_map *map, uint64_t address, int flags, struct gsync_key *key)
 {
@@ -93,7 +79,7 @@ static void gsync_woken(struct thread *thread, int result)
 
 static void gsync_cancel(struct thread *thread, enum wait_reason reason)
 {
-	RB_REMOVE(gsync_tree, &waiters, thread);
+	gsync_tree_remove(&waiters, thread);
 	if (reason != WAIT_KILLED)
 		krpc_reply(thread, reason == WAIT_TIMED_OUT ? KERN_TIMEDOUT : KERN_INTERRUPTED);
 }
@@ -118,36 +104,22 @@ kern_return_t gsync_wait(struct task *task, vm_address_t addr, unsigned val1, un
 	if (word[0] != val1 || (flags & GSYNC_QUAD && word[1] != val2))
 		return KERN_INVALID_ARGUMENT;
 	wait_begin(thread, &gsync_waiting, key.space, flags & GSYNC_TIMED ? (int64_t)msec : -1);
-	thread->wait.key[KEY_OFFSET] = key.offset;
-	thread->wait.key[KEY_ARRIVAL] = arrivals++;
-	RB_INSERT(gsync_tree, &waiters, thread);
+	gsync_tree_insert(&waiters, thread, key.offset);
 	return KRPC_BLOCKED;
-}
-
-/* The first waiter in the space that waits there or further on. */
-static struct thread *waiter_from(void *space, uint64_t offset)
-{
-	static struct thread probe;	/* only its key is looked at */
-	struct thread *first;
-
-	probe.wait.object = space;
-	probe.wait.key[KEY_OFFSET] = offset;
-	first = RB_NFIND(gsync_tree, &waiters, &probe);
-	return first != NULL && first->wait.object == space ? first : NULL;
 }
 
 /* The waiter on the key that has waited longest. */
 static struct thread *gsync_first(const struct gsync_key *key)
 {
-	struct thread *first = waiter_from(key->space, key->offset);
+	struct thread *first = gsync_tree_from(&waiters, key->space, key->offset);
 
-	return first != NULL && first->wait.key[KEY_OFFSET] == key->offset ? first : NULL;
+	return first != NULL && gsync_offset(first) == key->offset ? first : NULL;
 }
 
 /* The n-th of those that are woken at once. */
 static void waiter_wake(struct thread *thread, unsigned n)
 {
-	RB_REMOVE(gsync_tree, &waiters, thread);
+	gsync_tree_remove(&waiters, thread);
 	thread_wake(thread, KERN_SUCCESS);
 	if (n % GSYNC_BATCH == 0)
 		machine_window();
@@ -158,7 +130,7 @@ static void waiters_wake(void *space, uint64_t start, uint64_t end)
 	struct thread *first;
 	unsigned n = 0;
 
-	while ((first = waiter_from(space, start)) != NULL && first->wait.key[KEY_OFFSET] < end)
+	while ((first = gsync_tree_from(&waiters, space, start)) != NULL && gsync_offset(first) < end)
 		waiter_wake(first, ++n);
 }
 
@@ -222,11 +194,9 @@ kern_return_t gsync_requeue(struct task *task, vm_address_t src_addr, vm_address
 	if (wake_one)
 		error = gsync_wake_some(&from, false);
 	while ((n == 0 || flags & GSYNC_BROADCAST) && (first = gsync_first(&from)) != NULL) {
-		RB_REMOVE(gsync_tree, &waiters, first);
+		gsync_tree_remove(&waiters, first);
 		first->wait.object = to.space;
-		first->wait.key[KEY_OFFSET] = to.offset;
-		first->wait.key[KEY_ARRIVAL] = arrivals++;
-		RB_INSERT(gsync_tree, &waiters, first);
+		gsync_tree_insert(&waiters, first, to.offset);
 		if (++n % GSYNC_BATCH == 0)
 			machine_window();
 	}

@@ -519,8 +519,10 @@ int64_t syscall_uncommon(struct thread *thread)
 	int64_t result;
 
 	stretch_begin();
-	thread->fail_armed = thread->fail_nth;
-	thread->fail_nth = 0;
+	if (thread->extra != NULL) {
+		thread->extra->fail_armed = thread->extra->fail_nth;
+		thread->extra->fail_nth = 0;
+	}
 	if (index < SYSCALLS) {
 		result = syscall_table[index](thread);
 		stretch_note(syscall_uncommon);

@@ -76,7 +76,9 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 	*error = KERN_RESOURCE_SHORTAGE;
 	if (task == NULL)
 		return NULL;
-	memset(task, 0, sizeof(*task));
+	memset(task, 0, offsetof(struct task, denials));
+	for (unsigned i = 0; i < DENIALS_OF_TASK; i++)
+		task->denials[i].thread = NULL;
 	task->ledger = ledger;
 	task->home = parent != NULL && parent->ledger == ledger ? parent->home : sched_share_of(ledger);
 	task->priority = SCHED_PRIORITY_USER;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <weir/queue.h>
 #include "ipc/space.h"
+#include "kern/denials.h"
 #include "mem/reap.h"
 #include "vm/map.h"
 
@@ -34,13 +35,17 @@ struct task {
 	struct port *exception_port;
 	struct port *bootstrap_port;
 	struct port *registered[TASK_PORT_REGISTER_MAX];
-	LIST_ENTRY(task) all;
+	union {
+		LIST_ENTRY(task) all;
+		struct reap reap;		/* once it is dead */
+	};
 	LIST_ENTRY(task) ledger_link;
-	struct reap reap, end;			/* end: of task_kill_later */
+	struct reap end;			/* of task_kill_later */
 	uint64_t dead_threads_cpu_ticks;
 	char name[32];
+	struct denial_record denials[DENIALS_OF_TASK];	/* of its threads (denials.c) */
 };
-_Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 640, "cache lines, and six to a page");
+_Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 800, "cache lines, and five to a page");
 
 extern struct zone task_zone;
 extern LIST_HEAD(task_list, task) task_list;

@@ -3,7 +3,8 @@
  * Threads: made, suspended, resumed, killed.
  *
  * A thread is its saved registers and a wait record. It is charged to its task's ledger: one thread,
- * one port (its kernel port), and an FPU state from its first FPU instruction on.
+ * one port (its kernel port), and from its first FPU instruction on, or when it is named or gets a handler of exceptions of its
+ * own, what else there may be of a thread (struct thread_extra).
  *
  * Only the current thread runs in the kernel, so any other is ready, waiting or stopped and can be
  * killed on the spot. The current thread is marked dead and buried by sched_switch, when neither
@@ -17,6 +18,7 @@
 #include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
+#include "kern/denials.h"
 #include "kern/host.h"
 #include "kern/sched.h"
 #include "kern/string.h"
@@ -26,24 +28,22 @@
 #include "x86_64/machine.h"
 
 struct zone thread_zone;
-static struct zone fpu_zone;
-static uint32_t next_id = 1;
+static struct zone extra_zone;
 
 static struct ledger *thread_payer(const void *element)
 {
 	return ((const struct thread *)element)->task->ledger;
 }
 
-/* Behind the image stands who pays: the audit needs it. */
-static struct ledger *fpu_payer(const void *element)
+static struct ledger *extra_payer(const void *element)
 {
-	return *(struct ledger *const *)((const char *)element + FPU_STATE_SIZE);
+	return ((const struct thread_extra *)element)->payer;
 }
 
 void thread_init(void)
 {
 	zone_init(&thread_zone, "thread", sizeof(struct thread), LEDGER_THREADS, thread_payer);
-	zone_init(&fpu_zone, "fpu", FPU_STATE_SIZE + sizeof(struct ledger *), LEDGER_FPUS, fpu_payer);
+	zone_init(&extra_zone, "fpu", sizeof(struct thread_extra), LEDGER_FPUS, extra_payer);
 }
 
 struct thread *thread_current(void)
@@ -67,24 +67,19 @@ static void thread_init_fields(struct thread *thread)
 {
 	machine_thread_init(&thread->regs, 0, 0);
 	thread->wait.kind = NULL;
-	thread->wait.deadline_ns = 0;
 	thread->msg.kmsg = NULL;
 	thread->msg.reply_port = NULL;
-	thread->msg.reply_direct = false;
 	thread->msg.room = NULL;
-	thread->exception_port = NULL;
-	thread->fpu = NULL;
-	thread->serves = NULL;
-	thread->unusual = 0;
-	thread->straight_room = 0;
 	thread->state = THREAD_STOPPED;
-	thread->works_off = false;
+	thread->unusual = 0;
+	thread->works_off = thread->has_fpu = thread->timed = thread->deadline_kept = false;
+	thread->straight_room = 0;
 	thread->suspend_count = 1;
+	thread->reply_direct = false;
+	thread->denial = 0;
+	thread->serves = NULL;
 	thread->cpu_ticks = 0;
-	thread->denial.resource = thread->denial.count = 0;
-	thread->fail_nth = thread->fail_armed = 0;
-	thread->fail_site = NULL;
-	thread->name[0] = 0;
+	thread->extra = NULL;
 }
 
 struct thread *thread_make(struct task *task)
@@ -101,7 +96,6 @@ struct thread *thread_make(struct task *task)
 		return NULL;
 	}
 	thread_init_fields(thread);
-	thread->id = next_id++;
 	thread_init_priorities(thread, task->priority);
 	thread->created_ns = clock_uptime_ns();
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);
@@ -120,35 +114,59 @@ static void thread_detach(struct thread *thread)
 	task->thread_count--;
 	port_destroy_kernel(thread->self);
 	thread->self = NULL;
-	if (thread->exception_port != NULL)
-		right_release_send(thread->exception_port);
+	if (thread_exception_port(thread) != NULL)
+		right_release_send(thread->extra->exception_port);
 	if (thread->serves != NULL)
 		throttle_leave(thread);
 	msg_abandon(thread);
 }
 
+bool thread_extra_make(struct thread *thread)
+{
+	struct thread_extra *extra;
+
+	if (thread->extra != NULL)
+		return true;
+	extra = zone_alloc(&extra_zone, thread->task->ledger);
+	if (extra == NULL)
+		return false;
+	extra->payer = thread->task->ledger;
+	extra->exception_port = NULL;
+	extra->fail_site = NULL;
+	extra->fail_nth = extra->fail_armed = 0;
+	extra->name[0] = 0;
+	thread->extra = extra;
+	return true;
+}
+
 bool thread_fpu_make(struct thread *thread)
 {
-	void *state;
-
-	if (thread->fpu != NULL)
+	if (thread->has_fpu)
 		return true;
-	state = zone_alloc(&fpu_zone, thread->task->ledger);
-	if (state == NULL)
+	if (!thread_extra_make(thread))
 		return false;
-	*(struct ledger **)((char *)state + FPU_STATE_SIZE) = thread->task->ledger;
-	fpu_state_init(state);
-	thread->fpu = state;
+	fpu_state_init(thread->extra->fpu);
+	thread->has_fpu = true;
 	return true;
+}
+
+static void extra_free(struct thread *thread)
+{
+	zone_free(&extra_zone, thread->extra, thread->extra->payer);
+	thread->extra = NULL;
 }
 
 void thread_fpu_free(struct thread *thread)
 {
-	if (thread->fpu == NULL)
+	struct thread_extra *extra = thread->extra;
+
+	if (!thread->has_fpu)
 		return;
 	fpu_forget(thread);
-	zone_free(&fpu_zone, thread->fpu, thread->task->ledger);
-	thread->fpu = NULL;
+	thread->has_fpu = false;
+	if (extra->exception_port == NULL && extra->fail_site == NULL && (extra->fail_nth | extra->fail_armed) == 0 &&
+	    extra->name[0] == 0)
+		extra_free(thread);
 }
 
 static void thread_free(struct thread *thread)
@@ -156,7 +174,12 @@ static void thread_free(struct thread *thread)
 	struct ledger *payer = thread->task->ledger;
 
 	assert(thread->state == THREAD_DEAD);
-	thread_fpu_free(thread);
+	if (thread->has_fpu)
+		fpu_forget(thread);
+	if (thread->extra != NULL)
+		extra_free(thread);
+	if (thread->denial != 0)
+		denial_forget(thread);
 	sched_thread_leave(thread);
 	zone_free(&thread_zone, thread, payer);
 }
@@ -250,6 +273,7 @@ void thread_depress(struct thread *thread, uint32_t time_ms)
 	}
 	thread->depressed = true;
 	thread->wait.deadline_ns = end_ns;
+	thread->deadline_kept = false;
 	timer_start(thread);
 	if (!already)
 		sched_set_priority(thread, SCHED_PRIORITY_LOWEST);

@@ -8,13 +8,13 @@
 #include <mach/kern_return.h>
 #include <mach/message.h>
 #include "ipc/kmsg.h"
-#include "kern/denials.h"
 #include "kern/wait.h"
 #include "x86_64/regs.h"
 
 struct task;
 struct port;
 struct alloc_site;
+struct ledger;
 struct sched_share;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_STOPPED, THREAD_DEAD };
@@ -25,14 +25,14 @@ struct msg_state {
 	struct port *reply_port;	/* kernel call: where the reply goes (one right held) */
 	uint64_t buffer;		/* user address */
 	uint32_t option;
-	uint32_t send_size, receive_size;
+	union {
+		uint32_t send_size;	/* until it is sent, */
+		uint32_t reply_id;	/* then of a kernel call */
+	};
+	uint32_t receive_size;
 	uint32_t receive_name;
 	uint32_t timeout_ms;
 	uint32_t notify;
-	int64_t deadline_ns;		/* of the send and then of the receive, when it has waited (0: not yet) */
-	uint32_t reply_id;
-	uint8_t reply_disposition;	/* MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
-	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
 	struct port *room;		/* woken sender: the port (a reference) whose room it was offered, until it runs */
 };
 
@@ -46,8 +46,27 @@ struct straight {
 	uint64_t changes;
 };
 
-/* What is never needed at the same time lies in one place. What a message needs lies in few cache lines (make bench-breakdown
-   counts them): those of regs, one from task on, of msg, and of what follows msg. */
+/* What few threads need. It is made at the first use of any of it (thread_extra_make) and charged to the task's ledger, as one of
+   LEDGER_FPUS, which most are made for. */
+struct thread_extra {
+	uint8_t fpu[FPU_STATE_SIZE] __attribute__((aligned(16))); /* an image of the registers, while the thread has_fpu */
+	struct ledger *payer;
+	struct port *exception_port;	/* send right or NULL */
+	const struct alloc_site *fail_site; /* NULL: it has not fired */
+	uint32_t fail_nth;		/* 0: off; armed for the next call */
+	uint32_t fail_armed;
+	char name[32];
+};
+_Static_assert(sizeof(struct thread_extra) == 576, "seven to a page: keep it so");
+
+/* Bytes of the head of an exception's message. */
+#define THREAD_EXCEPTION_BYTES (offsetof(struct kmsg, queued_ns) + sizeof(uint64_t))
+
+/*
+ * What is never needed at the same time lies in one place, what few threads need in another (extra), and what is seldom asked for in
+ * the task (denials). What a message needs lies in few cache lines (make bench-breakdown counts them): the registers, and all from
+ * there to straight.
+ */
 struct thread {
 	struct regs regs;		/* must be first */
 	struct task *task;		/* its ledger pays */
@@ -62,42 +81,43 @@ struct thread {
 		};
 		uint8_t unusual;	/* either: the end of its running takes more than usual */
 	};
-	bool works_off;			/* it deferred destruction in this call: works it off before it returns */
+	bool works_off : 1;		/* it deferred destruction in this call: works it off before it returns */
+	bool has_fpu : 1;		/* extra has its FPU registers, when they are not in the processor */
+	bool timed : 1;			/* its deadline is awaited: of its wait, or of its depression (kern/timer.c) */
+	bool deadline_kept : 1;		/* wait.deadline_ns is that of the send, or of the receive, that is not over yet */
 	uint16_t straight_room;		/* bytes for which straight is good; 0: for none */
-	struct wait wait;
 	union {
 		struct {
-			RB_ENTRY(thread) timer;	/* while wait.deadline_ns is set */
+			struct wait wait;
+			LIST_ENTRY(thread) timer; /* while timed */
 			struct msg_state msg;
 		};
-		/* The head of an exception's message (kern/exception.c), while the thread waits for the answer: it is in no call then,
-		   and has no deadline. Cleared before and afterwards, so that no pointer of the one is taken for the other's. */
-		uint8_t exception[KMSG_HEAD_BYTES] __attribute__((aligned(8)));
+		/* The head of an exception's message (kern/exception.c), while the thread waits for the answer: then it is in no queue, has
+		   no deadline and is in no call. Cleared before and afterwards, so that no pointer of the one is taken for the other's. */
+		struct {
+			uint8_t of_wait[offsetof(struct wait, link)];
+			uint8_t exception[THREAD_EXCEPTION_BYTES] __attribute__((aligned(8)));
+		};
 	};
 	uint32_t suspend_count;
-	uint32_t id;
+	uint8_t reply_disposition;	/* of msg.reply_port: MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
+	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
+	uint8_t denial;			/* which of its task's denials is its last, from 1 on; 0: none (kern/denials.c) */
 	/* serving a throttled port set (ipc/throttle.c) */
 	struct port *serves;		/* the set it received from last (a reference), or NULL */
-	void *fpu;			/* FPU_STATE_SIZE bytes or NULL */
 	uint64_t cpu_ticks;		/* had, of the TSC, less the time it began while it runs; sched_cpu_ns tells */
 	union {
 		TAILQ_ENTRY(thread) serves_link; /* while serves_counted */
 		struct straight straight; /* while straight_room is not 0; then it serves none */
 	};
+	struct thread_extra *extra;	/* or NULL */
 	struct port *self;		/* kernel port, NULL when dead */
-	struct port *exception_port;	/* send right or NULL */
 	uint64_t created_ns;
-	/* debugging and accounting */
-	struct denial_record denial;	/* the last; count 0: none */
-	uint32_t fail_nth;		/* 0: off; armed for the next call */
-	uint32_t fail_armed;
-	const struct alloc_site *fail_site; /* NULL: it has not fired */
 	LIST_ENTRY(thread) task_link;
-	char name[32];
 };
-_Static_assert(offsetof(struct thread, msg.reply_id) >= offsetof(struct thread, exception) + KMSG_HEAD_BYTES,
-	       "an exception's head leaves room and reply_direct alone, which are looked at whatever the thread does");
-_Static_assert(sizeof(struct thread) == 576, "seven to a page: keep it so");
+_Static_assert(offsetof(struct thread, msg.room) >= offsetof(struct thread, exception) + THREAD_EXCEPTION_BYTES,
+	       "an exception's head leaves room alone, which is looked at whatever the thread does");
+_Static_assert(sizeof(struct thread) <= 432, "nine to a page: keep it so");
 
 /* The current thread; NULL while idle or booting. */
 struct thread *thread_current(void);
@@ -120,10 +140,17 @@ kern_return_t thread_resume_one(struct thread *thread);
 void thread_depress(struct thread *thread, uint32_t time_ms);
 void thread_depress_end(struct thread *thread);
 void thread_set_base_priority(struct thread *thread, unsigned priority);
-/* It has an image of the FPU's registers in thread->fpu, the initial one when it had none; its task's ledger pays. False: denied. */
+/* It has thread->extra; its task's ledger pays. False: denied. */
+bool thread_extra_make(struct thread *thread);
+/* It has an image of the FPU's registers in there, the initial one when it had none. False: denied. */
 bool thread_fpu_make(struct thread *thread);
 /* It has none any more, as if it had never used the FPU. */
 void thread_fpu_free(struct thread *thread);
+/* The send right to its own handler of exceptions, NULL: none. */
+static inline struct port *thread_exception_port(const struct thread *thread)
+{
+	return thread->extra != NULL ? thread->extra->exception_port : NULL;
+}
 extern struct zone thread_zone;
 
 #endif

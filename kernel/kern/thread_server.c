@@ -186,7 +186,7 @@ kern_return_t thread_get_special_port(struct thread *thread, int which, struct p
 	if (which == THREAD_KERNEL_PORT)
 		*port = right_make_send(thread->self);
 	else if (which == THREAD_EXCEPTION_PORT)
-		*port = thread->exception_port != NULL ? right_copy_send(thread->exception_port) : NULL;
+		*port = thread_exception_port(thread) != NULL ? right_copy_send(thread->extra->exception_port) : NULL;
 	else
 		return KERN_INVALID_ARGUMENT;
 	return KERN_SUCCESS;
@@ -198,8 +198,14 @@ kern_return_t thread_set_special_port(struct thread *thread, int which, struct p
 
 	if (thread == NULL || which != THREAD_EXCEPTION_PORT)
 		return KERN_INVALID_ARGUMENT;
-	old = thread->exception_port;
-	thread->exception_port = port_valid(port) ? port : NULL;
+	if (!port_valid(port))
+		port = NULL;
+	old = thread_exception_port(thread);
+	if (old == port)
+		return KERN_SUCCESS;
+	if (!thread_extra_make(thread))
+		return KERN_RESOURCE_SHORTAGE;
+	thread->extra->exception_port = port;
 	if (old != NULL)
 		right_release_send(old);
 	return KERN_SUCCESS;
@@ -209,7 +215,9 @@ kern_return_t thread_set_name(struct thread *thread, const char *name)
 {
 	if (thread == NULL)
 		return KERN_INVALID_ARGUMENT;
-	strlcpy(thread->name, name, sizeof(thread->name));
+	if (!thread_extra_make(thread))
+		return KERN_RESOURCE_SHORTAGE;
+	strlcpy(thread->extra->name, name, sizeof(thread->extra->name));
 	return KERN_SUCCESS;
 }
 
@@ -217,7 +225,7 @@ kern_return_t thread_get_name(struct thread *thread, char *name)
 {
 	if (thread == NULL)
 		return KERN_INVALID_ARGUMENT;
-	strlcpy(name, thread->name, sizeof(thread->name));
+	strlcpy(name, thread->extra != NULL ? thread->extra->name : "", sizeof(thread->extra->name));
 	return KERN_SUCCESS;
 }
 

@@ -85,7 +85,7 @@ static void fpu_flush(struct thread *thread)
 	if (cpu->fpu_owner != thread)
 		return;
 	fpu_enable();
-	fpu_save(thread->fpu);
+	fpu_save(thread->extra->fpu);
 	cpu->fpu_owner = NULL;
 	fpu_disable();
 }
@@ -100,11 +100,11 @@ static kern_return_t xfloat_get(struct thread *thread, uint32_t *words, uint32_t
 	memset(state, 0, THREAD_STATE_WORDS_MAX * 4);
 	state->fpkind = FP_387FX;
 	state->fp_save_kind = FP_SAVE_FXSAVE;
-	if (thread->fpu == NULL)
+	if (!thread->has_fpu)
 		return KERN_SUCCESS;
 	fpu_flush(thread);
 	state->initialized = 1;
-	memcpy(state->hw_state, thread->fpu, FPU_STATE_SIZE);
+	memcpy(state->hw_state, thread->extra->fpu, FPU_STATE_SIZE);
 	return KERN_SUCCESS;
 }
 
@@ -132,8 +132,8 @@ static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, ui
 	}
 	if (!fpu_ready(thread))
 		return KERN_RESOURCE_SHORTAGE;
-	memcpy(thread->fpu, state->hw_state, FPU_STATE_SIZE);
-	fpu_state_sanitise(thread->fpu);
+	memcpy(thread->extra->fpu, state->hw_state, FPU_STATE_SIZE);
+	fpu_state_sanitise(thread->extra->fpu);
 	return KERN_SUCCESS;
 }
 
@@ -149,11 +149,11 @@ static kern_return_t float_get(struct thread *thread, uint32_t *words, uint32_t 
 	*count = i386_FLOAT_STATE_COUNT;
 	memset(state, 0, sizeof(*state));
 	state->fpkind = FP_387FX;
-	if (thread->fpu == NULL)
+	if (!thread->has_fpu)
 		return KERN_SUCCESS;
 	fpu_flush(thread);
 	state->initialized = 1;
-	fpu_x87_get(thread->fpu, &save, &regs);
+	fpu_x87_get(thread->extra->fpu, &save, &regs);
 	memcpy(state->hw_state, &save, sizeof(save));
 	memcpy(state->hw_state + sizeof(save), &regs, sizeof(regs));
 	return KERN_SUCCESS;
@@ -175,7 +175,7 @@ static kern_return_t float_set(struct thread *thread, const uint32_t *words, uin
 		return KERN_RESOURCE_SHORTAGE;
 	memcpy(&save, state->hw_state, sizeof(save));
 	memcpy(&regs, state->hw_state + sizeof(save), sizeof(regs));
-	fpu_x87_set(thread->fpu, &save, &regs);
+	fpu_x87_set(thread->extra->fpu, &save, &regs);
 	return KERN_SUCCESS;
 }
 

@@ -9,6 +9,7 @@
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "mem/upcalls.h"
 #include "mem/zone.h"
 #include "x86_64/machine.h"
 
@@ -35,6 +36,13 @@ static const struct { uint8_t exception, code; } trap_table[32] = {
 	[19] = {EXC_ARITHMETIC, EXC_I386_EXTERR},
 };
 
+/* Fail-nth is about a call, and that is over. */
+static inline void fail_nth_over(struct thread *thread)
+{
+	if (unlikely(mem_fail_enabled) && thread->extra != NULL)
+		thread->extra->fail_armed = 0;
+}
+
 /* The thread's first FPU instruction: it gets a state, charged to its ledger, or an exception. */
 static void trap_fpu(struct thread *thread)
 {
@@ -46,7 +54,7 @@ static void trap_fpu(struct thread *thread)
 	}
 	fpu_enable();
 	if (cpu->fpu_owner != thread)
-		fpu_restore(thread->fpu);
+		fpu_restore(thread->extra->fpu);
 	cpu->fpu_owner = thread;
 }
 
@@ -78,7 +86,7 @@ bool trap_page_fault(struct thread *thread, uint64_t address, uint64_t error)
 	kern_return_t result = KERN_INVALID_ADDRESS;
 
 	stretch_begin();
-	thread->fail_armed = 0;		/* as in trap_user */
+	fail_nth_over(thread);
 	if (likely(address < USER_ADDRESS_MAX))
 		result = vm_fault(&thread->task->map, address, fault_access(error));
 	if (unlikely(result != KERN_SUCCESS))
@@ -90,7 +98,7 @@ bool trap_page_fault(struct thread *thread, uint64_t address, uint64_t error)
 void trap_user(struct thread *thread, unsigned vector, uint64_t error)
 {
 	stretch_begin();
-	thread->fail_armed = 0;		/* fail-nth is about a call, and that is over */
+	fail_nth_over(thread);
 	if (vector == VECTOR_FPU_UNAVAILABLE)
 		trap_fpu(thread);
 	else if (vector < 32 && trap_table[vector].exception != 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Waits and deadlines.
+ * Waits.
  *
  * Every wait can be ended: by thread_wake (what it waited for happened), by its deadline, by
  * thread_abort and by termination. The last three call its kind's cancel, which unlinks the thread and puts
@@ -19,68 +19,11 @@
 #include "kern/timer.h"
 #include "x86_64/machine.h"
 
-/* Waits ended in one go before interrupts get a window. */
-#define TIMER_BATCH 32
-
-static int deadline_compare(const struct thread *a, const struct thread *b)
-{
-	if (a->wait.deadline_ns != b->wait.deadline_ns)
-		return a->wait.deadline_ns < b->wait.deadline_ns ? -1 : 1;
-	return a < b ? -1 : a > b;
-}
-RB_HEAD(deadline_tree, thread);
-RB_GENERATE_STATIC(deadline_tree, thread, timer, deadline_compare)
-static struct deadline_tree deadlines = RB_INITIALIZER(&deadlines);
-static uint64_t first_deadline_ns = ~0ull;
-
-static void first_deadline_update(void)
-{
-	struct thread *first = RB_MIN(deadline_tree, &deadlines);
-
-	first_deadline_ns = first != NULL ? first->wait.deadline_ns : ~0ull;
-}
-
-void timer_start(struct thread *thread)
-{
-	RB_INSERT(deadline_tree, &deadlines, thread);
-	if (thread->wait.deadline_ns < first_deadline_ns)
-		first_deadline_ns = thread->wait.deadline_ns;
-}
-
-void timer_stop(struct thread *thread)
-{
-	if (thread->wait.deadline_ns == 0)
-		return;
-	RB_REMOVE(deadline_tree, &deadlines, thread);
-	if (thread->wait.deadline_ns == first_deadline_ns)
-		first_deadline_update();
-	thread->wait.deadline_ns = 0;
-}
-
-void timer_expire(void)
-{
-	unsigned batch = 0;
-	struct thread *first;
-
-	if (clock_uptime_ns() < first_deadline_ns)
-		return;
-	while ((first = RB_MIN(deadline_tree, &deadlines)) != NULL &&
-	       first->wait.deadline_ns <= clock_uptime_ns()) {
-		if (first->depressed)
-			thread_depress_end(first);
-		else
-			wait_cancel(first, WAIT_TIMED_OUT);
-		if (++batch % TIMER_BATCH == 0)
-			machine_window();
-	}
-	first_deadline_update();
-}
-
 void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
 {
 	struct wait *wait = &thread->wait;
 
-	assert(wait->kind == NULL && wait->deadline_ns == 0 && !thread->depressed);
+	assert(wait->kind == NULL && !thread->timed && !thread->depressed);
 	wait->kind = kind;
 	wait->object = object;
 	thread->state = THREAD_WAITING;
@@ -92,10 +35,14 @@ void wait_begin(struct thread *thread, const struct wait_kind *kind, void *objec
 	thread_depress_end(thread);
 	wait_begin_plain(thread, kind, object);
 	throttle_sleeps(thread);
+	if (timeout_ms == WAIT_FOREVER)
+		return;
+	assert(timeout_ms >= 0 || thread->deadline_kept);
 	if (timeout_ms >= 0) {
 		thread->wait.deadline_ns = clock_uptime_ns() + (uint64_t)timeout_ms * 1000000 + 1;
-		timer_start(thread);
+		thread->deadline_kept = true;
 	}
+	timer_start(thread);
 }
 
 inline void wait_end_plain(struct thread *thread)

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <weir/queue.h>
 #include <weir/ring.h>
-#include <weir/tree.h>
 #include "x86_64/offsets.h"
 
 struct thread;
@@ -28,31 +27,27 @@ struct wait_kind {
 struct wait {
 	const struct wait_kind *kind;	/* of its wait or, when it was woken, of the continuation that is still to run; NULL: neither */
 	void *object;			/* what it waits on */
-	uint64_t deadline_ns;		/* 0: none; else it is in the tree of deadlines (thread->timer) */
+	uint64_t deadline_ns;		/* while thread->timed, and while deadline_kept */
 	union {
-		struct {
-			union {
-				TAILQ_ENTRY(thread) link;	/* in the queue of object */
-				LIST_ENTRY(thread) stack_link;	/* or in its stack */
-				RING_ENTRY(thread) sender_link;	/* or among its blocked senders */
-				struct { struct thread *next, *prev; } run; /* no wait: in the ring of its run queue, while it is ready */
-			};
-			union {
-				uint64_t word[4];	/* the waiter's; the last is lost when it is woken: */
-				struct { uint64_t kept[3]; int result; }; /* of thread_wake */
-			};
-		};
-		struct {
-			RB_ENTRY(thread) node;	/* in a tree of waiters (gsync) */
-			uint64_t key[2];
-		};
+		uint64_t word[3];	/* the waiter's; the last is lost when it is woken: */
+		struct { uint64_t kept[2]; int result; }; /* of thread_wake */
+	};
+	union {
+		TAILQ_ENTRY(thread) link;	/* in the queue of object */
+		LIST_ENTRY(thread) stack_link;	/* or in its stack */
+		RING_ENTRY(thread) sender_link;	/* or among its blocked senders */
+		struct { struct thread *left, *right; } node; /* or in the tree of gsync (gsync_tree.c) */
+		struct { struct thread *next, *prev; } run; /* no wait: in the ring of its run queue, while it is ready */
 	};
 };
 TAILQ_HEAD(thread_queue, thread);
 LIST_HEAD(thread_stack, thread);
 
+/* For a timeout: none; the deadline that the thread's send or receive has had since its first wait (thread->deadline_kept). */
+#define WAIT_FOREVER (-1)
+#define WAIT_AS_BEFORE (-2)
 /* Makes the current thread wait; the caller has linked it (wait.link) and returns KERN_BLOCKED.
-   timeout_ms: -1 none. A waiting thread is off the run queues. */
+   timeout_ms: or one of the two above. A waiting thread is off the run queues. */
 void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms);
 /* The part of it for a thread that is not depressed, without a time-out; of a throttled set that counts the thread nothing is told. */
 void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object);

@@ -46,16 +46,21 @@ kern_return_t weir_memory_info(struct host *host_priv, weir_memory_info_t *info)
 
 kern_return_t weir_debug_fail_nth(struct host *host_priv, struct thread *thread, int nth, int *fired, char *site)
 {
+	struct thread_extra *extra;
+
 	if (host_priv == NULL)
 		return KERN_INVALID_HOST;
 	if (thread == NULL || nth < 0)
 		return KERN_INVALID_ARGUMENT;
-	*fired = thread->fail_site != NULL;
+	if (!thread_extra_make(thread))
+		return KERN_RESOURCE_SHORTAGE;
+	extra = thread->extra;
+	*fired = extra->fail_site != NULL;
 	site[0] = 0;
-	if (thread->fail_site != NULL)
-		snprintf(site, WEIR_SITE_MAX, "%s:%u", thread->fail_site->file, thread->fail_site->line);
-	thread->fail_site = NULL;
-	thread->fail_nth = (uint32_t)nth;
+	if (extra->fail_site != NULL)
+		snprintf(site, WEIR_SITE_MAX, "%s:%u", extra->fail_site->file, extra->fail_site->line);
+	extra->fail_site = NULL;
+	extra->fail_nth = (uint32_t)nth;
 	mem_fail_enabled = true;
 	syscalls_watch();
 	return KERN_SUCCESS;

@@ -88,13 +88,13 @@ void fpu_forget(struct thread *thread)
 void fpu_switch(struct thread *from, struct thread *to)
 {
 	struct cpu *cpu = cpu_current();
-	bool live = to && to->fpu && cpu->fpu_owner == to;
+	bool live = to && to->has_fpu && cpu->fpu_owner == to;
 
 	if (from == to || (!live && !cpu->fpu_enabled))
 		return;
 	/* A thread that died is nobody's owner any more, and not looked at. */
-	if (cpu->fpu_enabled && from && cpu->fpu_owner == from && from->fpu)
-		fpu_save(from->fpu);
+	if (cpu->fpu_enabled && from && cpu->fpu_owner == from && from->has_fpu)
+		fpu_save(from->extra->fpu);
 	if (live && !cpu->fpu_enabled)
 		fpu_enable();
 	else if (!live && cpu->fpu_enabled)

@@ -144,8 +144,7 @@ uint64_t clock_boot_time_s(void);
 bool user_copy_in(void *to, uint64_t from, uint64_t size, uint64_t *fault);
 bool user_copy_out(uint64_t to, const void *from, uint64_t size, uint64_t *fault);
 
-/* FPU: FXSAVE images of FPU_STATE_SIZE bytes, 16-aligned. */
-#define FPU_STATE_SIZE 512
+/* FPU: FXSAVE images (regs.h). */
 void fpu_state_init(void *state);
 void fpu_save(void *state);
 void fpu_restore(const void *state);

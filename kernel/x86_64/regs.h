@@ -17,4 +17,7 @@ struct regs {
 _Static_assert(sizeof(struct regs) == 24 * 8, "regs end 16-byte aligned");
 #define REGS_VECTOR_SYSCALL 256
 
+/* The FPU's registers: an image by FXSAVE of so many bytes, 16-byte aligned. */
+#define FPU_STATE_SIZE 512
+
 #endif

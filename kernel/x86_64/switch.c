@@ -70,7 +70,7 @@ void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap)
 	struct cpu *cpu = cpu_current();
 
 	pmap_activate(pmap);
-	if (to->fpu != NULL || cpu->fpu_enabled)
+	if (to->has_fpu || cpu->fpu_enabled)
 		pass_with_fpu(from, to);
 	pass(cpu, to);
 }

@@ -527,7 +527,7 @@ static void exceptions(void)
 
 	begin();
 	faulty = test_thread(ledger_a);
-	faulty->exception_port = right_make_send(test_port_of(server, port));
+	test_exception_port(faulty, right_make_send(test_port_of(server, port)));
 	test_current = faulty;
 	faulty->regs.rax = 0x55;
 	exception_raise(faulty, EXC_BAD_ACCESS, 2, 0xdeadbeef0);

@@ -323,7 +323,7 @@ static void exceptions(void)
 
 	handler = test_port(server);
 	task_handler = test_port(server);
-	faulty->exception_port = right_make_send(test_port_of(server, handler));
+	test_exception_port(faulty, right_make_send(test_port_of(server, handler)));
 	faulty->task->exception_port = right_make_send(test_port_of(server, task_handler));
 	calls = host_fail_calls;
 	raise_it(faulty);

@@ -27,7 +27,7 @@ typedef const char	*const_ledger_label_t;
 #define LEDGER_RESIDENT_PAGES	8
 #define LEDGER_NODES		9	/* radix nodes */
 #define LEDGER_KPAGES		10	/* page tables and message bodies */
-#define LEDGER_FPUS		11	/* floating-point states */
+#define LEDGER_FPUS		11	/* floating-point states, with what else few threads need */
 #define LEDGER_LEDGERS		12
 #define LEDGER_KMEM		13	/* bytes of kernel memory, all of the above */
 #define LEDGER_RESOURCES	14

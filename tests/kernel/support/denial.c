@@ -57,6 +57,8 @@ static bool try_nth(const struct denial_case *denial, unsigned nth)
 
 	if (denial->prepare != NULL)
 		denial->prepare(denial->argument);
+	/* What the thread needs to be denied something, it has before it is counted. */
+	deny_next(0);
 	snapshot_take(&before, ledger);
 	deny_next(nth);
 	reply_port = mig_get_reply_port();

@@ -88,7 +88,7 @@ void ast_set(void)
 {
 }
 
-uint64_t clock_uptime_ns(void)
+__attribute__((weak)) uint64_t clock_uptime_ns(void)
 {
 	static uint64_t ns;
 

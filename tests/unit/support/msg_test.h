@@ -24,6 +24,7 @@
 #include "kern/timer.h"
 #include "kern/task.h"
 #include "kern/thread.h"
+#include "kern/timer.h"
 #include "vm/upcalls.h"
 
 #define BUFFER_SIZE 8192
@@ -38,13 +39,24 @@ struct thread *thread_current(void)
 	return test_current;
 }
 
+/* Of waits with a time-out; no time passes here. */
+static LIST_HEAD(, thread) test_timers;
+
 void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms)
 {
 	assert(thread->wait.kind == NULL && thread->state == THREAD_RUNNING && kind->cancel != NULL);
 	thread->wait.kind = kind;
 	thread->wait.object = object;
-	thread->wait.deadline_ns = timeout_ms < 0 ? 0 : (uint64_t)timeout_ms;
 	thread->state = THREAD_WAITING;
+	if (timeout_ms == WAIT_FOREVER)
+		return;
+	assert(timeout_ms >= 0 || thread->deadline_kept);
+	if (timeout_ms >= 0) {
+		thread->wait.deadline_ns = (uint64_t)timeout_ms;
+		thread->deadline_kept = true;
+	}
+	thread->timed = true;
+	LIST_INSERT_HEAD(&test_timers, thread, timer);
 }
 
 void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
@@ -58,17 +70,12 @@ void wait_end_plain(struct thread *thread)
 	thread->wait.kind = NULL;
 }
 
-void timer_stop(struct thread *thread)
-{
-	thread->wait.deadline_ns = 0;
-}
-
 /* The fast path's end: back in test_mach_msg. The thread that has the CPU now is ready for test_run. */
 static jmp_buf test_passed;
 static unsigned test_passes;
 void sched_pass(struct thread *from, struct thread *to)
 {
-	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL && to->wait.deadline_ns == 0);
+	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL && !to->timed);
 	to->state = THREAD_READY;
 	thread_set_result(to, MACH_MSG_SUCCESS);
 	test_passes++;
@@ -78,6 +85,7 @@ void sched_pass(struct thread *from, struct thread *to)
 void thread_wake(struct thread *thread, int result)
 {
 	assert(thread->state == THREAD_WAITING);
+	timer_stop(thread);
 	/* A ready thread's links are those of its run queue. */
 	memset(&thread->wait.run, 0xee, sizeof(thread->wait.run));
 	thread->wait.object = NULL;
@@ -193,6 +201,12 @@ static inline void test_read(struct thread *thread, uint64_t from, void *bytes, 
 	}
 }
 
+static inline void test_exception_port(struct thread *thread, struct port *right)
+{
+	thread->extra = calloc(1, sizeof(*thread->extra));
+	thread->extra->exception_port = right;
+}
+
 static inline struct thread *test_thread_in(struct task *task)
 {
 	static const uint8_t zeros[BUFFER_SIZE];
@@ -224,9 +238,10 @@ static inline void test_thread_end(struct thread *thread)
 	wait_cancel(thread, WAIT_KILLED);
 	port_destroy_kernel(thread->self);
 	msg_abandon(thread);
-	if (thread->exception_port != NULL)
-		right_release_send(thread->exception_port);
+	if (thread_exception_port(thread) != NULL)
+		right_release_send(thread->extra->exception_port);
 	LIST_REMOVE(thread, task_link);
+	free(thread->extra);
 	free(thread);
 }
 
