@@ -73,6 +73,11 @@ void program_init(void)
 	stdio_set_writer(stdout, write_console);
 }
 
+static bool is_no_buffer(kern_return_t code)
+{
+	return (code & ~MACH_MSG_MASK) == MACH_SEND_NO_BUFFER;
+}
+
 /*
  * The ledger has no room for the message, and may be kept full by others. What nobody needs any more, the port for
  * answers and the message prepaid with it, is room for a message without an answer, unless others are faster.
@@ -84,7 +89,7 @@ static void tell_status_without_memory(int status)
 	self->replacing_port = true;
 	mach_port_mod_refs(mach_task_self(), self->reply_port, MACH_PORT_RIGHT_RECEIVE, -1);
 	for (unsigned turn = 0; turn < EXIT_TURNS; turn++) {
-		if (console_exit_now(console, status) != MACH_SEND_NO_BUFFER)
+		if (!is_no_buffer(console_exit_now(console, status)))
 			return;
 		thread_sleep(EXIT_MS);
 	}
@@ -94,7 +99,7 @@ _Noreturn void program_exit(int status)
 {
 	kern_return_t code = MACH_PORT_VALID(console) ? console_exit(console, status) : KERN_SUCCESS;
 
-	if ((code & ~MACH_MSG_MASK) == MACH_SEND_NO_BUFFER || code == MIG_SERVER_DIED)
+	if (is_no_buffer(code) || code == MIG_SERVER_DIED)
 		tell_status_without_memory(status);
 	for (;;) {
 		give_back_task(mach_task_self());

@@ -67,16 +67,15 @@ tap.ok(all(0 < held < 3 * 4096 > credit for held, credit in run.memory.values())
 tap.ok(run.boot > 100_000, "the kernel tells how many instructions its start took", run.boot)
 boots = [measure.boot(kind, "in root bench -m; audit; halt", mem=mem, path=BUILD).boot for mem in measure.BOOT_MEMORIES]
 tap.ok(boots[1] < 1.1 * boots[0], "RAM of 4 GiB makes the kernel's start at most a tenth longer than 128 MiB", boots)
-listed = {row[0]: int(row[2]) for line in run.console.rpartition("weir> sizes")[2].splitlines()
-          if len(row := line.split()) == 6 and row[1].isdigit()}
+told = [row for line in run.console.rpartition("weir> sizes")[2].splitlines()
+        if len(row := line.split()) == 6 and row[1].isdigit()]
+elements, listed = ({row[0]: int(row[column]) for row in told} for column in (1, 2))
 if kind == "release":
     tap.equal(listed.get("thread"), run.memory["thread"][1], "the console's sizes tells what is prepaid with a thread")
 else:
     # In a debug build the ledger pays for red zones as well.
     tap.ok(0 <= listed.get("thread", -1) <= run.memory["thread"][1],
            "the console's sizes tells what is prepaid with a thread", listed)
-elements = {row[0]: int(row[1]) for line in run.console.rpartition("weir> sizes")[2].splitlines()
-            if len(row := line.split()) == 6 and row[1].isdigit()}
 for what, least, most in (
         # Beside the elements there are nodes of trees, shared by many; a thread and a task may have a port each.
         ("map_entry", elements["vm_entry"], elements["vm_entry"]),
