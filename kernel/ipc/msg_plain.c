@@ -46,8 +46,8 @@ static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, 
 	if (!body_in(kmsg, thread->regs.rdi))
 		return MACH_SEND_INVALID_DATA;
 	kmsg->id = id;
-	kmsg->bits = bits & MACH_MSGH_BITS_COMPLEX;
-	return kmsg->bits == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
+	kmsg->bits = (bits & MACH_MSGH_BITS_COMPLEX) | MACH_MSG_TYPE_PORT_SEND;
+	return (bits & MACH_MSGH_BITS_COMPLEX) == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
 }
 
 /* Into the queue, or to who waits. */
@@ -82,7 +82,6 @@ bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uin
 		return *result != MACH_SEND_INVALID_DATA;
 	}
 	kmsg->remote = port;
-	kmsg->bits |= MACH_MSG_TYPE_PORT_SEND;
 	thread->task->messages_sent++;
 	plain_deliver(port, kmsg);
 	return true;

@@ -252,7 +252,23 @@ void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_e
 	}
 }
 
-/* A piece, or several entries. */
+/* One piece was not enough. */
+static __attribute__((noinline)) void unmap_rest(struct vm_entry *entry)
+{
+	machine_window();
+	vm_entry_unmap_mapped(entry, entry->start, entry->end);
+}
+
+static kern_return_t remove_whole(struct vm_map *map, struct vm_entry *entry)
+{
+	if (entry->mapped && unlikely(pmap_remove(&map->pmap, entry->start, entry->end) < entry->end))
+		unmap_rest(entry);
+	entry_remove(entry);
+	vm_map_debug_check(map);
+	return KERN_SUCCESS;
+}
+
+/* A piece, several entries, or one that has not been looked for lately. */
 static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
 	struct vm_entry *entry, *spare = NULL;
@@ -265,6 +281,8 @@ static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, ui
 	entry = vm_map_lookup_next(map, start);
 	if (entry == NULL || entry->start >= end)
 		return KERN_INVALID_ADDRESS;
+	if (entry->start == start && entry->end == end)
+		return remove_whole(map, entry);
 	if (vm_entry_makes_hole(entry, start, end)) {
 		spare = vm_entry_make(map->pmap.payer);
 		if (spare == NULL)
@@ -275,25 +293,14 @@ static __attribute__((noinline)) kern_return_t deallocate(struct vm_map *map, ui
 	return KERN_SUCCESS;
 }
 
-/* One piece was not enough. */
-static __attribute__((noinline)) void unmap_rest(struct vm_entry *entry)
-{
-	machine_window();
-	vm_entry_unmap_mapped(entry, entry->start, entry->end);
-}
-
 kern_return_t vm_map_deallocate(struct vm_map *map, uint64_t address, uint64_t size)
 {
-	struct vm_entry *entry = vm_map_lookup(map, address);
+	struct vm_entry *entry = vm_map_lookup_recent(map, address);
 
 	/* Mostly it is what was allocated. */
 	if (entry == NULL || entry->start != address || entry->end - address != size)
 		return deallocate(map, address, size);
-	if (entry->mapped && unlikely(pmap_remove(&map->pmap, address, entry->end) < entry->end))
-		unmap_rest(entry);
-	entry_remove(entry);
-	vm_map_debug_check(map);
-	return KERN_SUCCESS;
+	return remove_whole(map, entry);
 }
 
 /* Whether a new region may be at this very address. */

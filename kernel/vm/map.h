@@ -126,6 +126,16 @@ static inline struct vm_entry *vm_map_lookup(struct vm_map *map, uint64_t addres
 	entry = vm_map_lookup_next(map, address);
 	return vm_entry_holds(entry, address) ? entry : NULL;
 }
+/* The same where it is one of the two looked for last; NULL: another, or none. */
+static inline struct vm_entry *vm_map_lookup_recent(const struct vm_map *map, uint64_t address)
+{
+	struct vm_entry *entry = map->loose;
+
+	if (vm_entry_holds(entry, address))
+		return entry;
+	entry = map->hint;
+	return vm_entry_holds(entry, address) ? entry : NULL;
+}
 /* The entry behind; NULL: the last. */
 struct vm_entry *vm_map_next(struct vm_entry *entry);
 /* Rights, inheritance and wiring of a range (manual, Memory Attributes). Each may need up to two
