@@ -42,11 +42,12 @@ struct kmsg {
 	uint32_t bits;				/* REMOTE and LOCAL: MACH_MSG_TYPE_PORT_* of remote and local; COMPLEX */
 	uint32_t size;				/* header and body, bytes */
 	uint32_t id;
-	uint32_t sequence;			/* scratch of kmsg_discard */
+	uint32_t sequence;			/* when numbered; scratch of kmsg_discard */
 	uint8_t kind;				/* enum kmsg_kind */
 	bool by_send_once;			/* not counted in the port's queue */
 	bool queued;				/* in remote->messages */
 	bool receive_rights;			/* the body carries receive rights */
+	bool numbered;				/* has left the queue, with its sequence number (mqueue.c) */
 	uint16_t pages;				/* 0: small */
 	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
 	union {
@@ -88,7 +89,7 @@ static inline void kmsg_init(struct kmsg *kmsg, uint32_t size, struct ledger *pa
 	kmsg->size = size;
 	kmsg->id = 0;
 	kmsg->kind = KMSG_NORMAL;
-	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = false;
+	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = kmsg->numbered = false;
 	kmsg->pages = 0;
 	kmsg->holder = NULL;
 	kmsg->queued_ns = 0;

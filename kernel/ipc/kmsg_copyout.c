@@ -204,7 +204,7 @@ static void header_fill(mach_msg_header_t *header, struct kmsg *kmsg, struct tas
 			    MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSGH_BITS_REMOTE(kmsg->bits));
 	header->msgh_size = kmsg->size;
 	header->msgh_remote_slot = reply;
-	header->msgh_seqno = port_valid(port) ? port->sequence++ : 0;
+	header->msgh_seqno = kmsg->numbered ? kmsg->sequence : port_valid(port) ? port->sequence++ : 0;
 	header->msgh_id = (mach_msg_id_t)kmsg->id;
 	header_local(header, port, task);
 	kmsg->remote = NULL;

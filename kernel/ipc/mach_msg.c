@@ -64,6 +64,8 @@ static struct kmsg *exception_take(struct kmsg *kmsg)
 	taken.bits = kmsg->bits;
 	taken.size = kmsg->size;
 	taken.id = kmsg->id;
+	taken.numbered = kmsg->numbered;
+	taken.sequence = kmsg->sequence;
 	exception_message_write(kmsg, &taken);
 	kmsg->remote = kmsg->local = NULL;
 	kmsg->bits = 0;

@@ -298,9 +298,11 @@ kern_return_t mach_port_set_seqno(struct space *task, mach_port_name_t name, mac
 	struct port *port;
 	kern_return_t kr = receive_of(task, name, &port);
 
-	if (kr == KERN_SUCCESS)
-		port->sequence = seqno;
-	return kr;
+	if (kr != KERN_SUCCESS)
+		return kr;
+	port->sequence = seqno;
+	mqueue_number_anew(port);
+	return KERN_SUCCESS;
 }
 
 kern_return_t mach_port_set_protected_payload(struct space *task, mach_port_name_t name, rpc_uintptr_t payload)

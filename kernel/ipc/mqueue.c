@@ -7,6 +7,10 @@
  * messages (ready.c), which are served in turn, one message each. A throttled set gives its messages only to so many threads
  * (throttle.c).
  *
+ * A message has its sequence number from the moment it leaves the queue, or passes it by: receivers that have one in hand may
+ * run in any order. One that is put back, because its receiver was denied its buffer or killed, keeps its number and
+ * its place before those that come later.
+ *
  * Receivers wait in a stack: the one that went to sleep last is woken first, its caches and stacks are the warmest.
  *
  * A port's queue limit counts messages sent by send rights. Senders beyond it wait, in a ring of ledgers: port->senders
@@ -38,6 +42,7 @@
 #include "x86_64/machine.h"
 
 #define FLUSH_PIECE 8		/* messages discarded in one go */
+#define PUT_BACK_MOST 64	/* messages put back that are kept in order */
 #define LEADERS_MOST 64		/* waiting ledgers looked at for a group to join */
 #define SHARES 16		/* of the CPU, told apart by their numbers: of more some count as one */
 #define WAKE_BATCH 32		/* threads woken before interrupts get a window */
@@ -324,10 +329,37 @@ static __attribute__((noinline)) void set_queues(struct port *port, struct kmsg 
 	}
 }
 
+/* Those that were put back are in front, by their numbers. */
+static __attribute__((noinline)) void insert_front(struct port *port, struct kmsg *kmsg)
+{
+	struct kmsg *next = port->messages;
+
+	for (unsigned i = 0; i < PUT_BACK_MOST && next != NULL && next->numbered && kmsg->numbered; i++) {
+		if ((int32_t)(next->sequence - kmsg->sequence) > 0)
+			break;
+		next = RING_NEXT(next, link);
+	}
+	if (next != NULL)
+		RING_INSERT_BEFORE(port->messages, next, kmsg, link);
+	else
+		RING_INSERT_TAIL(port->messages, kmsg, link);
+}
+
+void mqueue_number_anew(struct port *port)
+{
+	struct kmsg *kmsg;
+
+	RING_FOREACH(kmsg, port->messages, link) {
+		if (!kmsg->numbered)
+			return;
+		kmsg->numbered = false;
+	}
+}
+
 static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 {
 	if (front)
-		RING_INSERT_HEAD(port->messages, kmsg, link);
+		insert_front(port, kmsg);
 	else
 		RING_INSERT_TAIL(port->messages, kmsg, link);
 	kmsg->queued = true;
@@ -375,6 +407,9 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 		}
 		thread->msg.kmsg = kmsg;
 		kmsg->holder = thread;
+		if (!kmsg->numbered)
+			kmsg->sequence = kmsg->remote->sequence++;
+		kmsg->numbered = true;
 		if (throttle_on(object))
 			throttle_join(thread, object);
 		thread_wake_handoff(thread, MACH_MSG_SUCCESS);
@@ -394,6 +429,7 @@ void mqueue_deliver(struct kmsg *kmsg)
 	}
 	kmsg->by_send_once = MACH_MSGH_BITS_REMOTE(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE ||
 			     kmsg->kind == KMSG_EXCEPTION;
+	kmsg->numbered = false;
 	set = port_set_of(port);
 	if (!receiver_take(set != NULL ? set : port, kmsg))
 		queue_add(port, kmsg, false);

@@ -44,8 +44,10 @@ struct kmsg *mqueue_peek(struct port *object);
 void mqueue_release(struct port *object);
 /* All that wait at the set, as far as there are messages. Opens windows: the caller holds nothing but the set. */
 void mqueue_set_offer(struct port *set);
-/* Puts a message that was taken or handed to a receiver back in front. */
+/* Puts a message that was taken or handed to a receiver back in front, where its number puts it. */
 void mqueue_put_back(struct kmsg *kmsg);
+/* The port counts from another number: what was put back gets its number when it leaves the queue again. */
+void mqueue_number_anew(struct port *port);
 /* Takes this very message out of wherever it waits: a queue, or a receiver that it was handed to. */
 void mqueue_recall(struct kmsg *kmsg);
 /* Room came free: lets as many blocked senders try as there is room. */

@@ -92,7 +92,7 @@ static bool is_plain(const struct kmsg *kmsg, const struct space *space)
 {
 	const struct port *reply = kmsg->local;
 
-	if (kmsg->pages != 0 || kmsg->kind != KMSG_NORMAL || kmsg->remote->has_payload ||
+	if (kmsg->pages != 0 || kmsg->kind != KMSG_NORMAL || kmsg->numbered || kmsg->remote->has_payload ||
 	    MACH_MSGH_BITS_REMOTE(kmsg->bits) != MACH_MSG_TYPE_PORT_SEND)
 		return false;
 	return reply == PORT_NULL ||

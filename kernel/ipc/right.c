@@ -134,6 +134,7 @@ void right_detach_receive(struct port *port)
 	port->destination = NULL;
 	port->make_send_count = 0;
 	port->sequence = 0;
+	mqueue_number_anew(port);
 	port->has_payload = false;
 	if (port->spare_prepaid)
 		kmsg_free(port_take_prepaid(port));

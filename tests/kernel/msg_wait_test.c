@@ -167,6 +167,69 @@ static void receivers(void)
 }
 
 /* A receive with MACH_RCV_LARGE that waits is told of a message too large when it comes. */
+/* Two receivers that are given a message each, first and second, and cannot run. */
+static void give_two(mach_port_t port, struct call *first, struct call *second)
+{
+	call_receive(second, port, 0, 0);
+	call_receive(first, port, 0, 0);
+	need(thread_suspend(first->thread->port), "suspend");
+	need(thread_suspend(second->thread->port), "suspend");
+	need(msg_send_plain(port, 100), "the first message");
+	need(msg_send_plain(port, 101), "the second message");
+	is(port_status(port).mps_msgcount, 0, "both messages have left the queue");
+}
+
+static void let_go_on(struct call *call)
+{
+	need(thread_resume(call->thread->port), "resume");
+	call_end(call);
+}
+
+/* Sequence numbers tell the order in which messages left the queue, in whatever order their receivers run. */
+static void numbers(void)
+{
+	struct call first, second;
+	mach_port_t port = port_new_send();
+
+	give_two(port, &first, &second);
+	let_go_on(&second);
+	let_go_on(&first);
+	is(first.m.head.msgh_seqno, 0, "the message sent first has the first number");
+	is(second.m.head.msgh_seqno, 1, "the second one, which was seen before it, the second");
+	ok(first.m.head.msgh_id == 100 && second.m.head.msgh_id == 101, "as they were sent");
+	port_free(port);
+}
+
+static void end_call(struct call *call)
+{
+	struct thread *thread = call->thread;
+
+	need(thread_terminate(thread->port), "the end of a thread");
+	/* What it would have done at its end. */
+	give_back_right(thread->port);
+	give_back_memory(thread->stack, thread->stack_size);
+	thread->state = THREAD_FINISHED;
+	thread_join(thread);
+}
+
+/* Receivers die with their messages in hand. */
+static void put_back(bool first_dies_first)
+{
+	struct call first, second;
+	mach_port_t port = port_new_send();
+	struct msg m;
+
+	give_two(port, &first, &second);
+	need(msg_send_plain(port, 102), "the third message");
+	end_call(first_dies_first ? &first : &second);
+	end_call(first_dies_first ? &second : &first);
+	for (unsigned i = 0; i < 3; i++) {
+		need(msg_receive(&m, port, 0, 0), "a message");
+		ok(m.head.msgh_id == 100 + (int)i && m.head.msgh_seqno == i, "message %u comes in its turn, by its number", i);
+	}
+	port_free(port);
+}
+
 static void large_while_waiting(void)
 {
 	mach_port_t port = port_new_send();
@@ -569,6 +632,9 @@ int main(int argc, char **argv)
 	self = mach_task_self();
 	time_outs();
 	receivers();
+	numbers();
+	put_back(true);
+	put_back(false);
 	large_while_waiting();
 	blocked_senders();
 	pseudo_receive();

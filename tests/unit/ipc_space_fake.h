@@ -148,6 +148,11 @@ void throttle_check(struct port *set)
 	(void)set;
 }
 
+void mqueue_number_anew(struct port *port)
+{
+	(void)port;
+}
+
 void mqueue_changed(struct port *port, int result)
 {
 	assert(port->refs != 0);
