@@ -276,6 +276,7 @@ static void module_task(struct script_module *module, struct ledger *ledger)
 		boot_fail(module, "there is no memory for its thread");
 	strlcpy(module->task->name, module->file, sizeof(module->task->name));
 	module->task->suspend_count = 1;
+	module->task->booted = true;
 }
 
 static void module_load(struct script_module *module, bool scripted)

@@ -25,6 +25,7 @@
 #include "ipc/port.h"
 #include "ipc/right.h"
 #include "kern/assert.h"
+#include "kern/printf.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -188,6 +189,22 @@ static void exception_cancel(struct thread *thread, enum wait_reason reason)
 	exception_over(thread);
 }
 
+/* Its user would not learn why a program that was booted ended. A line each, so few. */
+static void exception_tell(const struct thread *thread)
+{
+	static const char *const names[] = { "", "EXC_BAD_ACCESS", "EXC_BAD_INSTRUCTION", "EXC_ARITHMETIC", "EXC_EMULATION",
+					     "EXC_SOFTWARE", "EXC_BREAKPOINT" };
+	const uint64_t *word = thread->wait.word;
+	uint32_t exception = (uint32_t)word[WORD_EXCEPTION];
+
+	if (!thread->task->booted || thread->task->dead || exception >= sizeof(names) / sizeof(names[0]))
+		return;
+	printf("%s: %s, code %u, subcode 0x%llx, at 0x%llx: not handled, so the program ends\n", thread->task->name,
+	       names[exception], (unsigned)(word[WORD_EXCEPTION] >> 32), (unsigned long long)word[WORD_SUBCODE],
+	       (unsigned long long)thread->regs.rip);
+	thread->task->booted = false;
+}
+
 void exception_raise(struct thread *thread, unsigned exception, unsigned code, uint64_t subcode)
 {
 	uint64_t *word = thread->wait.word;
@@ -199,8 +216,10 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 	word[WORD_EXCEPTION] = exception | (uint64_t)code << 32;
 	word[WORD_SUBCODE] = subcode;
 	word[WORD_TASK_LEVEL] = false;
-	if (!exception_ask(thread))
-		task_kill(thread->task);
+	if (exception_ask(thread))
+		return;
+	exception_tell(thread);
+	task_kill(thread->task);
 }
 
 /* The handler said that it did not help, or its right to answer was lost: maybe in the reaping that some handler's
@@ -211,8 +230,10 @@ static void exception_unhandled(struct thread *thread)
 
 	exception_answer_forget(thread);
 	thread->wait.word[WORD_TASK_LEVEL] = true;
-	if (was_last || !exception_ask(thread))
-		task_kill_later(thread->task);
+	if (!was_last && exception_ask(thread))
+		return;
+	exception_tell(thread);
+	task_kill_later(thread->task);
 }
 
 /* Whether the thread waits for the answer by a right to this port: others, and those that come while its message is on its way,

@@ -27,6 +27,7 @@ struct task {
 	bool dead;
 	bool ending : 1, dying_current : 1;	/* end is on its list; its thread that died as the current one is not buried yet */
 	bool dismantled : 1;			/* so only its memory is left, which goes when neither is true */
+	bool booted : 1;			/* of a boot module: nobody else tells of its end */
 	uint32_t id;
 	LIST_HEAD(, thread) threads;
 	struct port *self;			/* kernel port; NULL when dead */

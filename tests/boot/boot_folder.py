@@ -64,7 +64,7 @@ PROGRAM = {"type": (0, "<I"), "flags": (4, "<I"), "offset": (8, "<Q"), "vaddr": 
            "filesz": (32, "<Q"), "memsz": (40, "<Q")}
 
 
-def image(**changes):
+def image(code=CODE, **changes):
     """A small ELF program of one page of code and one of data; `changes` overwrite fields:
     entry=..., or of the n-th program header p0_vaddr=... (ELF-64 Object File Format, 1.5)."""
     data = bytearray(3 * PAGE)
@@ -75,7 +75,7 @@ def image(**changes):
                 (0x6474e551, 6, 0, 0, 0, 0, 0, 16)]
     for n, segment in enumerate(segments):
         struct.pack_into("<2I6Q", data, 64 + 56 * n, *segment)
-    data[PAGE - 64:PAGE - 64 + len(CODE)] = CODE
+    data[PAGE - 64:PAGE - 64 + len(code)] = code
     data[PAGE:2 * PAGE] = b"d" * PAGE
     for name, value in changes.items():
         if name[0] == "p" and name[1].isdigit():

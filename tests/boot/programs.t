@@ -11,7 +11,8 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tools")]
-from harness import BUILD, ROOT, Tap, UsageError, weirvm  # noqa: E402
+from boot_folder import ONLY, folder as boot_folder, image  # noqa: E402
+from harness import BUILD, ROOT, Machine, Tap, UsageError, weirvm  # noqa: E402
 from benchlib import measure  # noqa: E402
 
 tap = Tap(__file__)
@@ -45,6 +46,17 @@ def boots(claim, path, mem="96M", **options):
     return result
 
 
+def crashes(what, code, says):
+    """A program that nobody catches ends, and the console tells why; the machine goes on without it."""
+    with boot_folder([("program", ONLY, image(code=code))]) as path, Machine(build=path, limit=30) as machine:
+        try:
+            machine.expect(says, 20)
+            said = True
+        except (weirvm.Timeout, weirvm.Ended):
+            said = False
+        tap.ok(said, f"a program that {what} ends, and the console tells why", machine.text, says, machine=machine)
+
+
 def without_sections(path):
     """Takes the section headers away, as tools that make small programs do."""
     with open(path, "r+b") as file:
@@ -53,6 +65,11 @@ def without_sections(path):
         file.seek(58)
         file.write(struct.pack("<HHH", 0, 0, 0))
 
+
+crashes("makes no sense", b"\x0f\x0b", r"program: EXC_BAD_INSTRUCTION, code 1, subcode 0x0, at 0x400fc0: not handled")
+# movl $0x10, %eax; movl (%rax), %eax
+crashes("reads at no address", b"\xb8\x10\x00\x00\x00\x8b\x00",
+        r"program: EXC_BAD_ACCESS, code 1, subcode 0x10, at 0x400fc5: not handled")
 
 with tempfile.TemporaryDirectory(prefix="weir-programs-") as folder:
     for what, flags in WAYS:
