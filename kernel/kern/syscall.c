@@ -185,27 +185,26 @@ static void switch_wait_cancel(struct thread *thread, enum wait_reason reason)
 
 static const struct wait_kind sleeping = { "sleep", NULL, switch_wait_cancel };
 
-/* May the name be a hint: null, a thread's, or that of one that has ended by now? No target for the others than threads. */
-static bool switch_target(struct thread *thread, mach_port_name_t name, struct thread **target)
+/* May a name that is no thread's be a hint: null, or that of a thread that has ended by now? */
+static __attribute__((noinline)) bool switch_to_nobody(struct thread *thread, mach_port_name_t name)
 {
-	const struct name *entry;
+	const struct name *entry = space_lookup(&thread->task->space, name);
 
-	*target = name != MACH_PORT_NAME_NULL ? space_kobject(&thread->task->space, name, KOBJECT_THREAD) : NULL;
-	if (*target != NULL || name == MACH_PORT_NAME_NULL)
-		return true;
-	entry = space_lookup(&thread->task->space, name);
-	return entry != NULL && (entry->type & MACH_PORT_TYPE_DEAD_NAME);
+	return name == MACH_PORT_NAME_NULL || (entry != NULL && (entry->type & MACH_PORT_TYPE_DEAD_NAME));
 }
 
 static int64_t trap_thread_switch(struct thread *thread)
 {
+	mach_port_name_t name = NAME(thread, 0);
 	int option = (int)ARG(thread, 1);
 	uint32_t time_ms = (uint32_t)ARG(thread, 2);
-	struct thread *target;
+	struct thread *target = NULL;
 
 	if (option != SWITCH_OPTION_NONE && option != SWITCH_OPTION_DEPRESS && option != SWITCH_OPTION_WAIT)
 		return KERN_INVALID_ARGUMENT;
-	if (!switch_target(thread, NAME(thread, 0), &target))
+	if (name != MACH_PORT_NAME_NULL)
+		target = space_kobject(&thread->task->space, name, KOBJECT_THREAD);
+	if (target == NULL && !switch_to_nobody(thread, name))
 		return KERN_INVALID_ARGUMENT;
 	if (option == SWITCH_OPTION_WAIT) {
 		wait_begin(thread, &sleeping, NULL, time_ms);
