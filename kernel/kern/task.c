@@ -68,6 +68,24 @@ static void task_inherit(struct task *task, struct task *parent)
 
 static bool task_reap(struct reap *reap);
 
+/* All but what it is made of, its map and space, and what is known later. Links are written when they are used. */
+static void task_init_fields(struct task *task)
+{
+	task->messages_sent = task->messages_received = 0;
+	task->suspend_count = task->thread_count = 0;
+	task->priority = SCHED_PRIORITY_USER;
+	task->dead = false;
+	task->ending = task->dying_current = task->dismantled = false;
+	LIST_INIT(&task->threads);
+	task->kernel_port = task->exception_port = task->bootstrap_port = NULL;
+	for (unsigned i = 0; i < TASK_PORT_REGISTER_MAX; i++)
+		task->registered[i] = NULL;
+	task->dead_threads_cpu_ticks = 0;
+	task->name[0] = 0;
+	for (unsigned i = 0; i < DENIALS_OF_TASK; i++)
+		task->denials[i].thread = NULL;
+}
+
 struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
 {
 	struct task *task = ledger_alive(ledger, LEDGER_TASKS) ? zone_alloc(&task_zone, ledger) : NULL;
@@ -76,13 +94,9 @@ struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_
 	*error = KERN_RESOURCE_SHORTAGE;
 	if (task == NULL)
 		return NULL;
-	memset(task, 0, offsetof(struct task, denials));
-	for (unsigned i = 0; i < DENIALS_OF_TASK; i++)
-		task->denials[i].thread = NULL;
+	task_init_fields(task);
 	task->ledger = ledger;
 	task->home = parent != NULL && parent->ledger == ledger ? parent->home : sched_share_of(ledger);
-	task->priority = SCHED_PRIORITY_USER;
-	LIST_INIT(&task->threads);
 	if (!vm_map_create(&task->map, ledger))
 		goto out_task;
 	space_init(&task->space, ledger);
