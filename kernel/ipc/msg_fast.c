@@ -342,28 +342,41 @@ static inline bool head_read(const struct thread *thread, uint64_t word[4])
 	return size_is_good((uint32_t)thread->regs.rdx) && user_read4(thread->regs.rdi, word);
 }
 
+static __attribute__((noipa)) int64_t call_find(struct thread *thread, struct port *port, HEAD_WORDS);
+
 /* Sends and receives, with a right in the body or a time-out, or with a name that is not at hand. port: none. */
 static __attribute__((noipa)) int64_t call_far(struct thread *thread, struct port *port, HEAD_WORDS)
 {
+	struct space *space = &thread->task->space;
 	struct name *there;
 
-	if (bits_of(w0) == REPLY_BITS)
-		return reply_far(thread, port, w0, w1, w2, w3);
 	if (bits_of(w0) == (REPLY_BITS | MACH_MSGH_BITS_COMPLEX))
 		return reply_with_right(thread, port, w0, w1, w2, w3);
-	there = msg_entry(&thread->task->space, name_of(w1), MACH_PORT_TYPE_SEND);
+	if (bits_of(w0) == REPLY_BITS)
+		return reply_far(thread, port, w0, w1, w2, w3);
+	if (!space_has_recent(space, name_of(w1)))
+		return call_find(thread, port, w0, w1, w2, w3);
+	there = msg_entry(space, name_of(w1), MACH_PORT_TYPE_SEND);
 	if (there == NULL)
 		return msg_general(thread);
 	port = there->port;
 	if ((port->state & PORT_STATE(.dead = true, PORT_ANY_KOBJECT)) == 0) {
-		if (bits_of(w0) == REQUEST_BITS)
-			return request_far(thread, port, w0, w1, w2, w3);
 		if (bits_of(w0) == (REQUEST_BITS | MACH_MSGH_BITS_COMPLEX))
 			return request_with_right(thread, port, w0, w1, w2, w3);
+		if (bits_of(w0) == REQUEST_BITS)
+			return request_far(thread, port, w0, w1, w2, w3);
 	} else if (!port->dead && (uint32_t)thread->regs.rsi == CALL && bits_of(w0) == REQUEST_BITS) {
 		return krpc_plain_call(thread, port, w0, w1, w2, w3);
 	}
 	return msg_general(thread);
+}
+
+static __attribute__((noipa)) int64_t call_find(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	/* Found, it is at hand. */
+	if (space_find_far(&thread->task->space, name_of(w1)) == NULL)
+		return msg_general(thread);
+	return call_far(thread, port, w0, w1, w2, w3);
 }
 
 /* The same without a time-out, while all is near. */

@@ -74,7 +74,7 @@ struct port *space_port(struct space *space, mach_port_name_t name)
 	return entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) ? entry->port : NULL;
 }
 
-void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type)
+inline void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type)
 {
 	struct port *port = space_port(space, name);
 
