@@ -11,12 +11,13 @@
  * region (it may be denied; that region then stays mapped, the message carries a copy).
  */
 #include "ipc/kmsg_copy.h"
+#include "ipc/msg_long.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
 #include "kern/assert.h"
 #include "kern/string.h"
 #include "kern/task.h"
-#include "vm/copy.h"
+#include "vm/copy_piece.h"
 #include "vm/map.h"
 
 #define NAMES_PIECE 64		/* names of an out-of-line array read in one go */
@@ -185,9 +186,16 @@ static inline mach_msg_return_t region_reserve(struct copyin *in, const struct k
 			return MACH_MSG_SUCCESS;
 		}
 	}
-	error = region_error(vm_copy_in(&in->task->map, address, item->bytes, false, in->task->ledger, &copy));
+	if (!msg_region_large(item->bytes) || !msg_long_region(in->task, address, item->bytes, &copy, &error))
+		error = region_error(vm_copy_in(&in->task->map, address, item->bytes, false, in->task->ledger, &copy));
 	*slot = (uint64_t)copy;
 	return error;
+}
+
+static void region_unreserve(struct copyin *in, struct vm_copy *copy)
+{
+	if (!msg_long_keep(copy))
+		vm_copy_undo(&in->task->map, copy);
 }
 
 /* Undoes array_reserve for the first count rights. */
@@ -330,7 +338,7 @@ static void body_unreserve(struct copyin *in)
 				rights_window(i);
 			}
 		} else if (item.kind == KMSG_ITEM_REGION)
-			vm_copy_undo(&in->task->map, *(struct vm_copy **)kmsg_at(in->kmsg, item.offset));
+			region_unreserve(in, *(struct vm_copy **)kmsg_at(in->kmsg, item.offset));
 		else if (item.kind == KMSG_ITEM_PORT_ARRAY && *kmsg_slot(in->kmsg, item.offset) != NULL)
 			array_unreserve(*(struct port_array **)kmsg_at(in->kmsg, item.offset),
 					item.type->msgt_name, item.type->msgt_number);
@@ -578,5 +586,8 @@ mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
 	if (!kmsg_is_region(kmsg) || type->msgt_deallocate || type->msgt_unused != 0)
 		return body_copyin(kmsg, task);
 	bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
+	/* A region that may take long is for the general way. */
+	if (msg_region_large(bytes) && vm_copying_is_long(&task->map, address, bytes, pause_piece))
+		return MACH_SEND_INVALID_DATA;
 	return region_error(vm_copy_in(&task->map, address, bytes, false, task->ledger, (struct vm_copy **)slot));
 }

@@ -148,7 +148,7 @@ int64_t msg_timeout(const struct thread *thread)
 	return thread->wait.deadline_ns > clock_uptime_ns() ? WAIT_AS_BEFORE : 0;
 }
 
-static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel };
+static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel, false };
 
 inline void msg_receive_begin(struct thread *thread, struct port *object)
 {

@@ -28,6 +28,12 @@ void msg_abandon(struct thread *thread);
 void msg_arguments(struct thread *thread);
 /* The send part, by thread->msg; again: a blocked sender's next try. Goes on with the receive part. */
 int64_t msg_send(struct thread *thread, bool again);
+/* The same without pauses: MSG_SEND_PAUSES where one is due, and nothing has changed (msg_long.c). */
+int64_t msg_send_once(struct thread *thread, bool again);
+/* The end, or a pause, of a send in a continuation. */
+void msg_send_end(struct thread *thread, int64_t code);
+/* Copyin and pseudo-receive in one step: the send's result with the code. */
+int64_t msg_give_back(struct thread *thread, int64_t code);
 /* Receive rights in the body are where the message, about to be delivered, is now. False: it would end inside itself, or
    nest too deep, and is to be discarded. */
 bool msg_transit_begin(struct kmsg *kmsg);

@@ -42,47 +42,7 @@ static kern_return_t receive_of(struct space *space, mach_port_name_t name, stru
 	return KERN_SUCCESS;
 }
 
-static mach_port_type_t entry_type(const struct name *entry)
-{
-	return (entry->type & NAME_TYPE_MASK) | (entry->dead_request != NULL ? MACH_PORT_TYPE_DNREQUEST : 0);
-}
-
-/* -- names -- */
-
-kern_return_t mach_port_names(struct space *task, struct vm_copy **names, mach_msg_type_number_t *namesCnt,
-			      struct vm_copy **types, mach_msg_type_number_t *typesCnt)
-{
-	uint32_t name_piece[NAMES_PIECE], type_piece[NAMES_PIECE];
-	uint32_t count, written = 0, n = 0;
-	struct name *entry;
-
-	if (task == NULL)
-		return KERN_INVALID_TASK;
-	count = task->count;
-	if (vm_copy_alloc(count * 4ull, task->names.payer, names) != KERN_SUCCESS)
-		return KERN_RESOURCE_SHORTAGE;
-	if (vm_copy_alloc(count * 4ull, task->names.payer, types) != KERN_SUCCESS) {
-		vm_copy_discard(*names);
-		*names = NULL;
-		return KERN_RESOURCE_SHORTAGE;
-	}
-	for (uint64_t key = 0; (entry = radix_next(&task->names, &key)) != NULL; key++) {
-		if (space_lookup(task, entry->name) == NULL)
-			continue;
-		name_piece[n] = entry->name;
-		type_piece[n++] = entry_type(entry);
-		if (n == NAMES_PIECE || written + n == count) {
-			vm_copy_write(*names, written * 4ull, name_piece, n * 4);
-			vm_copy_write(*types, written * 4ull, type_piece, n * 4);
-			written += n;
-			n = 0;
-			machine_window();
-		}
-	}
-	assert(written == count);
-	*namesCnt = *typesCnt = count;
-	return KERN_SUCCESS;
-}
+/* -- names (mach_port_names: port_names_server.c) -- */
 
 kern_return_t mach_port_type(struct space *task, mach_port_name_t name, mach_port_type_t *ptype)
 {
@@ -90,7 +50,7 @@ kern_return_t mach_port_type(struct space *task, mach_port_name_t name, mach_por
 	kern_return_t kr = entry_of(task, name, &entry);
 
 	if (kr == KERN_SUCCESS)
-		*ptype = entry_type(entry);
+		*ptype = name_type_told(entry);
 	return kr;
 }
 

@@ -21,6 +21,7 @@
 #include "ipc/mqueue.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
+#include "kern/pause.h"
 #include "kern/string.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -203,7 +204,7 @@ static int64_t send_now(struct thread *thread, struct port *port, const struct m
 }
 
 /* Copyin and pseudo-receive in one step. */
-static int64_t send_give_back(struct thread *thread, int64_t code)
+int64_t msg_give_back(struct thread *thread, int64_t code)
 {
 	struct kmsg *kmsg = kmsg_alloc(thread->msg.send_size, thread->task->ledger);
 	mach_msg_return_t error;
@@ -221,19 +222,23 @@ static int64_t send_give_back(struct thread *thread, int64_t code)
 
 static int64_t send_no_notify(struct thread *thread)
 {
-	return send_give_back(thread, receive_right(thread, thread->msg.notify) ? MACH_SEND_NO_NOTIFY :
+	return msg_give_back(thread, receive_right(thread, thread->msg.notify) ? MACH_SEND_NO_NOTIFY :
 			      MACH_SEND_INVALID_NOTIFY);
+}
+
+void msg_send_end(struct thread *thread, int64_t code)
+{
+	/* A send that failed, or went elsewhere, leaves its room to others. One that pauses has it still. */
+	if (!thread_pauses(thread))
+		mqueue_room_return(thread, false);
+	if (code != KERN_BLOCKED)
+		thread_set_result(thread, code);
 }
 
 static void send_continue(struct thread *thread, int result)
 {
-	int64_t code = msg_send(thread, true);
-
 	(void)result;
-	/* A send that failed, or went elsewhere, leaves its room to others. */
-	mqueue_room_return(thread, false);
-	if (code != KERN_BLOCKED)
-		thread_set_result(thread, code);
+	msg_send_end(thread, msg_send(thread, true));
 }
 
 static void send_cancel(struct thread *thread, enum wait_reason reason)
@@ -244,11 +249,11 @@ static void send_cancel(struct thread *thread, enum wait_reason reason)
 	if (reason == WAIT_TIMED_OUT && (thread->msg.option & MACH_SEND_NOTIFY) != 0)
 		thread_set_result(thread, send_no_notify(thread));
 	else
-		thread_set_result(thread, send_give_back(thread, reason == WAIT_TIMED_OUT ? MACH_SEND_TIMED_OUT :
+		thread_set_result(thread, msg_give_back(thread, reason == WAIT_TIMED_OUT ? MACH_SEND_TIMED_OUT :
 							 MACH_SEND_INTERRUPTED));
 }
 
-static const struct wait_kind sending = { "send", send_continue, send_cancel };
+static const struct wait_kind sending = { "send", send_continue, send_cancel, false };
 
 static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 {
@@ -257,7 +262,7 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 	if ((thread->msg.option & MACH_SEND_NOTIFY) != 0 && (timeout_ms == 0 || timeout_ms == WAIT_FOREVER))
 		return send_no_notify(thread);
 	if (timeout_ms == 0)
-		return send_give_back(thread, MACH_SEND_TIMED_OUT);
+		return msg_give_back(thread, MACH_SEND_TIMED_OUT);
 	/* If it was woken, for somebody who listened or for room, somebody else was faster. */
 	mqueue_room_return(thread, thread->msg.room == port);
 	mqueue_sender_add(port, thread, again);
@@ -285,7 +290,7 @@ static int64_t send_refused(struct thread *thread, const mach_msg_header_t *head
 	return MACH_SEND_NO_BUFFER;
 }
 
-int64_t msg_send(struct thread *thread, bool again)
+int64_t msg_send_once(struct thread *thread, bool again)
 {
 	struct message_head head;
 	int64_t code = head_read(thread, &head);
@@ -302,7 +307,7 @@ int64_t msg_send(struct thread *thread, bool again)
 	/* A call is its thread's own; a blocked sender whose name has changed meanwhile may be settled by another. */
 	if (port->kobject_type != KOBJECT_NONE)
 		return thread == thread_current() ? krpc_call(thread, port, head.bytes, head.have) :
-						    send_give_back(thread, MACH_SEND_INTERRUPTED);
+						    msg_give_back(thread, MACH_SEND_INTERRUPTED);
 	if (once && send_beyond_bound(thread, port))
 		return send_refused(thread, &head.header);
 	if (!makes_once && !once && mqueue_full_for(port, thread))

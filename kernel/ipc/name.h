@@ -61,6 +61,12 @@ struct port *name_request_dead(struct name *entry, struct port *once);
 struct name *name_first_of(struct port *port);
 struct name *name_next_of(struct name *entry);
 
+/* Its type as programs are told. */
+static inline mach_port_type_t name_type_told(const struct name *entry)
+{
+	return (entry->type & NAME_TYPE_MASK) | (entry->dead_request != NULL ? MACH_PORT_TYPE_DNREQUEST : 0);
+}
+
 /* -- inline: the tree of a port, and the common way of reply rights -- */
 
 /* Where an entry is in the trees of ports: a bit decides at each node. There is one path for a space's send rights, and one for each

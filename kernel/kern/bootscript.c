@@ -245,7 +245,7 @@ static uint64_t stack_build(struct script_module *module, bool executable)
 
 	error = vm_map_allocate(map, &base, STACK_BYTES, false);
 	if (error == KERN_SUCCESS && executable)
-		error = vm_protect(map, base, STACK_BYTES, FALSE, VM_PROT_ALL);
+		error = vm_map_protect(map, base, STACK_BYTES, false, VM_PROT_ALL);
 	strings = (base + STACK_BYTES - argument_bytes) & ~15ull;
 	vector = (strings - words * 8) & ~15ull;
 	if (error == KERN_SUCCESS)

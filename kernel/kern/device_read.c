@@ -52,7 +52,7 @@ static void reader_cancel(struct thread *thread, enum wait_reason reason)
 
 static void reader_woken(struct thread *thread, int result);
 
-static const struct wait_kind reading = { "device read", reader_woken, reader_cancel };
+static const struct wait_kind reading = { "device read", reader_woken, reader_cancel, false };
 
 static void reader_wait(struct device *device, struct thread *thread, uint32_t wanted, bool inband)
 {

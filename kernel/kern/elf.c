@@ -82,7 +82,7 @@ static const char *segment_load(struct task *task, const uint8_t *image, const E
 		protection |= VM_PROT_READ | VM_PROT_WRITE;
 	if (segment->p_flags & PF_X)
 		protection |= VM_PROT_READ | VM_PROT_EXECUTE;
-	if (vm_protect(&task->map, start, end - start, FALSE, protection) != KERN_SUCCESS)
+	if (vm_map_protect(&task->map, start, end - start, false, protection) != KERN_SUCCESS)
 		return "it does not fit into memory";
 	return NULL;
 }

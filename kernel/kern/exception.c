@@ -60,7 +60,7 @@ enum { WORD_EXCEPTION, WORD_SUBCODE, WORD_TASK_LEVEL };
 
 static void exception_continue(struct thread *thread, int result);
 static void exception_cancel(struct thread *thread, enum wait_reason reason);
-static const struct wait_kind asking = { "exception", exception_continue, exception_cancel };
+static const struct wait_kind asking = { "exception", exception_continue, exception_cancel, false };
 
 /* The head of the message; its kind is KMSG_EXCEPTION while the message is under way. */
 static struct kmsg *exception_kmsg(struct thread *thread)

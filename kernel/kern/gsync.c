@@ -84,7 +84,7 @@ static void gsync_cancel(struct thread *thread, enum wait_reason reason)
 		krpc_reply(thread, reason == WAIT_TIMED_OUT ? KERN_TIMEDOUT : KERN_INTERRUPTED);
 }
 
-static const struct wait_kind gsync_waiting = { "gsync", gsync_woken, gsync_cancel };
+static const struct wait_kind gsync_waiting = { "gsync", gsync_woken, gsync_cancel, false };
 
 kern_return_t gsync_wait(struct task *task, vm_address_t addr, unsigned val1, unsigned val2, natural_t msec, int flags)
 {

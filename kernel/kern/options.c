@@ -5,11 +5,13 @@
  *   zone_map=SIZE   bound of all kernel memory taken for users; default half of RAM
  *   console=WHICH   com, vga or both; com0 is com (GNU Mach names it so)
  *   reclaim=eager   a slab goes back the moment it is empty (debugging)
+ *   pause=eager     long calls pause behind each piece, and pieces are small (debugging)
  *   policy=mach     ledgers refuse nothing, and a failed zalloc panics (mem/policy.c)
  *   run=COMMANDS    the last one: takes the rest of the line; the bootstrap server carries it out
  *   NAME=VALUE      a variable for the boot script
  */
 #include "kern/options.h"
+#include "kern/pause.h"
 #include "kern/printf.h"
 #include "kern/string.h"
 #include "mem/policy.h"
@@ -113,6 +115,12 @@ static void option_apply(const struct word *word)
 		zone_reclaim_eager = word_is(&value, "eager");
 		if (!zone_reclaim_eager)
 			printf("reclaim=%.*s is not eager: ignored\n", (int)value.length, value.text);
+	} else if (word_value(word, "pause", &value)) {
+		pause_eager = word_is(&value, "eager");
+		if (pause_eager)
+			pause_piece = 1;
+		else
+			printf("pause=%.*s is not eager: ignored\n", (int)value.length, value.text);
 	} else if (word_value(word, "policy", &value)) {
 		if (policy_choose(value.text, value.length))
 			printf("policy=mach: ledgers refuse nothing, a failed zalloc panics\n");

@@ -26,6 +26,7 @@
 #include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
+#include "kern/pause.h"
 #include "kern/stretch.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -392,10 +393,19 @@ static void thread_continue(void *argument)
 		woken->continuation(thread, thread->wait.result);
 		if (thread->state != THREAD_RUNNING)
 			sched_switch();
+		if (thread->wait.kind != NULL)
+			sched_pause(thread);
 		sched_handoff_undo();
 	}
 	stretch_note(thread_continue);
 	user_return();
+}
+
+__attribute__((noinline)) void sched_pause(struct thread *thread)
+{
+	assert(thread_pauses(thread));
+	ast_handle(thread);
+	stack_reset_call(thread_continue, thread);
 }
 
 /* from: the current thread, whose time is accounted for until `switched`, NULL: none. */

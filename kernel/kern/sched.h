@@ -59,6 +59,8 @@ _Noreturn void sched_switch(void);
 _Noreturn void sched_pass(struct thread *from, struct thread *to);
 /* The current thread stays ready, behind its equals; others run first. */
 _Noreturn void sched_yield(void);
+/* The current thread's long call pauses: what is done at the return to user mode is done, and the call goes on, now or after others. */
+_Noreturn void sched_pause(struct thread *thread);
 /* Is a thread ready beside the current one? */
 bool sched_others_ready(void);
 /* The same for an order of priorities that changed: requeues a ready thread. */

@@ -27,10 +27,12 @@
 #include "kern/stretch.h"
 #include "kern/string.h"
 #include "kern/task.h"
+#include "kern/task_fork.h"
 #include "kern/thread_state.h"
 #include "mach_port_server.h"
 #include "mach_server.h"
 #include "vm/copy.h"
+#include "vm/vm_range.h"
 #include "x86_64/machine.h"
 #include "x86_64/usercopy.h"
 
@@ -183,7 +185,7 @@ static void switch_wait_cancel(struct thread *thread, enum wait_reason reason)
 	thread_set_result(thread, reason == WAIT_ABORTED ? KERN_ABORTED : KERN_SUCCESS);
 }
 
-static const struct wait_kind sleeping = { "sleep", NULL, switch_wait_cancel };
+static const struct wait_kind sleeping = { "sleep", NULL, switch_wait_cancel, false };
 
 /* May a name that is no thread's be a hint: null, or that of a thread that has ended by now? */
 static __attribute__((noinline)) bool switch_to_nobody(struct thread *thread, mach_port_name_t name)
@@ -256,7 +258,7 @@ static int64_t trap_vm_deallocate(struct thread *thread)
 
 	if (task == NULL)
 		return MACH_SEND_INTERRUPTED;
-	return vm_map_deallocate(&task->map, ARG(thread, 1), ARG(thread, 2));
+	return vm_range_deallocate(&task->map, ARG(thread, 1), ARG(thread, 2), true);
 }
 
 static int64_t trap_vm_map(struct thread *thread)
@@ -293,19 +295,13 @@ static void put_name(struct thread *thread, uint64_t where, mach_port_name_t nam
 	copyout(&thread->task->map, where, &name, sizeof(name));
 }
 
-static int64_t trap_task_create(struct thread *thread)
+/* The caller gets its right to the new task. */
+static int64_t task_created(struct thread *thread, struct task *child)
 {
-	struct task *parent = own_task(thread, NAME(thread, 0)), *child;
 	struct space *space = &thread->task->space;
 	mach_port_name_t name;
 	int error;
 
-	if (parent == NULL ||
-	    copyout_prepare(&thread->task->map, ARG(thread, 2), sizeof(name)) != KERN_SUCCESS)
-		return MACH_SEND_INTERRUPTED;
-	child = task_make(parent, parent->ledger, (uint32_t)ARG(thread, 1) != 0, &error);
-	if (child == NULL)
-		return error;
 	right_make_send(child->self);
 	error = space_insert(space, child->self, MACH_MSG_TYPE_PORT_SEND, &name);
 	if (error != KERN_SUCCESS) {
@@ -321,6 +317,27 @@ static int64_t trap_task_create(struct thread *thread)
 	}
 	put_name(thread, ARG(thread, 2), name);
 	return KERN_SUCCESS;
+}
+
+/* Behind a pause. */
+static void task_create_done(struct thread *thread, struct task *child, kern_return_t code)
+{
+	thread_set_result(thread, code == KERN_SUCCESS ? task_created(thread, child) : code);
+}
+
+static int64_t trap_task_create(struct thread *thread)
+{
+	struct task *parent = own_task(thread, NAME(thread, 0)), *child;
+	int error;
+
+	if (parent == NULL ||
+	    copyout_prepare(&thread->task->map, ARG(thread, 2), sizeof(mach_port_name_t)) != KERN_SUCCESS)
+		return MACH_SEND_INTERRUPTED;
+	if ((uint32_t)ARG(thread, 1) != 0)
+		error = task_fork(parent, task_create_done, &child);
+	else
+		child = task_make(parent, parent->ledger, false, &error);
+	return error == KERN_SUCCESS ? task_created(thread, child) : error;
 }
 
 static int64_t trap_task_terminate(struct thread *thread)
@@ -535,6 +552,8 @@ void syscall_blocked(struct thread *thread)
 {
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();
+	if (thread->wait.kind != NULL)
+		sched_pause(thread);
 	sched_handoff_undo();
 	stretch_note(syscall_blocked);
 	user_return();

@@ -86,48 +86,76 @@ static void task_init_fields(struct task *task)
 		task->denials[i].thread = NULL;
 }
 
-struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
+struct task *task_begin(struct ledger *ledger)
 {
 	struct task *task = ledger_alive(ledger, LEDGER_TASKS) ? zone_alloc(&task_zone, ledger) : NULL;
-	struct port *once = NULL;
 
-	*error = KERN_RESOURCE_SHORTAGE;
 	if (task == NULL)
 		return NULL;
 	task_init_fields(task);
 	task->ledger = ledger;
-	task->home = parent != NULL && parent->ledger == ledger ? parent->home : sched_share_of(ledger);
 	if (!vm_map_create(&task->map, ledger))
 		goto out_task;
 	space_init(&task->space, ledger);
 	task->self = task->asks_for = port_make_kernel(KOBJECT_TASK, task, ledger);
-	if (task->self == NULL)
-		goto out_map;
-	if (parent != NULL && inherit_memory) {
-		*error = vm_map_fork(&parent->map, &task->map);
-		if (*error != KERN_SUCCESS)
-			goto out_port;
-	}
-	*error = KERN_RESOURCE_SHORTAGE;
-	if (parent != NULL && !new_task_reserve(ledger, &once))
-		goto out_port;
-	*error = KERN_SUCCESS;
-	task->id = next_id++;
-	task->created_ns = clock_uptime_ns();
-	if (parent != NULL)
-		task_inherit(task, parent);
-	LIST_INSERT_HEAD(&task_list, task, all);
-	LIST_INSERT_HEAD(&ledger->tasks, task, ledger_link);
-	new_task_tell(once, task, parent);
-	return task;
-
-out_port:
-	port_destroy_kernel(task->self);
-out_map:
+	if (task->self != NULL)
+		return task;
 	while (!vm_map_dismantle(&task->map))
 		machine_window();
 out_task:
 	zone_free(&task_zone, task, ledger);
+	return NULL;
+}
+
+/* Others find it from now on. */
+static void task_publish(struct task *task, struct task *parent)
+{
+	task->home = parent != NULL && parent->ledger == task->ledger ? parent->home : sched_share_of(task->ledger);
+	LIST_INSERT_HEAD(&task_list, task, all);
+	LIST_INSERT_HEAD(&task->ledger->tasks, task, ledger_link);
+}
+
+bool task_commit(struct task *task, struct task *parent)
+{
+	struct port *once = NULL;
+
+	/* It may have ended since. */
+	if (!ledger_alive(task->ledger, LEDGER_TASKS) || (parent != NULL && !new_task_reserve(task->ledger, &once)))
+		return false;
+	task->id = next_id++;
+	task->created_ns = clock_uptime_ns();
+	if (parent != NULL)
+		task_inherit(task, parent);
+	task_publish(task, parent);
+	new_task_tell(once, task, parent);
+	return true;
+}
+
+void task_unmake(struct task *task)
+{
+	task_publish(task, NULL);
+	task_kill(task);
+}
+
+struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error)
+{
+	struct task *task = task_begin(ledger);
+
+	*error = KERN_RESOURCE_SHORTAGE;
+	if (task == NULL)
+		return NULL;
+	if (parent != NULL && inherit_memory) {
+		*error = vm_map_fork(&parent->map, &task->map);
+		if (*error != KERN_SUCCESS)
+			goto out_task;
+	}
+	*error = KERN_RESOURCE_SHORTAGE;
+	if (!task_commit(task, parent))
+		goto out_task;
+	*error = KERN_SUCCESS;
+	return task;
+out_task:
+	task_unmake(task);
 	return NULL;
 }
 

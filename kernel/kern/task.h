@@ -52,6 +52,12 @@ extern struct zone task_zone;
 extern LIST_HEAD(task_list, task) task_list;
 /* NULL: denied, nothing changed. parent NULL: empty, no special ports. */
 struct task *task_make(struct task *parent, struct ledger *ledger, bool inherit_memory, int *error);
+/* The same in parts: one with nothing in it, that nobody sees yet; NULL: denied. */
+struct task *task_begin(struct ledger *ledger);
+/* What it has but memory; it is there. False: denied, its memory is as it was. */
+bool task_commit(struct task *task, struct task *parent);
+/* One that is not there yet goes. */
+void task_unmake(struct task *task);
 void task_kill(struct task *task);
 /* The same from reaping: where no handler is under way, which may be at work on this very task. */
 void task_kill_later(struct task *task);

@@ -6,11 +6,13 @@
 #include "gnumach_server.h"
 #include "ipc/kmsg.h"
 #include "ipc/krpc.h"
+#include "ipc/krpc_call.h"
 #include "ipc/port.h"
 #include "kern/ast.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/task.h"
+#include "kern/task_fork.h"
 #include "kern/thread.h"
 #include "kern/time.h"
 #include "mach_server.h"
@@ -25,6 +27,29 @@ static void task_uncreate(void *object)
 	task_kill(object);
 }
 
+/* What task_create answers behind a pause. */
+struct reply_create {
+	mig_reply_header_t head;
+	mach_msg_type_t type;
+	struct port *child;
+};
+
+static void create_done(struct thread *thread, struct task *child, kern_return_t code)
+{
+	struct reply_create reply = {
+		.type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 },
+	};
+
+	if (code != KERN_SUCCESS) {
+		krpc_reply(thread, code);
+		return;
+	}
+	reply.child = right_make_send(child->self);
+	krpc_created(child->self, task_uncreate);
+	krpc_reply_data(thread, code, &reply, sizeof(reply), true);
+	krpc_created_settle();
+}
+
 kern_return_t task_create(struct task *parent, boolean_t inherit_memory, struct port **child)
 {
 	struct task *task;
@@ -32,8 +57,11 @@ kern_return_t task_create(struct task *parent, boolean_t inherit_memory, struct 
 
 	if (parent == NULL)
 		return KERN_INVALID_ARGUMENT;
-	task = task_make(parent, parent->ledger, inherit_memory != 0, &error);
-	if (task == NULL)
+	if (inherit_memory)
+		error = task_fork(parent, create_done, &task);
+	else
+		task = task_make(parent, parent->ledger, false, &error);
+	if (error != KERN_SUCCESS)
 		return error;
 	*child = right_make_send(task->self);
 	krpc_created(*child, task_uncreate);

@@ -196,8 +196,7 @@ void thread_kill(struct thread *thread)
 {
 	if (thread->state == THREAD_DEAD)
 		return;
-	if (thread->state == THREAD_WAITING)
-		wait_cancel(thread, WAIT_KILLED);
+	wait_cancel(thread, WAIT_KILLED);
 	thread_depress_end(thread);
 	if (thread->state == THREAD_READY)
 		sched_unready(thread);
@@ -215,13 +214,14 @@ void thread_kill(struct thread *thread)
  * A woken thread that has not run yet still has its continuation before it. Whoever looks at its
  * registers or changes them wants the call to be over: the continuation runs here, for it works on
  * the thread's own map whatever address space is active. It may make the thread wait again.
+ * A long call that pauses is not over, no more than a wait: its thread's registers are as it called.
  */
 void thread_settle(struct thread *thread)
 {
 	const struct wait_kind *woken = thread->wait.kind;
 	bool ready = thread->state == THREAD_READY;
 
-	if (woken == NULL || (!ready && thread->state != THREAD_STOPPED))
+	if (woken == NULL || woken->pause || (!ready && thread->state != THREAD_STOPPED))
 		return;
 	if (ready)
 		sched_unready(thread);

@@ -13,6 +13,7 @@
 #include "kern/wait.h"
 #include "ipc/throttle.h"
 #include "kern/assert.h"
+#include "kern/pause.h"
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -80,8 +81,10 @@ void wait_cancel(struct thread *thread, enum wait_reason reason)
 {
 	const struct wait_kind *kind = thread->wait.kind;
 
-	if (thread->state != THREAD_WAITING)
+	if (thread->state != THREAD_WAITING) {
+		pause_cancel(thread, reason);
 		return;
+	}
 	/* Of a dead task: reaping kills it soon, and might in the middle of its cancel, which may allocate. */
 	if (thread->task->dead && reason != WAIT_KILLED) {
 		timer_stop(thread);

@@ -22,10 +22,12 @@ struct wait_kind {
 	/* Unlinks the thread from what it waits for and sets its saved rax for the reason; any context.
 	   May make it wait for something else (wait_begin), but not when it is killed. */
 	void (*cancel)(struct thread *thread, enum wait_reason reason);
+	/* No wait, but the pause of a long call: the thread goes on by its continuation when it has the CPU again (kern/pause.c). */
+	bool pause;
 };
 
 struct wait {
-	const struct wait_kind *kind;	/* of its wait or, when it was woken, of the continuation that is still to run; NULL: neither */
+	const struct wait_kind *kind;	/* of its wait or, when it was woken or pauses, of the continuation that is still to run; NULL: neither */
 	void *object;			/* what it waits on */
 	uint64_t deadline_ns;		/* while thread->timed, and while deadline_kept */
 	union {
@@ -58,7 +60,7 @@ void wait_end_plain(struct thread *thread);
 void thread_wake(struct thread *thread, int result);
 /* The same, and the CPU goes to it as soon as the caller blocks (direct hand-off, on the caller's share). */
 void thread_wake_handoff(struct thread *thread, int result);
-/* Ends the wait by cancel(reason): the thread becomes runnable without a continuation. No-op if it does not wait. */
+/* Ends the wait, or pause, by cancel(reason): the thread becomes runnable without a continuation. No-op if it does neither. */
 void wait_cancel(struct thread *thread, enum wait_reason reason);
 
 #endif

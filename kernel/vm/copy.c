@@ -423,8 +423,7 @@ kern_return_t vm_copy_from_object(struct vm_object *object, uint64_t offset, uin
 	return KERN_SUCCESS;
 }
 
-/* Reads on from the byte at *offset of *entry; both move on. */
-static void chain_read(struct vm_entry **entry, uint64_t *offset, void *to, uint64_t size)
+void vm_chain_read(struct vm_entry **entry, uint64_t *offset, void *to, uint64_t size)
 {
 	while (size != 0) {
 		uint64_t length = (*entry)->end - (*entry)->start, n;
@@ -451,7 +450,7 @@ kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint
 	if (copy == NULL || offset + size < offset || offset + size > copy->first.size)
 		return KERN_INVALID_ARGUMENT;
 	offset += copy->first.page_offset;
-	chain_read(&entry, &offset, to, size);
+	vm_chain_read(&entry, &offset, to, size);
 	return KERN_SUCCESS;
 }
 
@@ -510,53 +509,4 @@ void vm_copy_unmark(struct vm_map *map, uint64_t address)
 	LIST_FOREACH (piece, &entry->object->entries, object_link)
 		piece->needs_copy = false;
 	vm_map_join(map, low + 1, high);
-}
-
-void vm_copy_undo(struct vm_map *map, struct vm_copy *copy)
-{
-	struct vm_entry *entry = (struct vm_entry *)copy, *next;
-	uint64_t rounds = 0;
-
-	for (; entry != NULL; entry = next) {
-		/* Entries that share pages still have their source's addresses. */
-		uint64_t start = entry->start;
-		bool shares = entry->needs_copy;
-
-		next = entry->next;
-		vm_entry_destroy(entry);
-		if (shares)
-			vm_copy_unmark(map, start);
-		vm_breathe(&rounds);
-	}
-	vm_map_debug_check(map);
-}
-
-kern_return_t vm_copy_overwrite(struct vm_map *map, uint64_t address, struct vm_copy *copy)
-{
-	struct vm_entry *entry = &copy->first;
-	uint64_t done = 0, from;
-	kern_return_t result;
-
-	if (copy == NULL)
-		return KERN_SUCCESS;
-	result = copyout_prepare(map, address, copy->first.size);
-	if (result != KERN_SUCCESS)
-		return result;
-	from = copy->first.page_offset;
-	while (done < copy->first.size) {
-		uint64_t at = address + done, n = PAGE_SIZE - (at & PAGE_MASK), frame;
-		vm_prot_t protection;
-		bool there = pmap_lookup(&map->pmap, at, &frame, &protection);
-
-		assert(there && (protection & VM_PROT_WRITE));
-		(void)there;
-		if (n > copy->first.size - done)
-			n = copy->first.size - done;
-		chain_read(&entry, &from, (uint8_t *)phys_to_virt(frame << PAGE_SHIFT) + (at & PAGE_MASK), n);
-		done += n;
-		if ((at >> PAGE_SHIFT) % VM_PIECE == 0)
-			machine_window();
-	}
-	vm_copy_discard(copy);
-	return KERN_SUCCESS;
 }

@@ -49,6 +49,8 @@ kern_return_t vm_copy_alloc(uint64_t size, struct ledger *payer, struct vm_copy 
 /* Writes bytes [offset, offset + size), which must lie within a copy made by vm_copy_alloc. Cannot
  * fail. */
 void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uint64_t size);
+/* Such a copy without all but its first size bytes: itself, or NULL for nothing. Cannot fail. */
+struct vm_copy *vm_copy_trim(struct vm_copy *copy, uint64_t size);
 /* Reads bytes of the copy into the kernel (offset from the data's start), as vm_write and OOL
  * arguments need. */
 kern_return_t vm_copy_read(struct vm_copy *copy, uint64_t offset, void *to, uint64_t size);

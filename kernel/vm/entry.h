@@ -187,6 +187,8 @@ kern_return_t vm_map_range_check(struct vm_map *map, uint64_t start, uint64_t en
 /* The same of a range that is not empty; entry: the one that holds start, NULL: none. */
 kern_return_t vm_entry_range_check(struct vm_entry *entry, uint64_t start, uint64_t end,
 				   vm_prot_t access);
+/* May all of the range be given this protection? KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE. */
+kern_return_t vm_map_protect_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t protection);
 /* Rounds to pages; KERN_INVALID_ADDRESS: wraps or passes the end of user space. */
 kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_t *end);
 /* Spares for cutting [start, end) out of the entries at its edges: up to two. False: denied, none
@@ -207,6 +209,11 @@ void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_
 /* If the object that the entry at this address is to copy from has no users but pieces of the entry's own range, which do
    not overlap, nobody needs the copy: they are one again. */
 void vm_copy_unmark(struct vm_map *map, uint64_t address);
+/* Copies some `most` of the pages seen from *next on in `from` into `to`, which covers the same addresses and has a fresh object; *next
+   moves on, to the end of one of the two when no page is left. KERN_RESOURCE_SHORTAGE: denied. (copy_piece.c) */
+kern_return_t vm_fill_some(const struct vm_entry *from, uint64_t *next, struct vm_entry *to, unsigned most);
+/* Reads on from the byte at *offset of *entry, one of a copy's; both move on. (copy.c) */
+void vm_chain_read(struct vm_entry **entry, uint64_t *offset, void *to, uint64_t size);
 /* Reads what is seen in an allocated range, without faults: cannot fail. */
 void vm_map_peek(struct vm_map *map, uint64_t from, void *to, uint64_t size);
 /* Reads size bytes at offset (bytes) of what is seen of an object; NULL: zeros. */

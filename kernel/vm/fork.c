@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Inheritance: a child's map made from its parent's (manual, vm_inherit). Costs an entry each, and
    no page but where memory is wired or shared and yet to be copied, or a chain of shadows has
-   become too long. */
+   become too long. In steps, from an address on: whatever is mapped there then. */
 #include "kern/assert.h"
 #include "vm/entry.h"
 #include "vm/map.h"
@@ -41,16 +41,19 @@ static bool fork_share(struct vm_entry *entry, struct vm_entry *child)
 	return true;
 }
 
-static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
+/* *fills: its pages are still to be copied. */
+static bool fork_copy(struct vm_entry *entry, struct vm_entry *child, bool *fills)
 {
 	struct vm_object *pages;
 
 	if (entry->object == NULL)
 		return true;
 	if (vm_entry_is_shared(entry) || entry->wired) {
-		if (!vm_entry_copy_pages(entry, entry->start, entry->end, vm_entry_payer(child), &pages))
+		pages = vm_object_make(vm_entry_pages(child), vm_entry_payer(child));
+		if (pages == NULL)
 			return false;
 		vm_entry_set_object(child, pages, 0);
+		*fills = true;
 		return true;
 	}
 	if (!entry->needs_copy) {
@@ -66,7 +69,7 @@ static bool fork_copy(struct vm_entry *entry, struct vm_entry *child)
 	return true;
 }
 
-static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
+static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map, bool *fills)
 {
 	struct vm_entry *child = vm_entry_make_range(map->pmap.payer, entry->start, entry->end);
 	bool made;
@@ -78,7 +81,7 @@ static kern_return_t fork_entry(struct vm_entry *entry, struct vm_map *map)
 	child->inheritance = entry->inheritance;
 	child->range = entry->range;
 	made = entry->inheritance == VM_INHERIT_SHARE ? fork_share(entry, child)
-						      : fork_copy(entry, child);
+						      : fork_copy(entry, child, fills);
 	if (!made) {
 		vm_entry_destroy(child);
 		return KERN_RESOURCE_SHORTAGE;
@@ -108,48 +111,83 @@ static void share_undo(struct vm_entry *entry)
 	entry->needs_copy = true;
 }
 
-/* The child is denied: it goes at once, so that what was marked for copying and sharing can be as it was. Entries up to
-   the one at `last` were. */
-static void fork_undo(struct vm_map *parent, struct vm_map *child, uint64_t last)
+bool vm_map_fork_undo(struct vm_map *parent, struct vm_map *child, uint64_t *at, uint64_t last, unsigned most)
 {
-	struct vm_entry *entry = vm_map_lookup_next(parent, 0);
-	uint64_t rounds = 0;
+	struct vm_entry *entry;
 
-	while (!vm_map_dismantle(child))
-		machine_window();
-	while (entry != NULL && entry->start <= last) {
+	if (*at == 0 && !vm_map_dismantle(child))
+		return false;
+	entry = vm_map_lookup_next(parent, *at);
+	for (; entry != NULL && entry->start <= last && most > 0; most--) {
 		uint64_t start = entry->start, end = entry->end;
 
 		if (entry->shared && !vm_entry_is_shared(entry))
 			share_undo(entry);
 		vm_copy_unmark(parent, start);
+		*at = end;
 		entry = vm_map_lookup_next(parent, end);
-		vm_breathe(&rounds);
 	}
 	vm_map_debug_check(parent);
+	return entry == NULL || entry->start > last;
+}
+
+/* What the next entry, or the pages of one that is being copied, come to. */
+static kern_return_t fork_next(struct vm_map *child, struct vm_entry *entry, uint64_t *at, unsigned *most)
+{
+	/* The one linked last. */
+	struct vm_entry *filled = child->loose != NULL ? child->loose : child->last;
+	kern_return_t result = KERN_SUCCESS;
+	bool fills = false;
+
+	if (filled != NULL && filled->end > *at) {
+		/* What is not there any more need not be copied. */
+		if (entry->start > *at)
+			*at = entry->start < filled->end ? entry->start : filled->end;
+		else
+			result = vm_fill_some(entry, at, filled, *most);
+		*most = 0;
+		return result;
+	}
+	if (entry->inheritance != VM_INHERIT_NONE)
+		result = fork_entry(entry, child, &fills);
+	*at = fills || result != KERN_SUCCESS ? entry->start : entry->end;
+	*most -= 1;
+	return result;
+}
+
+kern_return_t vm_map_fork_some(struct vm_map *parent, struct vm_map *child, uint64_t *at, unsigned most)
+{
+	struct vm_entry *entry = NULL;
+	kern_return_t result;
+
+	if (*at == 0) {
+		assert(child->entry_count == 0);
+		child->size_limit = parent->size_limit;
+		child->size_limit_max = parent->size_limit_max;
+	}
+	child->next_range = parent->next_range;
+	while (most > 0 && (entry = vm_map_lookup_next(parent, *at)) != NULL) {
+		result = fork_next(child, entry, at, &most);
+		if (result != KERN_SUCCESS)
+			return result;
+		machine_window();
+	}
+	if (entry == NULL)
+		*at = UINT64_MAX;
+	return KERN_SUCCESS;
 }
 
 kern_return_t vm_map_fork(struct vm_map *parent, struct vm_map *child)
 {
-	struct vm_entry *entry = vm_map_lookup_next(parent, 0);
+	kern_return_t result = KERN_SUCCESS;
+	uint64_t at = 0, undone = 0;
 
-	assert(child->entry_count == 0);
-	child->size_limit = parent->size_limit;
-	child->size_limit_max = parent->size_limit_max;
-	child->next_range = parent->next_range;
-	for (; entry != NULL; entry = vm_map_next(entry)) {
-		kern_return_t result;
-
-		if (entry->inheritance == VM_INHERIT_NONE)
-			continue;
-		result = fork_entry(entry, child);
-		if (result != KERN_SUCCESS) {
-			fork_undo(parent, child, entry->start);
-			return result;
-		}
+	while (at != UINT64_MAX && result == KERN_SUCCESS)
+		result = vm_map_fork_some(parent, child, &at, VM_PIECE);
+	while (result != KERN_SUCCESS && !vm_map_fork_undo(parent, child, &undone, at, VM_PIECE))
 		machine_window();
-	}
+	if (result == KERN_SUCCESS)
+		vm_map_debug_check(child);
 	vm_map_debug_check(parent);
-	vm_map_debug_check(child);
-	return KERN_SUCCESS;
+	return result;
 }

@@ -37,7 +37,10 @@ struct vm_entry {
 			/* Of the whole chain, in its first: */
 			struct vm_entry *last;
 			uint64_t size : 52, page_offset : 12; /* of the data, bytes */
-			struct reap reap;
+			union {
+				struct reap reap;
+				struct { uint64_t whereto; struct vm_copy *next_copy; }; /* while a call that pauses makes it */
+			};
 		};
 	};
 	union {
@@ -99,6 +102,10 @@ kern_return_t vm_map_enter(struct vm_map *map, uint64_t *address, uint64_t size,
 /* Copies the parent's map into an empty one as inheritance says (task_create). Error: the child is
    empty and without page tables, the parent as before. */
 kern_return_t vm_map_fork(struct vm_map *parent, struct vm_map *child);
+/* The same in steps: some entries from *at on, at first 0; UINT64_MAX: that was all. After an error *at is where it was, for */
+kern_return_t vm_map_fork_some(struct vm_map *parent, struct vm_map *child, uint64_t *at, unsigned most);
+/* which undoes the child and what was marked up to `last`, in steps from *at, at first 0, on; true: that was all. */
+bool vm_map_fork_undo(struct vm_map *parent, struct vm_map *child, uint64_t *at, uint64_t last, unsigned most);
 /* Makes the page present with the access asked for. KERN_SUCCESS, KERN_INVALID_ADDRESS,
    KERN_PROTECTION_FAILURE, KERN_RESOURCE_SHORTAGE (denied), KERN_MEMORY_ERROR. Never blocks yet. */
 kern_return_t vm_fault(struct vm_map *map, uint64_t address, vm_prot_t access);

@@ -177,6 +177,24 @@ struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct 
 	return NULL;
 }
 
+struct page *vm_object_visible_next(struct vm_object *object, uint64_t *index)
+{
+	uint64_t first = *index, offset = 0;
+	struct page *found = NULL;
+
+	for (; object != NULL; object = object->shadow) {
+		uint64_t key = first + offset;
+		struct page *page = vm_pages_next(object, &key);
+
+		if (page != NULL && (found == NULL || key - offset < *index)) {
+			found = page;
+			*index = key - offset;
+		}
+		offset += object->shadow_offset >> PAGE_SHIFT;
+	}
+	return found;
+}
+
 struct page *const *vm_object_slots(struct vm_object *object, uint64_t index)
 {
 	if (object->size_pages == 1)

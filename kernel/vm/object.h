@@ -62,6 +62,8 @@ struct page *vm_object_page(struct vm_object *object, uint64_t index);
 /* The page seen at index of object, in it or in what it shadows; NULL: zero fill. *holder: whose
  * page it is. */
 struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct vm_object **holder);
+/* The first page seen at *index or behind; *index is set to where. NULL: none. */
+struct page *vm_object_visible_next(struct vm_object *object, uint64_t *index);
 /* The pages of this very object from index, which is in it, to the end of its node (pages.h), NULL where there are none. One of that
    node's must be there. */
 struct page *const *vm_object_slots(struct vm_object *object, uint64_t index);

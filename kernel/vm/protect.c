@@ -93,8 +93,7 @@ static void entry_protect(struct vm_entry *entry, bool set_maximum, vm_prot_t pr
 		vm_entry_restrict(entry, entry->start, entry->end, entry->protection);
 }
 
-static kern_return_t protect_check(struct vm_map *map, uint64_t start, uint64_t end,
-				   vm_prot_t protection)
+kern_return_t vm_map_protect_check(struct vm_map *map, uint64_t start, uint64_t end, vm_prot_t protection)
 {
 	kern_return_t result = vm_map_range_check(map, start, end, VM_PROT_NONE);
 	struct vm_entry *entry;
@@ -137,7 +136,7 @@ kern_return_t vm_map_protect(struct vm_map *map, uint64_t address, uint64_t size
 		return KERN_INVALID_ARGUMENT;
 	if (result != KERN_SUCCESS || size == 0)
 		return result;
-	result = protect_check(map, start, end, protection);
+	result = vm_map_protect_check(map, start, end, protection);
 	if (result != KERN_SUCCESS)
 		return result;
 	if (!vm_map_clip_reserve(map, start, end, spare))
@@ -211,6 +210,15 @@ static uint64_t unwired_pages(struct vm_map *map, uint64_t start, uint64_t end)
 	return pages;
 }
 
+/* Can the page be accessed so without a fault? */
+static bool is_there(struct vm_map *map, uint64_t address, vm_prot_t access)
+{
+	vm_prot_t protection;
+	uint64_t frame;
+
+	return pmap_lookup(&map->pmap, address, &frame, &protection) && !(access & ~protection);
+}
+
 kern_return_t vm_map_wire(struct vm_map *map, uint64_t address, uint64_t size, vm_prot_t access,
 			  uint64_t limit_pages)
 {
@@ -229,7 +237,7 @@ kern_return_t vm_map_wire(struct vm_map *map, uint64_t address, uint64_t size, v
 	if (!vm_map_clip_reserve(map, start, end, spare))
 		return KERN_RESOURCE_SHORTAGE;
 	for (uint64_t at = start; wire && at < end; at += PAGE_SIZE) {
-		if (vm_fault(map, at, access) != KERN_SUCCESS) {
+		if (!is_there(map, at, access) && vm_fault(map, at, access) != KERN_SUCCESS) {
 			vm_entry_free(spare[0]);
 			vm_entry_free(spare[1]);
 			return KERN_RESOURCE_SHORTAGE;

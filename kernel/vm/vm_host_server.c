@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtual memory calls that a host port is shown for: wiring, size limits, physical pages; and the
+/* Virtual memory calls that a host port is shown for: wiring (vm_wire: vm_range_server.c), size limits, physical pages; and the
    calls about caches and pagers that the gnumach interface has. Source: GNU Mach Reference Manual,
    Memory Attributes and Memory Allocation. */
 #include "gnumach_server.h"
@@ -13,19 +13,6 @@
 #include "vm/map.h"
 
 #define WIRE_LIMIT_PAGES 16 /* of one task, without the privileged host port */
-
-kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t address, vm_size_t size,
-		      vm_prot_t access)
-{
-	if (convert_port_to_host(host) == NULL)
-		return KERN_INVALID_HOST;
-	if (map == NULL)
-		return KERN_INVALID_TASK;
-	if (access & ~VM_PROT_ALL)
-		return KERN_INVALID_VALUE;
-	return vm_map_wire(map, address, size, access,
-			   convert_port_to_host_priv(host) != NULL ? UINT64_MAX : WIRE_LIMIT_PAGES);
-}
 
 /* Wires all entries there are, each as it is protected; what was wired before a denial stays wired.
  */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtual memory calls of the mach interface, in front of map.c and the others. Source: GNU
    Mach Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on;
-   none blocks. */
+   none blocks or pauses (those that do: vm_copy_server.c, vm_range_server.c). */
 #include "mach_server.h"
 #include "ipc/port.h"
 #include "kern/string.h"
 #include "mem/ledger.h"
-#include "vm/copy.h"
 #include "vm/entry.h"
 #include "vm/map.h"
 #include "vm/upcalls.h"
@@ -57,76 +56,6 @@ kern_return_t vm_allocate(struct vm_map *map, vm_address_t *address, vm_size_t s
 		return KERN_INVALID_ARGUMENT;
 	result = vm_map_allocate(map, &at, size, anywhere);
 	*address = at;
-	return result;
-}
-
-kern_return_t vm_deallocate(struct vm_map *map, vm_address_t address, vm_size_t size)
-{
-	return map != NULL ? vm_map_deallocate(map, address, size) : KERN_INVALID_ARGUMENT;
-}
-
-kern_return_t vm_protect(struct vm_map *map, vm_address_t address, vm_size_t size,
-			 boolean_t set_maximum, vm_prot_t new_protection)
-{
-	if (map == NULL)
-		return KERN_INVALID_ARGUMENT;
-	return vm_map_protect(map, address, size, set_maximum, new_protection);
-}
-
-kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t size,
-			 vm_inherit_t new_inheritance)
-{
-	return map != NULL ? vm_map_inherit(map, address, size, new_inheritance)
-			   : KERN_INVALID_ARGUMENT;
-}
-
-static bool pages_aligned(vm_address_t address, vm_size_t size)
-{
-	return ((address | size) & PAGE_MASK) == 0;
-}
-
-kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size,
-		      struct vm_copy **data, mach_msg_type_number_t *count)
-{
-	kern_return_t result;
-
-	if (map == NULL || !pages_aligned(address, size))
-		return KERN_INVALID_ARGUMENT;
-	/* A message counts bytes in 32 bits. */
-	if (size != (mach_msg_type_number_t)size)
-		return KERN_INVALID_ARGUMENT;
-	result = vm_copy_in(map, address, size, false, map->pmap.payer, data);
-	*count = result == KERN_SUCCESS ? (mach_msg_type_number_t)size : 0;
-	return result;
-}
-
-kern_return_t vm_write(struct vm_map *map, vm_address_t address, struct vm_copy *data,
-		       mach_msg_type_number_t count)
-{
-	if (map == NULL || !pages_aligned(address, count))
-		return KERN_INVALID_ARGUMENT;
-	return vm_copy_overwrite(map, address, data);
-}
-
-kern_return_t vm_copy(struct vm_map *map, vm_address_t source_address, vm_size_t size,
-		      vm_address_t dest_address)
-{
-	struct vm_copy *copy;
-	kern_return_t result;
-	uint64_t start, end;
-
-	if (map == NULL || !pages_aligned(source_address | dest_address, size))
-		return KERN_INVALID_ARGUMENT;
-	result = vm_range(dest_address, size, &start, &end);
-	if (result == KERN_SUCCESS)
-		result = vm_map_range_check(map, start, end, VM_PROT_WRITE);
-	if (result == KERN_SUCCESS)
-		result = vm_copy_in(map, source_address, size, false, map->pmap.payer, &copy);
-	if (result != KERN_SUCCESS)
-		return result;
-	result = vm_copy_overwrite(map, dest_address, copy);
-	if (result != KERN_SUCCESS)
-		vm_copy_discard(copy);
 	return result;
 }
 

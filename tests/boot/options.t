@@ -54,6 +54,7 @@ for word, says in (("zone_map=1K", r"zone_map: 1 KiB are too few"),
                    ("zone_map", r"unknown option: zone_map"),
                    ("console=paper", r"console=paper is none of"),
                    ("reclaim=lazy", r"reclaim=lazy is not eager"),
+                   ("pause=long", r"pause=long is not eager"),
                    ("policy=soft", r"policy=soft is none that this kernel has: ignored"),
                    ("policy=mach", r"policy=mach(: ledgers refuse nothing| is none that this)"),
                    ("--verbose", r"unknown option: --verbose"),
@@ -65,6 +66,7 @@ for word, says in (("zone_map=1K", r"zone_map: 1 KiB are too few"),
     boots(f"{word[:30]!r} boots".replace("\\x", "x"), says=says, options=(word,))
 boots("a thousand options boot", says="unknown option: o999", options=tuple(f"o{n}" for n in range(600, 1000)))
 boots("reclaim=eager boots", options=("reclaim=eager",), silent="reclaim")
+boots("pause=eager boots", options=("pause=eager",), silent="pause")
 for mem in ("16M", "24M", "48M", "256M", "1G"):
     boots(f"a machine of {mem} boots", mem=mem)
 tap.done()

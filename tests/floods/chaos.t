@@ -17,14 +17,15 @@ MACHINES = (
     {"mem": "128M", "icount": True},
     {"mem": "48M", "zone_map": "6M", "icount": True},
     {"mem": "64M", "zone_map": "8M", "icount": True, "options": ("reclaim=eager",)},
+    {"mem": "96M", "options": ("pause=eager",), "icount": True},
     {"mem": "96M"},
 )
 
 tap = Tap(__file__)
 seed = SEED
 for turn in range(8 if FULL else 1):
-    for machine in MACHINES if FULL else MACHINES[1:2]:
-        rounds = ROUNDS if FULL else 4
+    for machine in MACHINES if FULL else (MACHINES[1], MACHINES[3]):
+        rounds = ROUNDS if FULL else 3
         with boot(limit=300, run=f"in root chaos_test {seed} {rounds}; halt", tap=True, **machine) as m:
             result = m.wait()
         for line in result.tap:

@@ -55,7 +55,7 @@ static inline void stub_cancelled(struct thread *thread, enum wait_reason reason
 
 static kern_return_t stub_wait(struct krpc *krpc)
 {
-	static const struct wait_kind test_wait = { "test", stub_over, stub_cancelled };
+	static const struct wait_kind test_wait = { "test", stub_over, stub_cancelled, false };
 
 	wait_begin(krpc->thread, &test_wait, NULL, -1);
 	return KRPC_BLOCKED;

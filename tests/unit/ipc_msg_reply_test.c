@@ -41,7 +41,7 @@ static void wait_cancelled(struct thread *thread, enum wait_reason reason)
 
 static kern_return_t stub_wait(struct krpc *krpc)
 {
-	static const struct wait_kind test_wait = { "test", wait_over, wait_cancelled };
+	static const struct wait_kind test_wait = { "test", wait_over, wait_cancelled, false };
 
 	waiter = krpc->thread;
 	wait_begin(krpc->thread, &test_wait, NULL, -1);

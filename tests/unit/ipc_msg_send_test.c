@@ -359,7 +359,7 @@ static void room_not_wanted(void)
 static void very_many(void)
 {
 	enum { MANY = (1 << 16) + 3 };
-	static const struct wait_kind waiting = { "test", NULL, NULL };
+	static const struct wait_kind waiting = { "test", NULL, NULL, false };
 	mach_port_name_t own = test_port(server);
 	struct port *p = test_port_of(server, own);
 	struct thread *threads = calloc(MANY, sizeof(*threads));

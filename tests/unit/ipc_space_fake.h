@@ -8,6 +8,7 @@
 #include <string.h>
 #include "host.h"
 #include "ipc/kmsg.h"
+#include "ipc/krpc.h"
 #include "ipc/krpc_later.h"
 #include "ipc/mqueue.h"
 #include "ipc/name.h"
@@ -218,6 +219,30 @@ void vm_copy_write(struct vm_copy *copy, uint64_t offset, const void *bytes, uin
 void vm_copy_discard(struct vm_copy *copy)
 {
 	free(copy);
+}
+
+struct vm_copy *vm_copy_trim(struct vm_copy *copy, uint64_t size)
+{
+	assert(size <= (copy != NULL ? copy->first.size : 0));
+	return copy;
+}
+
+/* Only behind a pause, which never comes. */
+struct thread *thread_current(void)
+{
+	panic("thread_current");
+}
+void krpc_reply(struct thread *thread, kern_return_t code)
+{
+	panic("krpc_reply %p %d", (void *)thread, code);
+}
+void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body, uint32_t size, bool complex)
+{
+	panic("krpc_reply_data %p %d %p %u %d", (void *)thread, code, body, size, complex);
+}
+struct space *convert_port_to_space(struct port *port)
+{
+	panic("convert_port_to_space %p", (void *)port);
 }
 
 /* All that ledger is charged, in things; kernel bytes come from them. */

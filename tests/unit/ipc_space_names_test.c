@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names: many of them, how they are chosen, deaths of ports that many hold, and each allocation of each call denied. */
-/* SOURCES: mem kernel/ipc/name.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/notify.c kernel/ipc/right.c kernel/ipc/space.c kernel/ipc/mach_port_server.c kernel/kern/opaque.c */
+/* SOURCES: mem kernel/ipc/name.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/notify.c kernel/ipc/right.c kernel/ipc/space.c kernel/ipc/mach_port_server.c kernel/ipc/port_names_server.c kernel/kern/opaque.c */
 #include "ipc_space_fake.h"
 #include "mach_debug_server.h"
 #include "mach_port_server.h"

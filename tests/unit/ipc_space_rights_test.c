@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rights: random operations on several spaces against a model of who holds what, with denials. */
-/* SOURCES: mem kernel/ipc/name.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/notify.c kernel/ipc/right.c kernel/ipc/space.c kernel/ipc/mach_port_server.c kernel/kern/opaque.c */
+/* SOURCES: mem kernel/ipc/name.c kernel/ipc/port.c kernel/ipc/portset.c kernel/ipc/notify.c kernel/ipc/right.c kernel/ipc/space.c kernel/ipc/mach_port_server.c kernel/ipc/port_names_server.c kernel/kern/opaque.c */
 #include <stdio.h>
 #include "ipc_space_model.h"
 #include "mach_port_server.h"
