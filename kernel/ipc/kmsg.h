@@ -43,12 +43,17 @@ struct kmsg {
 	uint32_t size;				/* header and body, bytes */
 	uint32_t id;
 	uint32_t sequence;			/* when numbered; scratch of kmsg_discard */
-	uint8_t kind;				/* enum kmsg_kind */
-	bool by_send_once;			/* not counted in the port's queue */
-	bool queued;				/* in remote->messages */
-	bool receive_rights;			/* the body carries receive rights */
-	bool numbered;				/* has left the queue, with its sequence number (mqueue.c) */
-	uint16_t pages;				/* 0: small */
+	union {
+		struct {
+			uint8_t kind;			/* enum kmsg_kind */
+			bool by_send_once;		/* not counted in the port's queue */
+			bool queued;			/* in remote->messages */
+			bool receive_rights;		/* the body carries receive rights */
+			bool numbered;			/* has left the queue, with its sequence number (mqueue.c) */
+			uint16_t pages;			/* 0: small */
+		};
+		uint64_t state;			/* all of these. 0: as a new message */
+	};
 	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
 	union {
 		struct reap reap;
@@ -88,9 +93,8 @@ static inline void kmsg_init(struct kmsg *kmsg, uint32_t size, struct ledger *pa
 	kmsg->bits = 0;
 	kmsg->size = size;
 	kmsg->id = 0;
-	kmsg->kind = KMSG_NORMAL;
-	kmsg->by_send_once = kmsg->queued = kmsg->receive_rights = kmsg->numbered = false;
-	kmsg->pages = 0;
+	_Static_assert(KMSG_NORMAL == 0, "the kind of a new one");
+	kmsg->state = 0;
 	kmsg->holder = NULL;
 	kmsg->queued_ns = 0;
 	kmsg->rest = NULL;

@@ -358,15 +358,15 @@ void mqueue_number_anew(struct port *port)
 
 static inline void queue_add(struct port *port, struct kmsg *kmsg, bool front)
 {
+	if (!kmsg->by_send_once)
+		port->queued++;
+	port->message_count++;
+	kmsg->queued = true;
+	kmsg->queued_ns = 0;
 	if (front)
 		insert_front(port, kmsg);
 	else
 		RING_INSERT_TAIL(port->messages, kmsg, link);
-	kmsg->queued = true;
-	port->message_count++;
-	if (!kmsg->by_send_once)
-		port->queued++;
-	kmsg->queued_ns = 0;
 	if (port->in_set)
 		set_queues(port, kmsg);
 }
@@ -481,7 +481,7 @@ static inline struct kmsg *take(struct port *object)
 	return kmsg;
 }
 
-struct kmsg *mqueue_take(struct port *object)
+inline struct kmsg *mqueue_take(struct port *object)
 {
 	struct kmsg *kmsg = take(object);
 

@@ -453,9 +453,9 @@ int64_t trap_mach_msg(struct thread *thread)
 
 	if (option == CALL)
 		return call(thread, false);
-	if (option == TIMED_CALL && (uint32_t)thread->regs.r9 != 0)
-		return call_again(thread);
 	if (option == MACH_SEND_MSG)
 		return send(thread);
-	return option == MACH_RCV_MSG ? receive(thread) : msg_general(thread);
+	if (option == MACH_RCV_MSG)
+		return receive(thread);
+	return option == TIMED_CALL && (uint32_t)thread->regs.r9 != 0 ? call_again(thread) : msg_general(thread);
 }

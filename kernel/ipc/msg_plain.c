@@ -16,6 +16,7 @@
 #include "ipc/name.h"
 #include "ipc/portset.h"
 #include "ipc/throttle.h"
+#include "kern/likely.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "x86_64/machine.h"
@@ -50,17 +51,23 @@ static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, 
 	return (bits & MACH_MSGH_BITS_COMPLEX) == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
 }
 
-/* Into the queue, or to who waits. */
-static void plain_deliver(struct port *port, struct kmsg *kmsg)
+/* Into the queue, or to who waits. Mostly nothing of all this is there. */
+static inline void plain_deliver(struct port *port, struct kmsg *kmsg)
 {
-	const struct port *object = port->in_set ? port->extra->set : port;
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true);
 
-	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
+	if (kmsg->receive_rights && !msg_transit_begin(kmsg)) {
 		kmsg_discard(kmsg);
-	else if (port->dead || object->dead || !LIST_EMPTY(&object->receivers) || throttle_on(object))
-		mqueue_deliver(kmsg);
-	else
+	} else if (likely((port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers))) {
 		mqueue_queue(kmsg);
+	} else {
+		const struct port *object = port->in_set ? port->extra->set : port;
+
+		if (port->dead || object->dead || !LIST_EMPTY(&object->receivers) || throttle_on(object))
+			mqueue_deliver(kmsg);
+		else
+			mqueue_queue(kmsg);
+	}
 }
 
 bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result)
@@ -95,7 +102,7 @@ static bool is_plain(const struct kmsg *kmsg, const struct space *space)
 	if (kmsg->pages != 0 || kmsg->kind != KMSG_NORMAL || kmsg->numbered || kmsg->remote->has_payload ||
 	    MACH_MSGH_BITS_REMOTE(kmsg->bits) != MACH_MSG_TYPE_PORT_SEND)
 		return false;
-	return reply == PORT_NULL ||
+	return likely(reply == PORT_NULL) ||
 	       (reply != PORT_DEAD && !reply->dead && space->once.type == NAME_SPARE &&
 		MACH_MSGH_BITS_LOCAL(kmsg->bits) == MACH_MSG_TYPE_PORT_SEND_ONCE);
 }
@@ -106,8 +113,7 @@ static bool head_out(uint64_t buffer, const struct kmsg *kmsg, mach_port_name_t 
 	uint32_t bits = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) |
 			MACH_MSGH_BITS(MACH_MSGH_BITS_LOCAL(kmsg->bits), MACH_MSG_TYPE_PORT_SEND);
 
-	return user_write4(buffer, bits | (uint64_t)kmsg->size << 32, reply, kmsg->remote->receiver_name,
-			   kmsg->remote->sequence | (uint64_t)kmsg->id << 32);
+	return user_write_head(buffer, bits, kmsg->size, reply, kmsg->remote->receiver_name, kmsg->remote->sequence, kmsg->id);
 }
 
 bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result)
@@ -144,7 +150,13 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 	}
 	task->messages_received++;
 	kmsg_free(kmsg);
-	right_release_send(port);
-	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
+	/* Mostly there are others, with references of their own. */
+	if (likely(port->send_rights > 1)) {
+		port->send_rights--;
+		port->refs--;
+	} else {
+		right_release_send(port);
+	}
+	*result = unlikely(bits != 0) ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }

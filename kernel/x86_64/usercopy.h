@@ -49,19 +49,23 @@ fault:
 	return false;
 }
 
-/* Four words to a user address (usercopy_range); false: they may be there in part. */
-static inline bool user_write4(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+/* A message's head to a user address (usercopy_range), in halves of words, so that nothing need be put together; false: it may be there
+   in part. */
+static inline bool user_write_head(uint64_t to, uint32_t bits, uint32_t size, uint64_t remote, uint64_t local, uint32_t sequence, uint32_t id)
 {
 	__asm__ volatile goto(USERCOPY_STAC
-		"1: movq %[a], (%[to])\n\tmovq %[b], 8(%[to])\n\tmovq %[c], 16(%[to])\n\tmovq %[d], 24(%[to])\n\t"
+		"1: movl %[bits], (%[to])\n\tmovl %[size], 4(%[to])\n\tmovq %[remote], 8(%[to])\n\tmovq %[local], 16(%[to])\n\t"
+		"movl %[sequence], 24(%[to])\n\tmovl %[id], 28(%[to])\n\t"
 		USERCOPY_FIXUP("%l[fault]")
-		: : [to] "r"(to), [a] "r"(a), [b] "re"(b), [c] "r"(c), [d] "r"(d) : "rax", "memory" : fault);
+		: : [to] "r"(to), [bits] "r"(bits), [size] "r"(size), [remote] "re"(remote), [local] "r"(local), [sequence] "r"(sequence),
+		    [id] "r"(id)
+		: "rax", "memory" : fault);
 	return true;
 fault:
 	return false;
 }
 
-/* The head of a reply (mig_reply_header_t) in the same way, in halves of words: so nothing need be put together. bits and type: constants. */
+/* The head of a reply (mig_reply_header_t) in the same way. bits and type: constants. */
 static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint32_t size, uint64_t local,
 								   uint32_t sequence, uint32_t id, uint64_t type, uint32_t code)
 {

@@ -22,9 +22,9 @@ static inline bool usercopy_range(uint64_t address)
 	return address < USER_ADDRESS_MAX - USERCOPY_MAX;
 }
 
-static inline bool user_write4(uint64_t to, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+static inline bool user_write_head(uint64_t to, uint32_t bits, uint32_t size, uint64_t remote, uint64_t local, uint32_t sequence, uint32_t id)
 {
-	uint64_t word[4] = { a, b, c, d }, fault;
+	uint64_t word[4] = { bits | (uint64_t)size << 32, remote, local, sequence | (uint64_t)id << 32 }, fault;
 
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
 }
