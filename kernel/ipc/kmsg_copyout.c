@@ -241,7 +241,7 @@ static struct port *notify_port(struct task *task, mach_port_name_t notify)
 static bool notify_register(struct task *task, mach_port_name_t name, bool is_new, struct port *to)
 {
 	struct name *entry = space_lookup(&task->space, name);
-	struct port *once;
+	struct port *once, *previous;
 
 	if (!is_new || entry == NULL || !port_valid(entry->port))
 		return true;
@@ -254,9 +254,12 @@ static bool notify_register(struct task *task, mach_port_name_t name, bool is_ne
 		right_release_send_once(once);
 		return true;
 	}
-	once = name_request_dead(entry, once);
-	if (once != NULL)
+	if (!name_request_dead(entry, once, &previous)) {
 		right_release_send_once(once);
+		return false;
+	}
+	if (previous != NULL)
+		right_release_send_once(previous);
 	return true;
 }
 

@@ -418,10 +418,8 @@ static kern_return_t request_dead_name(struct space *space, mach_port_name_t nam
 		return kr;
 	if (entry->type & MACH_PORT_TYPE_PORT_SET)
 		return KERN_INVALID_RIGHT;
-	if ((entry->type & MACH_PORT_TYPE_DEAD_NAME) == 0) {
-		*previous = name_request_dead(entry, notify);
-		return KERN_SUCCESS;
-	}
+	if ((entry->type & MACH_PORT_TYPE_DEAD_NAME) == 0)
+		return name_request_dead(entry, notify, previous) ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
 	if (notify == NULL || sync == 0)
 		return KERN_INVALID_ARGUMENT;
 	if (entry->urefs >= MACH_PORT_UREFS_MAX)
@@ -473,9 +471,9 @@ kern_return_t mach_port_dnrequest_info(struct space *task, mach_port_name_t name
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	requests += space_lookup(task, name)->dead_request != NULL;
+	requests += name_request(space_lookup(task, name)) != NULL;
 	for (entry = name_first_of(port); entry != NULL; entry = name_next_of(entry)) {
-		requests += entry->dead_request != NULL;
+		requests += name_request(entry) != NULL;
 		if (++seen % NAMES_PIECE == 0)
 			machine_window();
 	}

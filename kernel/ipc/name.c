@@ -2,9 +2,14 @@
 /* Names: the entries of spaces.
 
    An entry is found by its name in the radix tree of its space, and by its port while it holds a living or dying one:
-    - the entry with the receive right by port->receiver and port->receiver_name;
+    - the entry with the receive right is port->own, or found by port->receiver and port->receiver_name;
     - the others hang in the tree port->names: a space has one for its send rights to a port, and one for each send-once right.
    Port sets need no way back.
+
+   The entry of a receive right, if that is all, or of a set lies in its port (port->own): it is paid with the port, and goes with the
+   right. It has neither room for links nor for a request: before it gets a send right or a dead-name request it becomes an entry of its
+   own (name_fill), which can be denied, and stays one. So what happens to the others (they hang from their port when the receive
+   right leaves, become dead names) never happens to one that lies in a port.
 
    The tree is a digital search tree (Coffman, Eve 1970; Knuth, TAOCP 3, 6.3): each entry is a node, and the n-th bit of its
    path (name_path: of its space's address or, for a send-once right, its own) says which way to go from the n-th node on. Paths differ, so nothing is deeper than 64; they are well
@@ -31,12 +36,12 @@ static struct zone name_zone;
 
 static struct ledger *name_payer(const void *element)
 {
-	return ((const struct name *)element)->space->names.payer;
+	return ((const struct name_full *)element)->name.space->names.payer;
 }
 
 void name_system_init(void)
 {
-	zone_init(&name_zone, "name", sizeof(struct name), LEDGER_NAMES, name_payer);
+	zone_init(&name_zone, "name", sizeof(struct name_full), LEDGER_NAMES, name_payer);
 }
 
 /* The next free name in a window twice as wide as the space is full. A space that grows, whose last name is still in use, leaves two
@@ -96,16 +101,16 @@ void name_once_forget(struct space *space)
 {
 	if (space->once.type != 0)
 		radix_clear(&space->names, space->once.name);
-	space_forget(space, space->once.name);
+	space_forget(space, space->once.name, &space->once);
 	space->once.type = 0;
 }
 
-inline void name_unlist(struct space *space, mach_port_name_t name)
+inline void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry)
 {
 	const struct name *once = &space->once;
 	const struct radix_node *left = radix_clear(&space->names, name);
 
-	space_forget(space, name);
+	space_forget(space, name, entry);
 	if (left == NULL || !radix_node_lonely(left) || once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
 		return;
 	/* What is left in the node is the space's own entry. */
@@ -129,7 +134,13 @@ inline void name_unmake(struct name *entry)
 		name_once_forget(space);
 		return;
 	}
-	name_unlist(space, entry->name);
+	name_unlist(space, entry->name, entry);
+	if (name_is_own(entry)) {
+		entry->space = NULL;
+		entry->port = NULL;
+		return;
+	}
+	space->charged--;
 	zone_free(&name_zone, entry, space->names.payer);
 }
 
@@ -137,7 +148,7 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 {
 	if (space->once.type == NAME_SPARE && space->once.name == name) {
 		radix_replace(&space->names, name, entry);
-		space_forget(space, name);
+		space_forget(space, name, &space->once);
 		space->once.type = 0;
 		return true;
 	}
@@ -152,8 +163,10 @@ bool name_move(struct name *entry, struct space *to)
 	if (!name_choose(to, entry))
 		return false;
 	from->count--;
-	name_unlist(from, name);
+	from->charged--;
+	name_unlist(from, name, entry);
 	to->count++;
+	to->charged++;
 	/* The root of the port's tree may be of any space. */
 	if (entry->port->names == entry) {
 		entry->space = to;
@@ -165,37 +178,86 @@ bool name_move(struct name *entry, struct space *to)
 	return true;
 }
 
-struct name *name_make(struct space *space)
+/* An entry without a name. */
+static inline struct name *name_alloc(struct space *space)
 {
-	struct name *entry = zone_alloc(&name_zone, space->names.payer);
+	struct name_full *full = zone_alloc(&name_zone, space->names.payer);
 
-	if (entry == NULL)
+	if (full == NULL)
 		return NULL;
-	entry->space = space;
-	entry->dead_request = NULL;
-	if (!name_choose(space, entry)) {
+	full->name.space = space;
+	full->name.port = NULL;
+	return &full->name;
+}
+
+/* Is it in the tree? Else it goes again. */
+static inline struct name *name_made(struct space *space, struct name *entry, bool listed)
+{
+	if (!listed) {
 		zone_free(&name_zone, entry, space->names.payer);
 		return NULL;
 	}
 	space->count++;
+	space->charged++;
 	return entry;
+}
+
+struct name *name_make(struct space *space)
+{
+	struct name *entry = name_alloc(space);
+
+	return entry != NULL ? name_made(space, entry, name_choose(space, entry)) : NULL;
 }
 
 struct name *name_make_at(struct space *space, mach_port_name_t name)
 {
-	struct name *entry = zone_alloc(&name_zone, space->names.payer);
+	struct name *entry = name_alloc(space);
 
 	if (entry == NULL)
 		return NULL;
-	entry->space = space;
-	entry->dead_request = NULL;
 	entry->name = name;
-	if (!name_list(space, name, entry)) {
-		zone_free(&name_zone, entry, space->names.payer);
+	return name_made(space, entry, name_list(space, name, entry));
+}
+
+struct name *name_make_own(struct space *space, struct port *port)
+{
+	struct name *entry = &port->own;
+
+	assert(port->receiver == NULL);
+	if (!name_choose(space, entry))
 		return NULL;
-	}
+	entry->space = space;
 	space->count++;
 	return entry;
+}
+
+struct name *name_make_own_at(struct space *space, struct port *port, mach_port_name_t name)
+{
+	struct name *entry = &port->own;
+
+	assert(port->receiver == NULL);
+	if (!name_list(space, name, entry))
+		return NULL;
+	entry->name = name;
+	entry->space = space;
+	space->count++;
+	return entry;
+}
+
+struct name *name_fill_own(struct name *entry)
+{
+	struct space *space = entry->space;
+	struct name_full *full = zone_alloc(&name_zone, space->names.payer);
+
+	if (full == NULL)
+		return NULL;
+	full->name = *entry;
+	/* What else it has as the port's receiver and receiver_name stays. */
+	entry->port = NULL;
+	radix_replace(&space->names, entry->name, full);
+	space_replace(space, entry, &full->name);
+	space->charged++;
+	return &full->name;
 }
 
 struct name *name_make_once(struct space *space)
@@ -206,8 +268,8 @@ struct name *name_make_once(struct space *space)
 		if (!name_choose(space, once))
 			return NULL;
 		once->space = space;
-		once->port = once->dead_request = NULL;
-		once->child[0] = once->child[1] = NULL;
+		once->port = NULL;
+		space->once_full.child[0] = space->once_full.child[1] = NULL;
 		once->type = NAME_SPARE;
 		space->once_alone = true;
 	}
@@ -225,7 +287,7 @@ static struct name **tree_place(struct port *port, const struct name *entry)
 	struct name **place = &port->names;
 
 	for (uint64_t path = name_path(entry); *place != NULL && *place != entry; path <<= 1)
-		place = &(*place)->child[path >> 63];
+		place = &name_full(*place)->child[path >> 63];
 	return place;
 }
 
@@ -234,7 +296,7 @@ void name_hang(struct name *entry)
 	struct name **place = tree_place(entry->port, entry);
 
 	assert(*place == NULL);
-	entry->child[0] = entry->child[1] = NULL;
+	name_full(entry)->child[0] = name_full(entry)->child[1] = NULL;
 	*place = entry;
 }
 
@@ -244,14 +306,14 @@ void name_unhang(struct name *entry)
 	struct name **place = tree_place(entry->port, entry), **leaf = place, *other;
 
 	assert(*place == entry);
-	while ((*leaf)->child[0] != NULL || (*leaf)->child[1] != NULL)
-		leaf = &(*leaf)->child[(*leaf)->child[0] == NULL];
+	while (name_full(*leaf)->child[0] != NULL || name_full(*leaf)->child[1] != NULL)
+		leaf = &name_full(*leaf)->child[name_full(*leaf)->child[0] == NULL];
 	other = *leaf;
 	*leaf = NULL;
 	if (other == entry)
 		return;
-	other->child[0] = entry->child[0];
-	other->child[1] = entry->child[1];
+	name_full(other)->child[0] = name_full(entry)->child[0];
+	name_full(other)->child[1] = name_full(entry)->child[1];
 	*place = other;
 }
 
@@ -261,13 +323,13 @@ struct name *name_next_of(struct name *entry)
 	struct name *node = entry->port->names, *behind = NULL;
 
 	for (uint64_t path = name_path(entry); node != entry; path <<= 1) {
-		if (path >> 63 == 0 && node->child[1] != NULL)
-			behind = node->child[1];
-		node = node->child[path >> 63];
+		if (path >> 63 == 0 && name_full(node)->child[1] != NULL)
+			behind = name_full(node)->child[1];
+		node = name_full(node)->child[path >> 63];
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		if (entry->child[i] != NULL)
-			return entry->child[i];
+		if (name_full(entry)->child[i] != NULL)
+			return name_full(entry)->child[i];
 	}
 	return behind;
 }
@@ -286,9 +348,8 @@ void name_hold(struct name *entry, struct port *port, uint32_t disposition)
 		entry->type = MACH_PORT_TYPE_SEND | 1;
 		name_hang(entry);
 	} else if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
+		assert(name_is_own(entry));
 		entry->type = MACH_PORT_TYPE_RECEIVE;
-		port->receiver = entry->space;
-		port->receiver_name = entry->name;
 	} else {
 		entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
 		name_hang(entry);
@@ -298,7 +359,7 @@ void name_hold(struct name *entry, struct port *port, uint32_t disposition)
 void name_died(struct name *entry)
 {
 	uint32_t type = entry->type;
-	struct port *once = entry->dead_request, *port = entry->port;
+	struct port *once = name_request(entry), *port = entry->port;
 
 	assert(port->dead && (type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0);
 	name_unhang(entry);
@@ -306,7 +367,7 @@ void name_died(struct name *entry)
 		right_uncount_send(port);
 	else
 		right_uncount_send_once(port);
-	entry->port = entry->dead_request = NULL;
+	entry->port = NULL;
 	entry->type = (type & ~NAME_TYPE_MASK) | MACH_PORT_TYPE_DEAD_NAME;
 	port_unref(port);
 	if (once == NULL)
@@ -319,7 +380,7 @@ void name_died(struct name *entry)
 void name_free(struct name *entry)
 {
 	mach_port_name_t name = entry->name;
-	struct port *once = entry->dead_request;
+	struct port *once = name_request(entry);
 
 	name_unmake(entry);
 	if (once != NULL)
@@ -425,11 +486,16 @@ void name_destroy(struct name *entry)
 	name_lose_send(entry, entry->urefs);
 }
 
-struct port *name_request_dead(struct name *entry, struct port *once)
+bool name_request_dead(struct name *entry, struct port *once, struct port **previous)
 {
-	struct port *previous = entry->dead_request;
-
 	assert(entry->port != NULL);
-	entry->dead_request = once;
-	return previous;
+	if (once != NULL && (entry = name_fill(entry)) == NULL)
+		return false;
+	*previous = name_request(entry);
+	entry->type &= ~MACH_PORT_TYPE_DNREQUEST;
+	if (once != NULL) {
+		entry->type |= MACH_PORT_TYPE_DNREQUEST;
+		name_full(entry)->dead_request = once;
+	}
+	return true;
 }

@@ -11,6 +11,13 @@ void name_system_init(void);
    caller gives it what it is to hold (port and type, name_hold), or gives it back (name_unmake), before anything else is done. */
 struct name *name_make(struct space *space);
 struct name *name_make_at(struct space *space, mach_port_name_t name);
+/* The port's own entry, for its receive right or the set, which nobody holds. NULL: denied, nothing changed. */
+struct name *name_make_own(struct space *space, struct port *port);
+struct name *name_make_own_at(struct space *space, struct port *port, mach_port_name_t name);
+/* The entry, which may get a send right or a request, lies in no port from now on: itself or what takes its place. NULL: denied,
+   nothing changed. */
+static inline struct name *name_fill(struct name *entry);
+struct name *name_fill_own(struct name *entry);
 /* The same for a send-once right: the space's own entry, if that is free. */
 struct name *name_make_once(struct space *space);
 /* The entry of a send right alone goes with it to another space, which has none for its port and the same payer: under another
@@ -34,7 +41,7 @@ void name_free_hanging(struct name *entry);
 void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry);
-void name_unlist(struct space *space, mach_port_name_t name);
+void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry);
 /* Is the space's own entry the only name in its radix node? Asked only while once_alone says that it may be. */
 bool name_once_lonely(struct space *space);
 /* The space's own entry, which holds nothing, loses its name. */
@@ -54,8 +61,9 @@ void name_lose_send_once(struct name *entry);
 void name_lose_dead(struct name *entry, uint32_t urefs);
 /* All rights of the name (mach_port_destroy). */
 void name_destroy(struct name *entry);
-/* Registers a dead-name request (once: send-once right or NULL) in an entry that holds a living port; returns the former. */
-struct port *name_request_dead(struct name *entry, struct port *once);
+/* Registers a dead-name request (once: send-once right or NULL) in an entry that holds a living port; *previous: the former. False:
+   denied, nothing changed. */
+bool name_request_dead(struct name *entry, struct port *once, struct port **previous);
 
 /* The names that hold a port, but for the receive right's. */
 struct name *name_first_of(struct port *port);
@@ -64,10 +72,15 @@ struct name *name_next_of(struct name *entry);
 /* Its type as programs are told. */
 static inline mach_port_type_t name_type_told(const struct name *entry)
 {
-	return (entry->type & NAME_TYPE_MASK) | (entry->dead_request != NULL ? MACH_PORT_TYPE_DNREQUEST : 0);
+	return entry->type & NAME_TYPE_MASK;
 }
 
-/* -- inline: the tree of a port, and the common way of reply rights -- */
+/* -- inline: what lies in ports, the tree of a port, and the common way of reply rights -- */
+
+static inline struct name *name_fill(struct name *entry)
+{
+	return name_is_own(entry) ? name_fill_own(entry) : entry;
+}
 
 /* Where an entry is in the trees of ports: a bit decides at each node. There is one path for a space's send rights, and one for each
    send-once right: no two are the same. */
@@ -86,12 +99,12 @@ static inline struct name *name_of_port(struct space *space, struct port *port)
 	struct name *entry;
 
 	if (port->receiver == space)
-		return radix_lookup(&space->names, port->receiver_name);
+		return port->own.port == port ? &port->own : radix_lookup(&space->names, port->receiver_name);
 	entry = port->names;
 	for (uint64_t path = name_path_of(space); entry != NULL; path <<= 1) {
 		if (entry->space == space && (entry->type & MACH_PORT_TYPE_SEND) != 0)
 			break;
-		entry = entry->child[path >> 63];
+		entry = name_full(entry)->child[path >> 63];
 	}
 	return entry;
 }
@@ -99,7 +112,9 @@ static inline struct name *name_of_port(struct space *space, struct port *port)
 /* Is the entry the only one in its port's tree? */
 static inline bool name_hangs_alone(const struct name *entry)
 {
-	return entry->port->names == entry && ((uintptr_t)entry->child[0] | (uintptr_t)entry->child[1]) == 0;
+	const struct name_full *full = (const struct name_full *)entry;
+
+	return entry->port->names == entry && ((uintptr_t)full->child[0] | (uintptr_t)full->child[1]) == 0;
 }
 
 /* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:
@@ -128,13 +143,13 @@ static inline bool name_once_give(struct space *space)
 	struct name *entry = &space->once;
 	bool alone = name_hangs_alone(entry);
 
-	if (entry->dead_request != NULL || (space->once_alone && name_once_lonely(space)))
+	if ((entry->type & MACH_PORT_TYPE_DNREQUEST) != 0 || (space->once_alone && name_once_lonely(space)))
 		return false;
 	if (likely(alone)) {
 		entry->port->names = NULL;
 	} else {
 		name_unhang(entry);
-		entry->child[0] = entry->child[1] = NULL;
+		space->once_full.child[0] = space->once_full.child[1] = NULL;
 	}
 	entry->port = NULL;
 	entry->type = NAME_SPARE;

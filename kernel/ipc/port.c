@@ -47,6 +47,8 @@ static inline void port_init(struct port *port)
 	LIST_INIT(&port->prepaid);
 	port->send_rights = port->send_once_rights = port->make_send_count = port->sequence = 0;
 	port->names = NULL;
+	port->qlimit = MACH_PORT_QLIMIT_DEFAULT;
+	port->queued = 0;
 }
 
 static void set_init(struct port *set)
@@ -54,6 +56,7 @@ static void set_init(struct port *set)
 	TAILQ_INIT(&set->ready);
 	LIST_INIT(&set->members);
 	TAILQ_INIT(&set->blocked);
+	set->queues = NULL;
 }
 
 struct port *port_make(enum kobject type, struct ledger *payer)
@@ -68,8 +71,6 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	port->kobject = NULL;
 	port->receiver = NULL;
 	port->receiver_name = MACH_PORT_NAME_NULL;
-	port->qlimit = MACH_PORT_QLIMIT_DEFAULT;
-	port->queued = 0;
 	port->charged = payer;
 	port->reply_bound = 0;
 	LIST_INIT(&port->receivers);
@@ -244,7 +245,8 @@ void port_check(struct port *port)
 	}
 	if (port->receiver != NULL) {
 		entry = radix_lookup(&port->receiver->names, port->receiver_name);
-		assert(entry != NULL && entry->port == port);
+		assert(entry != NULL && entry->port == port && entry->space == port->receiver);
+		assert((entry == &port->own) == (port->own.port == port));
 		assert(entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET));
 		entries++;
 		sends += (entry->type & MACH_PORT_TYPE_SEND) != 0;
@@ -266,10 +268,10 @@ void port_check(struct port *port)
 		assert(port->send_rights >= sends && port->send_once_rights >= send_onces);
 		assert(port->dead || prepaid <= port->send_once_rights + port->spare_prepaid);
 		assert(!port->spare_prepaid || prepaid != 0);
+		assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
 	}
 	assert(port->refs >= entries && port->refs != 0);
 	assert(!port->has_extra || port->extra->state == 0);
 	assert(!port->dead || port->receiver == NULL);
-	assert(port->qlimit <= MACH_PORT_QLIMIT_MAX);
 	assert(port->in_transit_depth <= TRANSIT_DEPTH_MAX);
 }

@@ -45,6 +45,17 @@ struct throttle {
 	uint64_t waited_ns;		/* how long these had been queued, in all */
 };
 
+/* What a name stands for: the head of a struct name_full (space.h), or all there is of it, in struct port. */
+struct name {
+	struct space *space;
+	uint32_t name;
+	union {
+		uint32_t type;		/* MACH_PORT_TYPE_... bits, NAME_SPARE; the low half is urefs */
+		uint16_t urefs;		/* of the send, send-once (1) or dead-name right */
+	};
+	struct port *port;		/* port or port set; NULL: a dead name, or spare */
+};
+
 /* What sets and ports, the living and the dead do not need together lies in one place; what few ports need, in struct port_extra. */
 struct port {
 	union {
@@ -71,14 +82,18 @@ struct port {
 		struct ledger *charged;	/* who pays for it: port_payer */
 		struct port_extra *extra; /* while has_extra; that knows who pays for both */
 	};
-	struct space *receiver;		/* who holds the receive right; NULL: kernel, in transit or dead */
-	uint32_t receiver_name;
-	uint32_t qlimit : 5;		/* messages allowed */
-	uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders: a thread each */
 	union {
-		void *kobject;		/* kernel ports: the object, NULL when it died */
-		struct port *destination; /* others: the port in whose queue the receive right is (right_transit_begin) */
-		struct ready_queues *queues; /* port sets: NULL while it is served from ready (ready.c) */
+		struct name own;	/* the receive right's or set's entry, if that is all there is (name.c): own.port is the port then */
+		struct {
+			struct space *receiver;	/* who holds the receive right; NULL: kernel, in transit or dead */
+			uint32_t receiver_name;
+			uint32_t own_type;
+			union {
+				void *kobject;	/* kernel ports: the object, NULL when it died */
+				struct port *destination; /* others, while receiver is NULL: in whose queue the receive right is
+							     (right_transit_begin); while the entry is elsewhere: NULL */
+			};
+		};
 	};
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
 	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
@@ -98,11 +113,14 @@ struct port {
 			uint32_t make_send_count;
 			struct kmsg *messages;		/* a ring (link) */
 			struct kmsg_list prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
+			uint32_t qlimit : 5;		/* messages allowed */
+			uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders */
 		};
 		struct {		/* a port set */
 			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (ready.c) */
 			LIST_HEAD(, port) members;	/* the others (portset.c) */
 			TAILQ_HEAD(, port) blocked;	/* members with blocked senders (mqueue.c) */
+			struct ready_queues *queues;	/* NULL while it is served from ready (ready.c) */
 		};
 	};
 };
@@ -136,7 +154,7 @@ struct port_extra {
 		};
 	};
 };
-_Static_assert(sizeof(struct port) == 104 && sizeof(struct port_extra) <= 112, "thirty-six to a page: keep it so");
+_Static_assert(sizeof(struct port) == 112 && sizeof(struct port_extra) <= sizeof(struct port), "thirty-six to a page: keep it so");
 _Static_assert(offsetof(struct port, state) == offsetof(struct port_extra, state) &&
 	       offsetof(struct port, charged) == offsetof(struct port_extra, charged), "elements of one zone");
 

@@ -144,6 +144,12 @@ void right_detach_receive(struct port *port)
 		mqueue_changed(port, MACH_RCV_PORT_DIED);
 }
 
+/* In whose queue the port's receive right is; NULL: in none. */
+static struct port *transit_next(const struct port *port)
+{
+	return port->kobject_type == KOBJECT_NONE && port->receiver == NULL ? port->destination : NULL;
+}
+
 bool right_transit_begin(struct port *port, struct port *destination)
 {
 	unsigned inside, above = 0;
@@ -154,10 +160,10 @@ bool right_transit_begin(struct port *port, struct port *destination)
 	if (destination->messages == NULL)
 		destination->in_transit_depth = 0;
 	inside = port->in_transit_depth + 1u;
-	for (p = destination; p != NULL; p = p->kobject_type == KOBJECT_NONE ? p->destination : NULL)
+	for (p = destination; p != NULL; p = transit_next(p))
 		if (p == port || inside + above++ > TRANSIT_DEPTH_MAX)
 			return false;
-	for (p = destination; p != NULL; p = p->kobject_type == KOBJECT_NONE ? p->destination : NULL) {
+	for (p = destination; p != NULL; p = transit_next(p)) {
 		if (p->in_transit_depth < inside)
 			p->in_transit_depth = (uint8_t)inside;
 		inside++;
@@ -190,32 +196,29 @@ static void insert_receive(struct name *entry, struct port *port)
 	entry->type |= MACH_PORT_TYPE_RECEIVE;
 	port->receiver = entry->space;
 	port->receiver_name = entry->name;
+	port->destination = NULL;
+	port->make_send_count = 0;
 	port_unref(port);
 }
 
-/* In no queue any more. */
-static void receive_arrived(struct port *port)
+/* The entry that the space has for the port gets another right, whose reference is not needed. False: denied. */
+static bool insert_held(struct name *entry, struct port *port, uint32_t disposition)
 {
-	port->destination = NULL;
-	port->make_send_count = 0;
-}
-
-/* The entry that the space has for the port gets another right, whose reference is not needed. */
-static void insert_held(struct name *entry, struct port *port, uint32_t disposition)
-{
-	if (disposition == MACH_MSG_TYPE_PORT_SEND) {
-		insert_send(entry, port);
-		return;
+	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE) {
+		insert_receive(entry, port);
+		return true;
 	}
-	insert_receive(entry, port);
-	receive_arrived(port);
+	entry = name_fill(entry);
+	if (entry != NULL)
+		insert_send(entry, port);
+	return entry != NULL;
 }
 
 static void insert_new(struct name *entry, struct port *port, uint32_t disposition)
 {
 	name_hold(entry, port, disposition);
 	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE)
-		receive_arrived(port);
+		port->make_send_count = 0;
 }
 
 kern_return_t space_insert(struct space *space, struct port *port, uint32_t disposition, mach_port_name_t *name)
@@ -234,11 +237,17 @@ kern_return_t space_insert(struct space *space, struct port *port, uint32_t disp
 		return KERN_INVALID_TASK;
 	entry = once ? NULL : name_of_port(space, port);
 	if (entry != NULL) {
-		insert_held(entry, port, disposition);
-		*name = entry->name;
+		mach_port_name_t held = entry->name;
+
+		if (!insert_held(entry, port, disposition))
+			return KERN_RESOURCE_SHORTAGE;
+		*name = held;
 		return KERN_SUCCESS;
 	}
-	entry = once ? name_make_once(space) : name_make(space);
+	if (disposition == MACH_MSG_TYPE_PORT_RECEIVE)
+		entry = name_make_own(space, port);
+	else
+		entry = once ? name_make_once(space) : name_make(space);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	/* Allocating may have worked off the reaper's list, and the port's death with it. */
@@ -268,13 +277,11 @@ kern_return_t space_insert_at(struct space *space, struct port *port, uint32_t d
 		return KERN_RIGHT_EXISTS;
 	if (entry != NULL && disposition == MACH_MSG_TYPE_PORT_SEND && entry->urefs >= MACH_PORT_UREFS_MAX)
 		return KERN_UREFS_OVERFLOW;
-	if (entry != NULL) {
-		insert_held(entry, port, disposition);
-		return KERN_SUCCESS;
-	}
+	if (entry != NULL)
+		return insert_held(entry, port, disposition) ? KERN_SUCCESS : KERN_RESOURCE_SHORTAGE;
 	if (name_taken(space, name))
 		return KERN_NAME_EXISTS;
-	entry = name_make_at(space, name);
+	entry = disposition == MACH_MSG_TYPE_PORT_RECEIVE ? name_make_own_at(space, port, name) : name_make_at(space, name);
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
 	if (port->dead) {
@@ -448,7 +455,7 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 	struct port *port;
 
 	/* A request would be told of: that is a message, and may wake somebody. */
-	if (entry == NULL || (entry->type & send_type_wanted(type)) == 0 || entry->dead_request != NULL || from == to || to->dead)
+	if (entry == NULL || (entry->type & send_type_wanted(type)) == 0 || (entry->type & MACH_PORT_TYPE_DNREQUEST) != 0 || from == to || to->dead)
 		return false;
 	port = entry->port;
 	if (port->dead)
@@ -473,6 +480,9 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 		*received = made->name;
 		return true;
 	}
+	held = name_fill(held);
+	if (held == NULL)
+		return false;
 	take_send_as(entry, port, type);
 	insert_send(held, port);
 	*received = held->name;

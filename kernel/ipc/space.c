@@ -67,20 +67,6 @@ bool space_dismantle(struct space *space)
 	return false;
 }
 
-struct port *space_port(struct space *space, mach_port_name_t name)
-{
-	struct name *entry = space_lookup(space, name);
-
-	return entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) ? entry->port : NULL;
-}
-
-inline void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type)
-{
-	struct port *port = space_port(space, name);
-
-	return port != NULL && type != KOBJECT_NONE && port->kobject_type == type ? port->kobject : NULL;
-}
-
 static inline kern_return_t allocate_check(const struct space *space, mach_port_right_t right)
 {
 	if (right != MACH_PORT_RIGHT_RECEIVE && right != MACH_PORT_RIGHT_PORT_SET && right != MACH_PORT_RIGHT_DEAD_NAME)
@@ -88,17 +74,7 @@ static inline kern_return_t allocate_check(const struct space *space, mach_port_
 	return space->dead ? KERN_INVALID_TASK : KERN_SUCCESS;
 }
 
-/* The port or set for a right, none for a dead name. False: denied. */
-static inline bool allocate_port(struct space *space, mach_port_right_t right, struct port **port)
-{
-	*port = NULL;
-	if (right == MACH_PORT_RIGHT_DEAD_NAME)
-		return true;
-	*port = port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->names.payer);
-	return *port != NULL;
-}
-
-/* The new entry gets it, with the port's one reference. entry NULL: denied, the port goes again. */
+/* The entry, with the dead name, port or set, whose one reference it is. entry NULL: denied, the port goes again. */
 static inline kern_return_t allocate_commit(struct name *entry, mach_port_right_t right, struct port *port)
 {
 	if (entry == NULL) {
@@ -108,24 +84,29 @@ static inline kern_return_t allocate_commit(struct name *entry, mach_port_right_
 	}
 	entry->type = MACH_PORT_TYPE(right) | (port == NULL);
 	entry->port = port;
-	if (port == NULL)
-		return KERN_SUCCESS;
-	port->receiver = entry->space;
-	port->receiver_name = entry->name;
 	return KERN_SUCCESS;
+}
+
+/* The port or set for a right. NULL: denied. */
+static inline struct port *allocate_port(struct space *space, mach_port_right_t right)
+{
+	return port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->names.payer);
 }
 
 kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
 {
-	struct port *port;
+	struct port *port = NULL;
 	struct name *entry;
 	kern_return_t kr = allocate_check(space, right);
 
 	if (kr != KERN_SUCCESS)
 		return kr;
-	if (!allocate_port(space, right, &port))
-		return KERN_RESOURCE_SHORTAGE;
-	entry = name_make(space);
+	if (right == MACH_PORT_RIGHT_DEAD_NAME) {
+		entry = name_make(space);
+	} else {
+		port = allocate_port(space, right);
+		entry = port != NULL ? name_make_own(space, port) : NULL;
+	}
 	kr = allocate_commit(entry, right, port);
 	if (kr == KERN_SUCCESS)
 		*name = entry->name;
@@ -141,9 +122,10 @@ kern_return_t space_allocate_at(struct space *space, mach_port_right_t right, ma
 		return kr;
 	if (name_taken(space, name))
 		return KERN_NAME_EXISTS;
-	if (!allocate_port(space, right, &port))
-		return KERN_RESOURCE_SHORTAGE;
-	return allocate_commit(name_make_at(space, name), right, port);
+	if (right == MACH_PORT_RIGHT_DEAD_NAME)
+		return allocate_commit(name_make_at(space, name), right, NULL);
+	port = allocate_port(space, right);
+	return allocate_commit(port != NULL ? name_make_own_at(space, port, name) : NULL, right, port);
 }
 
 kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port_name_t to)
@@ -162,7 +144,7 @@ kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port
 	entry->name = to;
 	if (entry == &space->once)
 		space->once_alone = true;
-	name_unlist(space, from);
+	name_unlist(space, from, entry);
 	if (entry->type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET))
 		entry->port->receiver_name = to;
 	return KERN_SUCCESS;
@@ -170,14 +152,15 @@ kern_return_t space_rename(struct space *space, mach_port_name_t from, mach_port
 
 static void entry_check(struct space *space, struct name *entry)
 {
-	uint32_t type = entry->type & NAME_TYPE_MASK;
+	uint32_t type = entry->type & NAME_TYPE_MASK & ~MACH_PORT_TYPE_DNREQUEST;
 
 	assert(entry->space == space);
-	assert(entry->dead_request == NULL || entry->port != NULL);
+	assert(name_request(entry) == NULL || entry->port != NULL);
+	assert(!name_is_own(entry) || entry->type == MACH_PORT_TYPE_RECEIVE || entry->type == MACH_PORT_TYPE_PORT_SET);
 	switch (type) {
 	case NAME_SPARE:
 		assert(entry == &space->once && entry->port == NULL && entry->urefs == 0);
-		assert(entry->child[0] == NULL && entry->child[1] == NULL);
+		assert(name_full(entry)->child[0] == NULL && name_full(entry)->child[1] == NULL);
 		assert(!radix_lonely(&space->names, entry->name));
 		return;
 	case MACH_PORT_TYPE_DEAD_NAME:
@@ -187,6 +170,7 @@ static void entry_check(struct space *space, struct name *entry)
 		assert(entry->urefs == 1 && entry->port->send_once_rights != 0);
 		break;
 	case MACH_PORT_TYPE_PORT_SET:
+		assert(name_is_own(entry));
 		assert(entry->port->kobject_type == KOBJECT_PORT_SET);
 		assert(entry->port->receiver == space && entry->port->receiver_name == entry->name);
 		return;
@@ -217,15 +201,16 @@ static bool recent_is_good(const struct space *space, unsigned place)
 
 void space_check(struct space *space)
 {
-	uint32_t count = 0;
+	uint32_t count = 0, charged = 0;
 	struct name *entry;
 
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
 		assert(entry->name == key && MACH_PORT_NAME_VALID(entry->name));
 		entry_check(space, entry);
 		count += entry->type != NAME_SPARE;
+		charged += entry != &space->once && !name_is_own(entry);
 	}
-	assert(count == space->count);
+	assert(count == space->count && charged == space->charged);
 	for (unsigned i = 0; i < SPACE_RECENT; i++)
 		assert(recent_is_good(space, i));
 	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);

@@ -9,18 +9,31 @@
 #include "ipc/port.h"
 #include "mem/radix.h"
 
-struct name {
+/* An entry of its own, for what does not lie in struct port. */
+struct name_full {
+	struct name name;
+	struct port *dead_request;	/* with MACH_PORT_TYPE_DNREQUEST in type: send-once right for the dead-name notification */
 	struct name *child[2];		/* in port->names (name.c); a receive right's entry needs none */
-	struct port *port;		/* port or port set; NULL: a dead name, or spare */
-	struct space *space;
-	struct port *dead_request;	/* send-once right for the dead-name notification, or NULL */
-	uint32_t name;
-	union {
-		uint32_t type;		/* MACH_PORT_TYPE_... bits, NAME_SPARE; the low half is urefs */
-		uint16_t urefs;		/* of the send, send-once (1) or dead-name right */
-	};
 };
-_Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it small");
+_Static_assert(sizeof(struct name_full) == 48, "three to a name of the peers: keep it small");
+
+/* Does the entry lie in its port? Then it is a receive right alone, or a set, and nothing else. */
+static inline bool name_is_own(const struct name *entry)
+{
+	return entry->port != NULL && entry == &entry->port->own;
+}
+
+/* Of an entry that does not. */
+static inline struct name_full *name_full(struct name *entry)
+{
+	return (struct name_full *)entry;
+}
+
+/* What is asked for by a dead-name request; NULL: nothing. */
+static inline struct port *name_request(struct name *entry)
+{
+	return entry->type & MACH_PORT_TYPE_DNREQUEST ? name_full(entry)->dead_request : NULL;
+}
 
 /* In type, alone: space->once holds nothing and keeps its name for the next send-once right; to users it does not exist (name.c). */
 #define NAME_SPARE (1u << 25)
@@ -33,12 +46,17 @@ _Static_assert(sizeof(struct name) == 48, "three to a name of the peers: keep it
 
 struct space {
 	struct name *recent[SPACE_RECENT];	/* entries of names made or looked up last, by name; space_none: none (space_find) */
-	struct name once;		/* for one send-once right, usually that of a request's reply (name.c); type 0: not in use */
+	/* For one send-once right, usually that of a request's reply (name.c); type 0: not in use. */
+	union {
+		struct name once;
+		struct name_full once_full;
+	};
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
-	bool dead;
-	bool once_alone;		/* once may be the only name in its radix node: to be looked at when it is used up */
+	bool dead : 1;
+	bool once_alone : 1;		/* once may be the only name in its radix node: to be looked at when it is used up */
+	uint32_t charged : 30;		/* of the names, in entries of their own (LEDGER_NAMES) */
 	struct radix names;		/* name -> struct name *. Its payer, the task's ledger, pays for names and ports made too */
 };
 
@@ -49,9 +67,9 @@ bool space_dismantle(struct space *space);
 /* The name's entry, NULL: no such name. A name whose port has died is turned into a dead name here. */
 static inline struct name *space_lookup(struct space *space, mach_port_name_t name);
 /* Port of a name that holds a send right; no right is moved. NULL if none. */
-struct port *space_port(struct space *space, mach_port_name_t name);
+static inline struct port *space_port(struct space *space, mach_port_name_t name);
 /* Converts names for traps and kernel calls: the kernel object behind a send right. */
-void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type);
+static inline void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type);
 
 /* Receives a right, which is consumed on success; also the pseudo-receive of a failed send. disposition MACH_MSG_TYPE_PORT_*. *name is
    what it is called now (the name of send or receive rights held already is used again). A dead port or PORT_DEAD gives
@@ -121,10 +139,22 @@ static inline void space_remember(struct space *space, struct name *entry)
 	*space_first(space, entry->name) = entry;
 }
 
-/* The name is to have another entry, or none. */
-static inline void space_forget(struct space *space, mach_port_name_t name)
+/* The name has another entry. */
+static inline void space_replace(struct space *space, const struct name *old, struct name *entry)
 {
-	*space_first(space, name) = *space_second(space, name) = space_none(name);
+	if (*space_first(space, entry->name) == old)
+		*space_first(space, entry->name) = entry;
+	if (*space_second(space, entry->name) == old)
+		*space_second(space, entry->name) = entry;
+}
+
+/* The entry is to have the name no more. */
+static inline void space_forget(struct space *space, mach_port_name_t name, const struct name *entry)
+{
+	if (*space_first(space, name) == entry)
+		*space_first(space, name) = space_none(name);
+	if (*space_second(space, name) == entry)
+		*space_second(space, name) = space_none(name);
 }
 
 /* Here, as each system call looks a name up. */
@@ -137,6 +167,20 @@ static inline struct name *space_lookup(struct space *space, mach_port_name_t na
 	if (entry->port != NULL && entry->port->dead)
 		name_died(entry);
 	return entry;
+}
+
+static inline struct port *space_port(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = space_lookup(space, name);
+
+	return entry != NULL && (entry->type & MACH_PORT_TYPE_SEND) ? entry->port : NULL;
+}
+
+static inline void *space_kobject(struct space *space, mach_port_name_t name, enum kobject type)
+{
+	struct port *port = space_port(space, name);
+
+	return port != NULL && type != KOBJECT_NONE && port->kobject_type == type ? port->kobject : NULL;
 }
 
 #endif

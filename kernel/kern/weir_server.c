@@ -135,7 +135,7 @@ kern_return_t weir_halt(struct host *host_priv, int status)
 static uint64_t task_kmem_bytes(const struct task *task)
 {
 	return ledger_thing_bytes[LEDGER_TASKS] + task->thread_count * (uint64_t)ledger_thing_bytes[LEDGER_THREADS] +
-	       task->space.count * (uint64_t)ledger_thing_bytes[LEDGER_NAMES] +
+	       task->space.charged * (uint64_t)ledger_thing_bytes[LEDGER_NAMES] +
 	       task->space.names.nodes * (uint64_t)ledger_thing_bytes[LEDGER_NODES] +
 	       task->map.entry_count * (uint64_t)ledger_thing_bytes[LEDGER_ENTRIES] +
 	       (task->map.pmap.tables + 1) * (uint64_t)PAGE_SIZE;

@@ -79,7 +79,7 @@ else:
 for what, least, most in (
         # Beside the elements there are nodes of trees, shared by many; a thread and a task may have a port each.
         ("map_entry", elements["vm_entry"], elements["vm_entry"]),
-        ("port_with_name", elements["port"] + elements["name"], elements["port"] + elements["name"] + 24),
+        ("port_with_name", elements["port"], elements["port"] + 24),
         ("message_64", elements["message"], elements["message"] + 24),
         ("thread", elements["thread"], elements["thread"] + elements["port"] + 24),
         ("task", elements["task"] + 4096, elements["task"] + 4096 + elements["port"] + 24)):

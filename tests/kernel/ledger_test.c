@@ -363,6 +363,8 @@ static void test_who_pays(void)
 	need(vm_allocate(task, &address, 7 * vm_page_size, TRUE), "memory for another task");
 	is(usage_of(ledger, LEDGER_VIRTUAL_PAGES).used, pages + 7, "memory is paid by the ledger of the task that has it");
 	need(mach_port_allocate(task, MACH_PORT_RIGHT_RECEIVE, &name), "a port for another task");
+	is(usage_of(ledger, LEDGER_NAMES).used, names, "whose name lies in it");
+	need(mach_port_allocate(task, MACH_PORT_RIGHT_DEAD_NAME, &name), "a name for another task");
 	is(usage_of(ledger, LEDGER_NAMES).used, names + 1, "a name is paid by the ledger of the task that has it");
 	is(usage_of(ledger, LEDGER_PORTS).used, 2, "a port is paid by the ledger of the task that it was made in");
 	is(usage_of(ledger, LEDGER_TASKS).used, 1, "a task is paid by the ledger that it was put in");

@@ -29,7 +29,7 @@ static void receiver_options(enum side side)
 	c = prepare(side, MACH_RCV_NOTIFY, ROOM, 0);
 	ok(goes_slowly(side, &c) && arrives(side), "a receiver with MACH_RCV_NOTIFY: %s", side_name[side]);
 	if (side == REQUEST)
-		ok(space_lookup(&server->task->space, once)->dead_request != NULL, "its notification is asked for");
+		ok(name_request(space_lookup(&server->task->space, once)) != NULL, "its notification is asked for");
 	recover();
 	if (side == REQUEST)
 		again();
@@ -435,9 +435,11 @@ static void dead_name_request(void)
 {
 	mach_port_name_t notify;
 	struct call c = prepare_plain(REPLY);
+	struct port *previous;
 
 	notify = test_port(server);
-	name_request_dead(space_lookup(&server->task->space, once), right_make_send_once(test_port_of(server, notify), ledger_b));
+	name_request_dead(space_lookup(&server->task->space, once), right_make_send_once(test_port_of(server, notify), ledger_b),
+			  &previous);
 	ok(goes_slowly(REPLY, &c) && arrives(REPLY), "a reply by a name with a dead-name request");
 	stop_waiting(server);
 	ok(test_receive(server, &m, notify, MACH_RCV_TIMEOUT) == MACH_MSG_SUCCESS && m.h.msgh_id == MACH_NOTIFY_PORT_DELETED &&

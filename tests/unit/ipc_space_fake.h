@@ -288,7 +288,7 @@ static uint64_t fake_print_port(uint64_t hash, const struct port *port)
 static uint64_t fake_print(const struct space *space)
 {
 	uint64_t hash = 0xcbf29ce484222325ull;
-	const struct name *entry;
+	struct name *entry;
 
 	hash = fake_mix(hash, space->count);
 	hash = fake_mix(hash, space->last);
@@ -300,7 +300,7 @@ static uint64_t fake_print(const struct space *space)
 			continue;
 		hash = fake_mix(hash, key);
 		hash = fake_mix(hash, entry->type);
-		hash = fake_mix(hash, (uintptr_t)entry->dead_request);
+		hash = fake_mix(hash, (uintptr_t)name_request(entry));
 		if (entry->port != NULL)
 			hash = fake_print_port(hash, entry->port);
 	}

@@ -263,7 +263,7 @@ static void compare_name(int s, const struct model_name *name)
 	entry = space_lookup(&spaces[s], name->name);
 	claim(entry != NULL && entry->port == (name->port == NONE ? NULL : ports[name->port].port),
 	      "space %d name %u: other port", s, name->name);
-	claim(entry == NULL || entry->dead_request == (name->request == NONE ? NULL : ports[name->request].port),
+	claim(entry == NULL || name_request(entry) == (name->request == NONE ? NULL : ports[name->request].port),
 	      "space %d name %u: other request", s, name->name);
 }
 

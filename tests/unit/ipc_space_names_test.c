@@ -231,7 +231,7 @@ static void test_many(void)
 	ok(highest < 2 * MANY + 64 && nodes < MANY / 4, "100000 names are dense: highest %u, %lu nodes", highest,
 	   (unsigned long)nodes);
 	space_check(&space);
-	is_u64(ledger->account[LEDGER_NAMES].used, MANY, "names are charged");
+	is_u64(ledger->account[LEDGER_NAMES].used, 0, "their names lie in them");
 	is_u64(ledger->account[LEDGER_PORTS].used, MANY, "ports are charged");
 	is_u64((uint64_t)mach_port_names(&space, &list, &count, &types, &type_count), KERN_SUCCESS, "mach_port_names");
 	for (uint32_t i = 0; i < count; i++)
@@ -421,17 +421,19 @@ static kern_return_t request(mach_msg_id_t id)
 }
 
 static kern_return_t call_request_no_senders(void) { return request(MACH_NOTIFY_NO_SENDERS); }
+static kern_return_t call_request_dead(void) { return request(MACH_NOTIFY_DEAD_NAME); }
 static kern_return_t call_request_destroyed(void) { return request(MACH_NOTIFY_PORT_DESTROYED); }
 
 static void test_denials(void)
 {
 	static const struct { const char *name; kern_return_t (*call)(void); uint32_t held; bool extracts; unsigned least; } calls[] = {
-		{ "allocate", call_allocate, 0, false, 2 }, { "allocate of a set", call_allocate_set, 0, false, 2 },
+		{ "allocate", call_allocate, 0, false, 1 }, { "allocate of a set", call_allocate_set, 0, false, 1 },
 		{ "allocate of a dead name", call_allocate_dead, 0, false, 1 },
-		{ "allocate_name", call_allocate_name, 0, false, 3 }, { "rename", call_rename, 0, false, 1 },
+		{ "allocate_name", call_allocate_name, 0, false, 2 }, { "rename", call_rename, 0, false, 1 },
 		{ "insert", call_insert, MACH_MSG_TYPE_MAKE_SEND, false, 1 }, { "insert_right", call_insert_at, MACH_MSG_TYPE_MAKE_SEND, false, 2 },
 		{ "extract_right", call_make_send_once, 0, true, 1 },
 		{ "move_member", call_join, 0, false, 1 }, { "set_protected_payload", call_payload, 0, false, 1 },
+		{ "request of a dead name", call_request_dead, MACH_MSG_TYPE_MAKE_SEND_ONCE, false, 1 },
 		{ "request of no-senders", call_request_no_senders, MACH_MSG_TYPE_MAKE_SEND_ONCE, false, 1 },
 		{ "request of port-destroyed", call_request_destroyed, MACH_MSG_TYPE_MAKE_SEND_ONCE, false, 1 },
 	};
@@ -507,6 +509,62 @@ static void test_extra(void)
 	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
 }
 
+/* A receive right's name lies in its port while there is nothing else in it. */
+static void test_own(void)
+{
+	mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_RECEIVE), there, source;
+	struct port *port = port_of(&space, name), *previous, *once;
+
+	ok(space_lookup(&space, name) == &port->own && ledger->account[LEDGER_NAMES].used == 0, "a receive right's name lies in its port");
+	ledger_limit(ledger, LEDGER_NAMES, 0);
+	right_make_send(port);
+	is_u64((uint64_t)space_insert(&space, port, MACH_MSG_TYPE_PORT_SEND, &there), KERN_RESOURCE_SHORTAGE, "a send right takes a name");
+	ok(host_denial.resource == LEDGER_NAMES && strcmp(host_denial.ledger, ledger->name) == 0, "of its space's ledger");
+	is_u64((uint64_t)mach_port_insert_right(&space, name, port, MACH_MSG_TYPE_PORT_SEND), KERN_RESOURCE_SHORTAGE, "either way");
+	source = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
+	once = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	is_u64((uint64_t)mach_port_request_notification(&space, name, MACH_NOTIFY_DEAD_NAME, 0, once, &previous), KERN_RESOURCE_SHORTAGE,
+	       "so does a dead-name request");
+	right_release_send_once(once);
+	is_u64(type_of(&space, name), MACH_PORT_TYPE_RECEIVE, "it stays what it was");
+	space_check(&space);
+	port_check(port);
+	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
+	is_u64((uint64_t)space_insert(&space, port, MACH_MSG_TYPE_PORT_SEND, &there), KERN_SUCCESS, "without a limit it comes");
+	ok(there == name && type_of(&space, name) == MACH_PORT_TYPE_SEND_RECEIVE && space_lookup(&space, name) != &port->own &&
+	   ledger->account[LEDGER_NAMES].used == 1, "under the same name, which is one more");
+	space_check(&space);
+	port_check(port);
+	there = insert(&other, take(&space, name, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
+	ok(type_of(&space, name) == MACH_PORT_TYPE_SEND && space_lookup(&other, there) == &port->own && other_ledger->account[LEDGER_NAMES].used == 0,
+	   "the receive right goes on alone: its name lies in its port again");
+	is_u64((uint64_t)mach_port_rename(&other, there, 0x7007), KERN_SUCCESS, "it is renamed");
+	ok(port->receiver == &other && port->receiver_name == 0x7007 && name_of_port(&other, port) == &port->own, "and found");
+	space_check(&other);
+	port_check(port);
+	insert(&space, take(&other, 0x7007, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
+	ok(type_of(&space, name) == MACH_PORT_TYPE_SEND_RECEIVE && port->own.port == NULL, "back home it joins the send right");
+	ok(host_audit(), "the audit agrees about it");
+	mach_port_deallocate(&space, name);
+	once = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
+	is_u64((uint64_t)mach_port_request_notification(&space, name, MACH_NOTIFY_DEAD_NAME, 0, once, &previous), KERN_SUCCESS,
+	       "the name that is a receive right's alone again takes a request");
+	space_check(&space);
+	mach_port_mod_refs(&space, name, MACH_PORT_RIGHT_RECEIVE, -1);
+	is_u64(type_of(&space, name), 0, "and goes with the right");
+	name = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
+	port = port_of(&space, name);
+	insert(&space, take(&space, name, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
+	mach_port_mod_refs(&space, name, MACH_PORT_RIGHT_RECEIVE, -1);
+	ledger_limit(ledger, LEDGER_NAMES, 0);
+	reap_all();
+	ok(type_of(&space, name) == MACH_PORT_TYPE_DEAD_NAME && ledger->account[LEDGER_PORTS].used == 0, "a dead name keeps nothing of its port");
+	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
+	empty(&space);
+	empty(&other);
+	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
+}
+
 static void test_limit(void)
 {
 	mach_port_name_t name = 0;
@@ -517,7 +575,7 @@ static void test_limit(void)
 	while ((kr = mach_port_allocate(&space, MACH_PORT_RIGHT_RECEIVE, &name)) == KERN_SUCCESS)
 		made++;
 	ok(made == 10 && kr == KERN_RESOURCE_SHORTAGE && host_denial.resource == LEDGER_PORTS, "a ledger of 10 ports gives 10 ports");
-	is_u64(ledger->account[LEDGER_NAMES].used, 10, "the denied one kept no name");
+	is_u64(space.count, 10, "the denied one kept no name");
 	is_u64((uint64_t)mach_port_allocate(&space, MACH_PORT_RIGHT_DEAD_NAME, &name), KERN_SUCCESS, "other things are still given");
 	empty(&space);
 	ledger_limit(ledger, LEDGER_PORTS, LEDGER_UNLIMITED);
@@ -633,7 +691,7 @@ static void test_reply_names(void)
 	ok(name_once_in(&space, a) == NULL, "a second one at the same time does not");
 	b = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
 	second = insert(&space, b, MACH_MSG_TYPE_PORT_SEND_ONCE);
-	ok(second != name && ledger->account[LEDGER_NAMES].used == 2, "but has a name of its own");
+	ok(second != name && ledger->account[LEDGER_NAMES].used == 1, "but has a name of its own");
 	ok(!name_once_out(space_lookup(&space, second)) && name_once_out(space_lookup(&space, name)), "they go as they came");
 	kmsg_free(port_take_prepaid(a));
 	right_consume_send_once(a);
@@ -676,14 +734,14 @@ static void test_reply_names(void)
 }
 
 /* How deep the tree of a port's names is. */
-static unsigned tree_depth(const struct name *entry)
+static unsigned tree_depth(struct name *entry)
 {
 	unsigned a, b;
 
 	if (entry == NULL)
 		return 0;
-	a = tree_depth(entry->child[0]);
-	b = tree_depth(entry->child[1]);
+	a = tree_depth(name_full(entry)->child[0]);
+	b = tree_depth(name_full(entry)->child[1]);
 	return 1 + (a > b ? a : b);
 }
 
@@ -811,7 +869,7 @@ static void test_move(void)
 	name = insert(&near, take(&space, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
 	ok(right_pass_send(&near, name, MACH_MSG_TYPE_MOVE_SEND, &other, &moved), "a right goes to a space with another ledger");
 	is_u64(other_ledger->account[LEDGER_NAMES].used, 1, "which pays for its name");
-	is_u64(ledger->account[LEDGER_NAMES].used, 1, "the first does no more");
+	is_u64(ledger->account[LEDGER_NAMES].used, 0, "the first does no more");
 	empty(&near);
 	empty(&space);
 	empty(&other);
@@ -839,6 +897,7 @@ int main(void)
 	test_sets();
 	test_denials();
 	test_extra();
+	test_own();
 	test_limit();
 	test_died_between();
 	test_reply_names();

@@ -370,7 +370,7 @@ static inline uint32_t test_type(struct thread *thread, mach_port_name_t name)
 {
 	struct name *entry = space_lookup(&thread->task->space, name);
 
-	return entry != NULL ? entry->type & NAME_TYPE_MASK : 0;
+	return entry != NULL ? entry->type & NAME_TYPE_MASK & ~MACH_PORT_TYPE_DNREQUEST : 0;
 }
 
 static inline uint32_t test_urefs(struct thread *thread, mach_port_name_t name)
