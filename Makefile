@@ -50,7 +50,7 @@ OBJ := $(BUILD)/obj
 
 # What the user says is data: the bytes travel to tools/run and tests/run as they are, never
 # expanded by make (hence `value`, and no export of the originals) and never seen by a shell.
-unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE ISO DISPLAY_VGA T GDB FLOOD WRITE GROWTH ACCEL OP
+unexport RUN MEM ZONE_MAP CPU ICOUNT LIMIT CONSOLE MODULE REPEAT ISO DISPLAY_VGA T GDB FLOOD WRITE GROWTH ACCEL OP
 export WEIR_RUN = $(value RUN)
 export WEIR_MEM = $(value MEM)
 export WEIR_ZONE_MAP = $(value ZONE_MAP)
@@ -376,13 +376,13 @@ test-full: $(IMAGE) $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@exec tests/run --unit
 seeds: $(IMAGE)
-	@exec tools/seeds $(if $(filter 1,$(WRITE)),--write)
+	@exec tools/seeds $(if $(filter 1,$(value WRITE)),--write)
 
 .PHONY: duel floods
 duel: $(IMAGE)
 	@exec tools/duel
 floods: $(IMAGE)
-	@exec $(if $(REPEAT),tools/repeat,tools/floods)
+	@exec $(if $(value REPEAT),tools/repeat,tools/floods)
 
 # Builds what it measures itself, in folders of its own.
 .PHONY: bench bench-check bench-breakdown

@@ -52,10 +52,12 @@ for text in TEXTS:
         folder.name, ""))
 text = f"env $(shell touch {canary}) $HOME 'x' # ; halt"
 tap.equal(through_make(text, RUN=text), "run=" + text, "RUN in the environment is handed over")
-for name in ("MEM", "ZONE_MAP", "CPU", "ICOUNT", "LIMIT", "CONSOLE", "T", "ISO"):
-    done = make("run", f"{name}=$(shell touch {canary})'; touch {canary} #", "RUN=halt",
-                WEIR_PRINT_ARGS="1")
+for name in ("MEM", "ZONE_MAP", "CPU", "ICOUNT", "LIMIT", "CONSOLE", "MODULE", "T", "ISO", "FLOOD", "WRITE", "REPEAT", "OP"):
+    said = f"{name}=$(shell touch {canary})'; touch {canary} #"
+    make("run", said, "RUN=halt", WEIR_PRINT_ARGS="1")
     tap.ok(not os.path.exists(canary), f"{name} is data too")
+    make("-n", "floods", "seeds", said)
+    tap.ok(not os.path.exists(canary), f"{name} is data to the other targets")
 done = make("run", f"RUN=halt\ntouch {canary}", WEIR_PRINT_ARGS="1")
 tap.ok(done.returncode and "one line" in done.stderr, "a RUN of two lines is refused",
        done.stderr, "one line")
