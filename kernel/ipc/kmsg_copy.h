@@ -56,13 +56,16 @@ static inline uint64_t kmsg_item_at(struct kmsg *kmsg, uint32_t offset, struct k
 	return (item->bytes + 7) & ~7ull;
 }
 
-/* Whether the body is one region and nothing else, in the struct kmsg itself: most bodies with memory are. */
-static inline bool kmsg_is_region(const struct kmsg *kmsg)
+/* In the first half of a mach_msg_type_t: msgt_inline, and what a sender must not or may not set beside it. */
+#define KMSG_TYPE_INLINE (1u << 29)
+#define KMSG_TYPE_FLAGS (1u << 31 | 0x1fu << 24)	/* msgt_deallocate, msgt_unused */
+/* Whether the body is one region and nothing else, without these flags, in the struct kmsg itself: most bodies with memory are. */
+static inline bool kmsg_is_region(const struct kmsg *kmsg, uint32_t flags)
 {
-	const mach_msg_type_t *type = (const mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
+	uint32_t type = *(const uint32_t *)(kmsg->small + sizeof(mach_msg_header_t));
 
-	return kmsg->size == sizeof(mach_msg_header_t) + sizeof(*type) + 8 && kmsg->pages == 0 && !type->msgt_inline &&
-	       !MACH_MSG_TYPE_PORT_ANY(type->msgt_name);
+	return kmsg->size == sizeof(mach_msg_header_t) + sizeof(mach_msg_type_t) + 8 && kmsg->pages == 0 &&
+	       (type & (KMSG_TYPE_INLINE | flags)) == 0 && !MACH_MSG_TYPE_PORT_ANY((uint8_t)type);
 }
 
 /* The item at *offset of a message in kernel form; *offset moves on to the next. Call while *offset < kmsg->size. */

@@ -186,7 +186,7 @@ static inline mach_msg_return_t region_reserve(struct copyin *in, const struct k
 			return MACH_MSG_SUCCESS;
 		}
 	}
-	if (!msg_region_large(item->bytes) || !msg_long_region(in->task, address, item->bytes, &copy, &error))
+	if (!pause_large(item->bytes) || !msg_long_region(in->task, address, item->bytes, &copy, &error))
 		error = region_error(vm_copy_in(&in->task->map, address, item->bytes, false, in->task->ledger, &copy));
 	*slot = (uint64_t)copy;
 	return error;
@@ -583,11 +583,11 @@ mach_msg_return_t kmsg_body_copyin(struct kmsg *kmsg, struct task *task)
 	const mach_msg_type_t *type = (const mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
 	uint64_t *slot = (uint64_t *)(type + 1), address = *slot, bytes;
 
-	if (!kmsg_is_region(kmsg) || type->msgt_deallocate || type->msgt_unused != 0)
+	if (!kmsg_is_region(kmsg, KMSG_TYPE_FLAGS))
 		return body_copyin(kmsg, task);
 	bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
 	/* A region that may take long is for the general way. */
-	if (msg_region_large(bytes) && vm_copying_is_long(&task->map, address, bytes, pause_piece))
+	if (pause_large(bytes) && vm_copying_is_long(&task->map, address, bytes, pause_piece))
 		return MACH_SEND_INVALID_DATA;
 	return region_error(vm_copy_in(&task->map, address, bytes, false, task->ledger, (struct vm_copy **)slot));
 }

@@ -176,7 +176,7 @@ mach_msg_return_t kmsg_body_receive(struct kmsg *kmsg, struct task *task)
 {
 	mach_msg_type_t *type = (mach_msg_type_t *)(kmsg->small + sizeof(mach_msg_header_t));
 
-	return kmsg_is_region(kmsg) ? region_receive(task, type, (uint64_t *)(type + 1)) : body_received(kmsg, task);
+	return kmsg_is_region(kmsg, 0) ? region_receive(task, type, (uint64_t *)(type + 1)) : body_received(kmsg, task);
 }
 
 /* How the receiver knows the port that the message came to. */

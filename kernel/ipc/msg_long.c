@@ -63,7 +63,7 @@ bool msg_long_region(struct task *task, uint64_t address, uint64_t bytes, struct
 
 bool msg_long_keep(struct vm_copy *copy)
 {
-	if (sending.bytes == 0 || copy == NULL || !msg_region_large(copy->first.size))
+	if (sending.bytes == 0 || copy == NULL || !pause_large(copy->first.size))
 		return false;
 	add_taken(&sending.taken, copy);
 	return true;

@@ -44,10 +44,11 @@ static inline bool body_out(uint64_t buffer, const struct kmsg *kmsg)
 /* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
 static mach_msg_return_t plain_copyin(struct thread *thread, struct kmsg *kmsg, uint32_t bits, uint32_t id)
 {
-	if (!body_in(kmsg, thread->regs.rdi))
-		return MACH_SEND_INVALID_DATA;
+	/* First, so that it is not cleared before. */
 	kmsg->id = id;
 	kmsg->bits = (bits & MACH_MSGH_BITS_COMPLEX) | MACH_MSG_TYPE_PORT_SEND;
+	if (!body_in(kmsg, thread->regs.rdi))
+		return MACH_SEND_INVALID_DATA;
 	return (bits & MACH_MSGH_BITS_COMPLEX) == 0 ? MACH_MSG_SUCCESS : kmsg_body_copyin(kmsg, thread->task);
 }
 

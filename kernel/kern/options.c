@@ -116,9 +116,8 @@ static void option_apply(const struct word *word)
 		if (!zone_reclaim_eager)
 			printf("reclaim=%.*s is not eager: ignored\n", (int)value.length, value.text);
 	} else if (word_value(word, "pause", &value)) {
-		pause_eager = word_is(&value, "eager");
-		if (pause_eager)
-			pause_piece = 1;
+		if (word_is(&value, "eager"))
+			pause_set_eager();
 		else
 			printf("pause=%.*s is not eager: ignored\n", (int)value.length, value.text);
 	} else if (word_value(word, "policy", &value)) {

@@ -32,6 +32,14 @@
 
 bool pause_eager;
 unsigned pause_piece = PIECE;
+uint64_t pause_bytes = (PIECE + 1) * PAGE_SIZE - 1;
+
+void pause_set_eager(void)
+{
+	pause_eager = true;
+	pause_piece = 1;
+	pause_bytes = 2 * PAGE_SIZE - 1;
+}
 
 kern_return_t pause_begin(struct thread *thread, const struct wait_kind *kind, struct port *port)
 {

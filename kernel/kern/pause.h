@@ -4,6 +4,7 @@
 #define KERN_PAUSE_H
 #include <stdbool.h>
 #include <mach/kern_return.h>
+#include "kern/likely.h"
 #include "kern/thread.h"
 #include "x86_64/machine.h"
 
@@ -13,6 +14,10 @@ struct port;
 extern bool pause_eager;
 /* Pages, entries and the like in one piece of a long call. */
 extern unsigned pause_piece;
+/* A call for more bytes of memory may be a long one: there are more than pause_piece pages. */
+extern uint64_t pause_bytes;
+static inline bool pause_large(uint64_t bytes) { return unlikely(bytes > pause_bytes); }
+void pause_set_eager(void);
 
 /* Has something come up since the call began or went on: a tick, somebody more urgent? Asked behind each piece. */
 static inline bool pause_due(void)

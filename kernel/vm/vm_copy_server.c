@@ -229,10 +229,7 @@ kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size, 
 	/* A message counts bytes in 32 bits. */
 	if (size != (mach_msg_type_number_t)size)
 		return KERN_INVALID_ARGUMENT;
-	if (size >> PAGE_SHIFT <= pause_piece)
-		result = vm_copy_in(map, address, size, false, map->pmap.payer, data);
-	else
-		result = take(map, address, size, NOWHERE, data);
+	result = pause_large(size) ? take(map, address, size, NOWHERE, data) : vm_copy_in(map, address, size, false, map->pmap.payer, data);
 	*count = result == KERN_SUCCESS ? (mach_msg_type_number_t)size : 0;
 	return result;
 }

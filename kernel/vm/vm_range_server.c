@@ -184,12 +184,6 @@ static kern_return_t cut_ends(struct vm_map *map, uint64_t start, uint64_t end)
 	return KERN_SUCCESS;
 }
 
-/* Is it more than is done at once? */
-static bool is_long(uint64_t size)
-{
-	return size >> PAGE_SHIFT > pause_piece;
-}
-
 kern_return_t vm_range_deallocate_long(struct vm_map *map, uint64_t address, uint64_t size, bool by_trap)
 {
 	struct range r = { .map = map, .operation = DEALLOCATE, .by_trap = by_trap };
@@ -218,7 +212,7 @@ kern_return_t vm_protect(struct vm_map *map, vm_address_t address, vm_size_t siz
 
 	if (map == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (!is_long(size) || (new_protection & ~VM_PROT_ALL) || vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
+	if (!pause_large(size) || (new_protection & ~VM_PROT_ALL) || vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
 		return vm_map_protect(map, address, size, set_maximum, new_protection);
 	r.argument = (uint8_t)(new_protection | (set_maximum ? SET_MAXIMUM : 0));
 	result = vm_map_protect_check(map, r.at, r.end, new_protection);
@@ -234,7 +228,7 @@ kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t siz
 
 	if (map == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (!is_long(size) || new_inheritance > VM_INHERIT_NONE || vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
+	if (!pause_large(size) || new_inheritance > VM_INHERIT_NONE || vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
 		return vm_map_inherit(map, address, size, new_inheritance);
 	result = vm_map_range_check(map, r.at, r.end, VM_PROT_NONE);
 	if (result == KERN_SUCCESS)
@@ -254,7 +248,7 @@ kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t addres
 	if (access & ~VM_PROT_ALL)
 		return KERN_INVALID_VALUE;
 	/* Without privilege it is never much. */
-	if (!is_long(size) || access == VM_PROT_NONE || limit_pages != UINT64_MAX ||
+	if (!pause_large(size) || access == VM_PROT_NONE || limit_pages != UINT64_MAX ||
 	    vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS ||
 	    vm_map_range_check(map, r.at, r.end, access) != KERN_SUCCESS)
 		return vm_map_wire(map, address, size, access, limit_pages);

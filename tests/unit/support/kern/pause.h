@@ -2,6 +2,7 @@
 /* Host stand-in for kernel/kern/pause.h: nothing comes up, so no call ever pauses. */
 #ifndef KERN_PAUSE_H
 #define KERN_PAUSE_H
+#include <stdint.h>
 #include <stdlib.h>
 #include <mach/kern_return.h>
 #include "kern/thread.h"
@@ -10,6 +11,11 @@ struct port;
 
 #define pause_eager false
 #define pause_piece 32u
+
+static inline bool pause_large(uint64_t bytes)
+{
+	return bytes >= (pause_piece + 1) * 4096;
+}
 
 static inline bool pause_due(void)
 {
