@@ -35,8 +35,10 @@ static const struct {
 	{ LEDGER_KPAGES, 24, 8 },
 	{ LEDGER_LEDGERS, 2, 0 },
 };
-/* What a port that a server serves costs in kernel memory, with its name, payment and room in tables. */
+/* What a port that a server serves costs in kernel memory, with its name, payment and room in tables. It counts as two: the server asks
+   to be told when its last client is gone. */
 #define SERVICE_PORT_BYTES	1024
+#define SERVICE_PORT_COUNT	2
 #define HEADROOM_COUNT	(sizeof headroom / sizeof headroom[0])
 
 /* Guarantees used + extra; on a small machine with less extra. */
@@ -119,7 +121,8 @@ void ledgers_divide(void)
 	 * here, not bytes: at its limit of these a server can still send a message and say that
 	 * it was denied.
 	 */
-	limit(ledger_of_services, "services", LEDGER_PORTS, zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
+	limit(ledger_of_services, "services", LEDGER_PORTS,
+	      zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES * SERVICE_PORT_COUNT);
 	limit(ledger_of_services, "services", LEDGER_OBJECTS, zone_left / 2 * PAGE_SIZE / SERVICE_PORT_BYTES);
 	limit(ledger_of_services, "services", LEDGER_RESIDENT_PAGES, ram_left / 2);
 }
@@ -147,7 +150,7 @@ mach_port_t ledgers_of_md(void)
 	}
 	limit(ledger_of_md, "md", LEDGER_RESIDENT_PAGES, machine_left(LEDGER_RAM) / 2);
 	things = machine_left(LEDGER_ZONE_MAP) / 8 * PAGE_SIZE / SERVICE_PORT_BYTES;
-	limit(ledger_of_md, "md", LEDGER_PORTS, things);
+	limit(ledger_of_md, "md", LEDGER_PORTS, things * SERVICE_PORT_COUNT);
 	limit(ledger_of_md, "md", LEDGER_OBJECTS, things);
 	return ledger_of_md;
 }

@@ -47,7 +47,7 @@ def row_i(small):
     # The second flood is task 4: console and server are 1 and 2.
     boot = Boot(f"servers; in root portflood -n {first}; servers; in root portflood -n {second} -k &; "
                 f"sleep {pause}; servers; kill 4; in root portflood -n 100; sleep {pause}; servers; ps; audit; halt",
-                mem="384M" if small else "640M", limit=300)
+                mem="256M" if small else "512M", limit=300)
 
     def judge(row, seen):
         instances = [seen.lines("servers", i) for i in range(4)]
