@@ -27,7 +27,7 @@ EFFECTS = (
     ("threadbomb", "-n 4", "-n 9", {"threads": 5, "resident_pages": 5}),
     ("threadbomb", "-s created -n 4", "-s created -n 9", {"threads": 5, "resident_pages": 0}),
     ("portflood", "-n 4", "-n 9", {"names": 5, "ports": 0}),
-    ("portflood", "-s own -n 4", "-s own -n 9", {"names": 5, "ports": 5}),
+    ("portflood", "-s own -n 4", "-s own -n 9", {"names": 0, "ports": 5}),
     ("msgflood", "-n 5", "-n 15", {"messages": 10, "ports": 2}),
     ("msgflood", "-s large -n 5", "-s large -n 15", {"messages": 10, "ports": 2, "kpages": 40}),
     ("msgflood", "-s ool -n 5", "-s ool -n 15", {"messages": 10, "ports": 2, "virtual_pages": 160}),
@@ -160,8 +160,8 @@ def victims(ring):
     for shape, least, most in (("hold", 16, 20), ("refuse", 0, 4), ("ignore", 0, 0)):
         lines, _ = ring.run(f"rightflood -s {shape} -n 20 -z 2 -r 200")
         match = re.search(r"the victim pays (\d+) names", "\n".join(lines))
-        tap.ok(match and least <= int(match[1]) - 3 <= most, f"rightflood -s {shape}: the victim has {least} to {most} "
-               "of 20 rights", lines, "3 names more than rights", machine=ring.machine)
+        tap.ok(match and least <= int(match[1]) - 1 <= most, f"rightflood -s {shape}: the victim has {least} to {most} "
+               "of 20 rights", lines, "1 name more than rights", machine=ring.machine)
 
 
 def paces(ring, flood):
