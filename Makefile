@@ -190,7 +190,7 @@ $(HOST_HEADERS): Makefile
 # --- the kernel -----------------------------------------------------------------------------
 
 # A release is compiled as one, so that what is short and used everywhere is inlined everywhere.
-KERNEL_MACHINE := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only
+KERNEL_MACHINE := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -mpreferred-stack-boundary=3
 KERNEL_LTO := $(if $(filter 1,$(RELEASE)),-flto=auto)
 KERNEL_FLAGS = $(COMMON_FLAGS) $(KERNEL_LTO) -Wframe-larger-than=1024 $(KERNEL_MACHINE) \
 	-DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
