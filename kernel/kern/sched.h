@@ -40,11 +40,10 @@ struct sched_share *sched_share_of(struct ledger *ledger);
 void sched_thread_enter(struct thread *thread);
 void sched_thread_leave(struct thread *thread);
 
-/* True if nothing stops the thread from running. */
+/* True if nothing stops the thread from running: the dead are suspended for good. */
 static inline __attribute__((always_inline)) bool sched_runnable(const struct thread *thread)
 {
-	return thread->state != THREAD_DEAD && thread->suspend_count == 0 &&
-	       thread->task->suspend_count == 0 && !thread->task->dead;
+	return thread->suspend_count == 0 && thread->task->suspend_count == 0;
 }
 /* Queues a thread that may run (or marks it stopped, if it may not). */
 void sched_ready(struct thread *thread);

@@ -174,6 +174,7 @@ void task_kill(struct task *task)
 	if (task->dead)
 		return;
 	task->dead = true;
+	task->suspend_count = UINT32_MAX;
 	task->map.pmap.changes++;	/* as in task_suspend */
 	port_destroy_kernel(task->self);
 	task->self = task->asks_for = NULL;

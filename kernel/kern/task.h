@@ -21,7 +21,7 @@ struct task {
 	uint64_t messages_sent, messages_received;
 	struct ledger *ledger;			/* pays for it and for what it makes */
 	struct sched_share *home;		/* the ledger's share of the CPU: its threads' */
-	uint32_t suspend_count;
+	uint32_t suspend_count;			/* not 0 of a dead one */
 	uint32_t thread_count;
 	uint8_t priority;
 	bool dead;

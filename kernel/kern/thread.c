@@ -202,6 +202,7 @@ void thread_kill(struct thread *thread)
 		sched_unready(thread);
 	thread_detach(thread);
 	thread->state = THREAD_DEAD;
+	thread->suspend_count = UINT32_MAX;
 	if (thread != thread_current()) {
 		thread_free(thread);
 		return;

@@ -99,7 +99,7 @@ struct thread {
 			uint8_t exception[THREAD_EXCEPTION_BYTES] __attribute__((aligned(8)));
 		};
 	};
-	uint32_t suspend_count;
+	uint32_t suspend_count;		/* not 0 of a dead one */
 	uint8_t reply_disposition;	/* of msg.reply_port: MACH_MSG_TYPE_PORT_SEND or SEND_ONCE */
 	bool reply_direct;		/* kernel call: its reply needs no right, it goes straight into the buffer */
 	uint8_t denial;			/* which of its task's denials is its last, from 1 on; 0: none (kern/denials.c) */

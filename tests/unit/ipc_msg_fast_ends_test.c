@@ -158,9 +158,10 @@ static void receiver_stopped(enum side side)
 	settle(arrives(side), "has it when that is resumed: ", side_name[side]);
 	c = prepare_plain(side);
 	receiver_of(side)->task->dead = true;
-	receiver_of(side)->task->map.pmap.changes++;
+	test_task_suspend(receiver_of(side)->task);
 	ok(goes_slowly(side, &c), "a thread of a dead task: %s", side_name[side]);
 	receiver_of(side)->task->dead = false;
+	receiver_of(side)->task->suspend_count = 0;
 	settle(arrives(side), "it is handed over as to any: ", side_name[side]);
 }
 

@@ -116,9 +116,11 @@ void task_kill(struct task *task)
 	struct thread *thread;
 
 	task->dead = true;
+	task->suspend_count = UINT32_MAX;
 	LIST_FOREACH(thread, &task->threads, task_link) {
 		wait_cancel(thread, WAIT_KILLED);
 		thread->state = THREAD_DEAD;
+		thread->suspend_count = UINT32_MAX;
 	}
 }
 
