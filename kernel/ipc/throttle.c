@@ -255,7 +255,7 @@ static void attend(struct port *set)
 		attend_at(set, clock_uptime_ns() + delay_ns(&set->extra->throttle));
 }
 
-void throttle_run_slow(void)
+__attribute__((noinline)) void throttle_run_slow(void)
 {
 	uint64_t now = clock_uptime_ns();
 	struct port *set;

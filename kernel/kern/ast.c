@@ -3,6 +3,7 @@
 #include "kern/ast.h"
 #include "ipc/throttle.h"
 #include "kern/device.h"
+#include "kern/likely.h"
 #include "kern/sched.h"
 #include "kern/stretch.h"
 #include "kern/task.h"
@@ -65,23 +66,29 @@ void ast_rescheduled(void)
 		ast_clear_current();
 }
 
-/* A tick or input: wakes those whose time has come. A tick looks at the devices too, for readers behind the first. */
-static void ast_events(void)
+/* Wakes those whose time has come. The devices are looked at as well, for readers behind the first. */
+static __attribute__((noinline)) void ast_tick(void)
 {
-	struct cpu *cpu = cpu_current();
-	bool tick = cpu->tick;
+	cpu_current()->tick = false;
+	cpu_current()->input = true;
+	sched_tick();
+	timer_expire();
+}
 
-	cpu->ast = for_current = false;
-	if (tick) {
-		cpu->tick = false;
-		sched_tick();
-		timer_expire();
-	}
+static __attribute__((noinline)) void ast_input(void)
+{
+	cpu_current()->input = false;
+	device_ast();
+}
+
+static inline void ast_events(void)
+{
+	cpu_current()->ast = for_current = false;
+	if (cpu_current()->tick)
+		ast_tick();
 	throttle_run();
-	if (tick || cpu->input) {
-		cpu->input = false;
-		device_ast();
-	}
+	if (cpu_current()->input)
+		ast_input();
 }
 
 void ast_idle(void)
@@ -109,7 +116,7 @@ void ast_handle(struct thread *thread)
 	sched_handoff_undo();
 	/* What happened to be due, for others, may have put something off too. */
 	thread->works_off = false;
-	if (reap_pending())
+	if (unlikely(reap_pending()))
 		work_off(thread, own);
 	if (thread->state != THREAD_RUNNING)
 		sched_switch();

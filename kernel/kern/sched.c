@@ -26,6 +26,7 @@
 #include "ipc/throttle.h"
 #include "kern/assert.h"
 #include "kern/ast.h"
+#include "kern/likely.h"
 #include "kern/pause.h"
 #include "kern/stretch.h"
 #include "kern/string.h"
@@ -137,8 +138,36 @@ void sched_thread_leave(struct thread *thread)
 		share_free_if_unused(share);
 }
 
-/* Appends to, or with front set puts at the head of, the ring of the thread's priority. */
-static void queue_insert(struct thread *thread, bool front)
+/* Is no thread ready but those of this share, of which there are? */
+static inline bool ready_alone(const struct sched_share *share)
+{
+	return share != NULL && RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
+}
+
+/* It has ready threads. Mostly it is the only one: there is nothing to balance. */
+static inline void share_insert(struct sched_share *share)
+{
+	if (share->virtual_ns < clock_virtual_ns)
+		share->virtual_ns = clock_virtual_ns;
+	if (!RB_EMPTY(&ready_shares)) {
+		RB_INSERT(share_tree, &ready_shares, share);
+		return;
+	}
+	RB_ROOT(&ready_shares) = share;
+	RB_SET(share, NULL, node);
+	RB_COLOR(share, node) = RB_BLACK;
+}
+
+static inline void share_remove(struct sched_share *share)
+{
+	if (likely(ready_alone(share)))
+		RB_INIT(&ready_shares);
+	else
+		RB_REMOVE(share_tree, &ready_shares, share);
+}
+
+/* Appends to the ring of the thread's priority. */
+static void queue_insert(struct thread *thread)
 {
 	struct sched_share *share = thread->share;
 	struct thread **head = &share->queue[thread->priority];
@@ -152,14 +181,9 @@ static void queue_insert(struct thread *thread, bool front)
 		thread->wait.run.prev = (*head)->wait.run.prev;
 		thread->wait.run.prev->wait.run.next = thread;
 		(*head)->wait.run.prev = thread;
-		if (front)
-			*head = thread;
 	}
-	if (share->ready++ == 0) {
-		if (share->virtual_ns < clock_virtual_ns)
-			share->virtual_ns = clock_virtual_ns;
-		RB_INSERT(share_tree, &ready_shares, share);
-	}
+	if (share->ready++ == 0)
+		share_insert(share);
 }
 
 static void queue_remove(struct thread *thread)
@@ -177,7 +201,7 @@ static void queue_remove(struct thread *thread)
 			*head = thread->wait.run.next;
 	}
 	if (--share->ready == 0)
-		RB_REMOVE(share_tree, &ready_shares, share);
+		share_remove(share);
 }
 
 /* True if the thread, now queued, should run before the current one. */
@@ -198,17 +222,23 @@ static void stop(struct thread *thread)
 	mqueue_room_return(thread, false);
 }
 
-void sched_ready(struct thread *thread)
+/* The thread is ready. False: it may not run, and is stopped. */
+static inline bool make_ready(struct thread *thread)
 {
 	/* Stopped in the middle of a hand-off, it may have a borrowed share still, even one that is gone. */
 	thread->share = thread->task->home;
 	if (!sched_runnable(thread)) {
 		stop(thread);
-		return;
+		return false;
 	}
 	thread->state = THREAD_READY;
-	queue_insert(thread, false);
-	if (preempts(thread, cpu_current()->thread))
+	queue_insert(thread);
+	return true;
+}
+
+void sched_ready(struct thread *thread)
+{
+	if (make_ready(thread) && preempts(thread, cpu_current()->thread))
 		ast_reschedule();
 }
 
@@ -262,7 +292,7 @@ void sched_set_priority(struct thread *thread, unsigned priority)
 		queue_remove(thread);
 	thread->priority = (uint8_t)priority;
 	if (queued)
-		queue_insert(thread, false);
+		queue_insert(thread);
 	if (thread == thread_current() || queued)
 		ast_reschedule();
 }
@@ -299,14 +329,8 @@ static void account(struct sched_share *share, uint64_t now)
 	}
 }
 
-/* Is no thread ready but those of this share, of which there are? */
-static bool ready_alone(const struct sched_share *share)
-{
-	return share != NULL && RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
-}
-
 /* The thread stops running. When only the same share has any, its time goes on; each tick charges it. */
-static void account_switch(struct thread *thread)
+static inline void account_switch(struct thread *thread)
 {
 	switched = clock_ticks();
 	thread->cpu_ticks += switched;
@@ -382,22 +406,29 @@ static struct thread *idle(void)
 	return thread;
 }
 
-/* On the empty stack, in the new thread's context. */
+/* On the empty stack, in the context of a thread that was woken, or has paused. */
 static void thread_continue(void *argument)
 {
 	struct thread *thread = argument;
 	const struct wait_kind *woken = thread->wait.kind;
 
-	if (woken != NULL) {
-		thread->wait.kind = NULL;
-		woken->continuation(thread, thread->wait.result);
-		if (thread->state != THREAD_RUNNING)
-			sched_switch();
-		if (thread->wait.kind != NULL)
-			sched_pause(thread);
-		sched_handoff_undo();
-	}
+	thread->wait.kind = NULL;
+	woken->continuation(thread, thread->wait.result);
+	if (thread->state != THREAD_RUNNING)
+		sched_switch();
+	if (thread->wait.kind != NULL)
+		sched_pause(thread);
+	sched_handoff_undo();
 	stretch_note(thread_continue);
+	user_return();
+}
+
+/* The current thread goes on, wherever it was stopped. */
+static inline __attribute__((always_inline)) _Noreturn void go_on(struct thread *thread)
+{
+	if (thread->wait.kind != NULL)
+		stack_reset_call(thread_continue, thread);
+	stretch_note(go_on);
 	user_return();
 }
 
@@ -405,7 +436,15 @@ __attribute__((noinline)) void sched_pause(struct thread *thread)
 {
 	assert(thread_pauses(thread));
 	ast_handle(thread);
-	stack_reset_call(thread_continue, thread);
+	go_on(thread);
+}
+
+/* `to` becomes the current thread, NULL: none does; from was, NULL: none was. If it is dead nothing is its own any more: it is buried. */
+static inline __attribute__((always_inline)) void change(struct thread *from, struct thread *to)
+{
+	machine_switch(from, to, to != NULL ? &to->task->map.pmap : &kernel_pmap);
+	if (from != NULL && from->state == THREAD_DEAD)
+		thread_bury(from);
 }
 
 /* from: the current thread, whose time is accounted for until `switched`, NULL: none. */
@@ -415,7 +454,7 @@ static _Noreturn void switch_from(struct thread *from)
 
 	if (to == NULL) {
 		if (from != NULL)
-			machine_switch(from, NULL, &kernel_pmap);
+			change(from, NULL);
 		from = NULL;
 		to = idle();
 		switched = share_switched = clock_ticks();
@@ -424,8 +463,8 @@ static _Noreturn void switch_from(struct thread *from)
 	to->state = THREAD_RUNNING;
 	to->cpu_ticks -= switched;
 	if (to != from)
-		machine_switch(from, to, &to->task->map.pmap);
-	stack_reset_call(thread_continue, to);
+		change(from, to);
+	go_on(to);
 }
 
 void sched_switch(void)
@@ -435,11 +474,6 @@ void sched_switch(void)
 	if (from != NULL) {
 		account_switch(from);
 		throttle_sleeps(from);
-		if (from->state == THREAD_DEAD) {
-			machine_switch(from, NULL, &kernel_pmap);
-			thread_bury(from);
-			from = NULL;
-		}
 	}
 	switch_from(from);
 }
@@ -470,9 +504,9 @@ void sched_yield(void)
 	    sched_runnable(current)) {
 		quantum_ticks = 0;
 		ast_rescheduled();
-		stack_reset_call(thread_continue, current);
+		go_on(current);
 	}
 	account_switch(current);
-	sched_ready(current);
+	make_ready(current);
 	switch_from(current);
 }
