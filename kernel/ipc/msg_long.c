@@ -26,11 +26,6 @@ static struct {
 	struct vm_copy *taken;		/* the copies that are there: a list by first.next_copy */
 } sending;
 
-/* In wait.word. The copies that are there hang from the one being made. */
-enum { LONG_NEXT, LONG_END, LONG_COPY };
-#define FILLING 1	/* in LONG_NEXT, a page's address */
-#define AGAIN	2	/* the sender had waited before */
-
 static const struct wait_kind taking;
 
 static void add_taken(struct vm_copy **list, struct vm_copy *copy)
@@ -69,7 +64,7 @@ bool msg_long_keep(struct vm_copy *copy)
 	return true;
 }
 
-static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_copy *taken, bool again);
+static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_copy *taken);
 
 /* Sends, with these copies; pauses: then KERN_BLOCKED. */
 static int64_t send_with(struct thread *thread, struct vm_copy *taken, bool again, bool may_pause)
@@ -85,12 +80,12 @@ static int64_t send_with(struct thread *thread, struct vm_copy *taken, bool agai
 	taken = sending.taken;
 	sending.taken = NULL;
 	if (code == MSG_SEND_PAUSES) {
-		struct vm_copying c = { .map = map, .payer = thread->task->ledger };
+		struct vm_copying c = {
+			.map = map, .next = sending.address, .end = sending.address + sending.bytes, .marked = again,
+		};
 
-		c.next = sending.address;
-		c.end = sending.address + sending.bytes;
 		sending.bytes = 0;
-		return take_on(thread, &c, taken, again);
+		return take_on(thread, &c, taken);
 	}
 	while (taken != NULL) {
 		struct vm_copy *copy = taken;
@@ -101,24 +96,21 @@ static int64_t send_with(struct thread *thread, struct vm_copy *taken, bool agai
 	return code;
 }
 
-/* Copies the next pieces of the region, and then sends. */
-static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_copy *taken, bool again)
+/* Copies the next pieces of the region, and then sends. c->marked: the sender had waited before. In a pause the copies that are there hang
+   from the one being made. */
+static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_copy *taken)
 {
-	uint64_t *word = thread->wait.word;
 	struct vm_entry *first;
 
 	while (!vm_copying_done(c)) {
 		if (vm_copying_step(c, pause_piece) != KERN_SUCCESS) {
 			vm_copy_undo(c->map, c->copy);
-			return send_with(thread, taken, again, false);
+			return send_with(thread, taken, c->marked, false);
 		}
-		machine_window();
-		if (!vm_copying_done(c) && pause_due()) {
-			word[LONG_NEXT] = c->next | (c->filling ? FILLING : 0) | (again ? AGAIN : 0);
-			word[LONG_END] = c->end;
-			word[LONG_COPY] = (uint64_t)c->copy;
+		if (pause_due() && !vm_copying_done(c)) {
+			vm_copying_save(c, thread->wait.word);
 			c->copy->first.next_copy = taken;
-			return pause_begin(thread, &taking, NULL);
+			return pause_begin(&taking, thread->task);
 		}
 	}
 	/* Known by its address: the first entry may be one of bytes, which has none. */
@@ -127,27 +119,22 @@ static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_co
 	first->start = c->end - first->size - first->page_offset;
 	first->end += first->start;
 	add_taken(&taken, c->copy);
-	return send_with(thread, taken, again, true);
+	return send_with(thread, taken, c->marked, true);
 }
 
 static void take_go_on(struct thread *thread, int result)
 {
-	const uint64_t *word = thread->wait.word;
-	struct vm_copying c = {
-		.map = &thread->task->map, .payer = thread->task->ledger,
-		.next = word[LONG_NEXT] & ~(uint64_t)(FILLING | AGAIN), .end = word[LONG_END],
-		.copy = (struct vm_copy *)word[LONG_COPY], .filling = (word[LONG_NEXT] & FILLING) != 0,
-	};
-	int64_t code = take_on(thread, &c, c.copy->first.next_copy, (word[LONG_NEXT] & AGAIN) != 0);
+	struct vm_copying c = vm_copying_load(pause_end_map(thread), thread->wait.word);
 
 	(void)result;
-	msg_send_end(thread, code);
+	msg_send_end(thread, take_on(thread, &c, c.copy->first.next_copy));
 }
 
 static void take_cancel(struct thread *thread, enum wait_reason reason)
 {
-	struct vm_copy *copy = (struct vm_copy *)thread->wait.word[LONG_COPY], *next;
+	struct vm_copy *copy = (struct vm_copy *)thread->wait.word[COPYING_COPY], *next;
 
+	pause_end(thread);
 	for (; copy != NULL; copy = next) {
 		next = copy->first.next_copy;
 		vm_copy_discard(copy);

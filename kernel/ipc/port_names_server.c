@@ -83,7 +83,7 @@ static kern_return_t list_pause(const struct listing *l)
 	word[LIST_NAMES] = (uint64_t)l->names;
 	word[LIST_TYPES] = (uint64_t)l->types;
 	word[LIST_PLACE] = (uint64_t)l->written << 32 | l->key;
-	return pause_begin(thread_current(), &listing, task_of_space(l->space)->self);
+	return pause_begin(&listing, task_of_space(l->space));
 }
 
 /* KRPC_BLOCKED in a pause; else the call's code, and an error has consumed what there was. */
@@ -91,11 +91,9 @@ static kern_return_t list_on(struct listing *l)
 {
 	bool too_many;
 
-	while (!list_some(l, &too_many)) {
-		machine_window();
+	while (!list_some(l, &too_many))
 		if (pause_due())
 			return list_pause(l);
-	}
 	if (too_many) {
 		kern_return_t result;
 
@@ -125,14 +123,16 @@ static void list_go_on(struct thread *thread, int result)
 		.written = (uint32_t)(word[LIST_PLACE] >> 32), .key = (uint32_t)word[LIST_PLACE],
 	};
 	mach_msg_type_t type = { .msgt_name = MACH_MSG_TYPE_PORT_NAME, .msgt_size = 32, .msgt_longform = 1 };
-	struct port *port = pause_end(thread);
+	struct task *task = pause_end(thread);
 	struct reply_names reply;
 
-	l.space = convert_port_to_space(port);
-	port_unref(port);
-	if (l.space == NULL)
+	if (task == NULL) {
 		list_discard(&l);
-	result = l.space != NULL ? list_on(&l) : KERN_INVALID_TASK;
+		result = KERN_INVALID_TASK;
+	} else {
+		l.space = &task->space;
+		result = list_on(&l);
+	}
 	if (result == KRPC_BLOCKED)
 		return;
 	if (result != KERN_SUCCESS) {
@@ -147,7 +147,7 @@ static void list_go_on(struct thread *thread, int result)
 
 static void list_cancel(struct thread *thread, enum wait_reason reason)
 {
-	port_unref(pause_end(thread));
+	pause_end(thread);
 	vm_copy_discard((struct vm_copy *)thread->wait.word[LIST_NAMES]);
 	vm_copy_discard((struct vm_copy *)thread->wait.word[LIST_TYPES]);
 	if (reason != WAIT_KILLED)

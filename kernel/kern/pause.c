@@ -41,31 +41,34 @@ void pause_set_eager(void)
 	pause_bytes = 2 * PAGE_SIZE - 1;
 }
 
-kern_return_t pause_begin(struct thread *thread, const struct wait_kind *kind, struct port *port)
+kern_return_t pause_begin(const struct wait_kind *kind, struct task *task)
 {
-	assert(thread == thread_current() && thread->state == THREAD_RUNNING && thread->wait.kind == NULL && kind->pause);
-	if (port != NULL)
-		port_ref(port);
+	struct thread *thread = thread_current();
+
+	assert(thread->state == THREAD_RUNNING && thread->wait.kind == NULL && kind->pause);
+	port_ref(task->self);
 	thread->wait.kind = kind;
-	thread->wait.object = port;
+	thread->wait.object = task->self;
 	if (pause_eager)
 		ast_reschedule();
 	return KERN_BLOCKED;
 }
 
-struct port *pause_end(struct thread *thread)
+struct task *pause_end(struct thread *thread)
 {
-	return thread->wait.object;
+	struct port *port = thread->wait.object;
+	struct task *task = convert_port_to_task(port);
+
+	/* A living task has a reference to its port. */
+	port_unref(port);
+	return task;
 }
 
 struct vm_map *pause_end_map(struct thread *thread)
 {
-	struct port *port = pause_end(thread);
-	struct vm_map *map = convert_port_to_map(port);
+	struct task *task = pause_end(thread);
 
-	/* A living task has a reference to its port. */
-	port_unref(port);
-	return map;
+	return task != NULL ? &task->map : NULL;
 }
 
 void pause_cancel(struct thread *thread, enum wait_reason reason)

@@ -8,7 +8,8 @@
 #include "kern/thread.h"
 #include "x86_64/machine.h"
 
-struct port;
+struct task;
+struct vm_map;
 
 /* Option pause=eager (debugging): a call pauses behind each piece, which is small, and others run whenever one is ready. */
 extern bool pause_eager;
@@ -19,20 +20,22 @@ extern uint64_t pause_bytes;
 static inline bool pause_large(uint64_t bytes) { return unlikely(bytes > pause_bytes); }
 void pause_set_eager(void);
 
-/* Has something come up since the call began or went on: a tick, somebody more urgent? Asked behind each piece. */
+/* Behind each piece: a window for interrupts. True: something has come up since the call began or went on, a tick or somebody more
+   urgent, so it should pause if there is more to do. */
 static inline bool pause_due(void)
 {
+	machine_window();
 	return cpu_current()->ast || pause_eager;
 }
 
 /*
- * The current thread's call pauses. It goes on by kind's continuation, with what it has put into wait.word (all three), and with a
- * reference to the port (NULL: none) for what it works on. Returns KERN_BLOCKED, for the handler to return.
+ * The current thread's call, which works on this task, pauses. It goes on by kind's continuation, with what it has put into wait.word
+ * (all three). Returns KERN_BLOCKED, for the handler to return.
  */
-kern_return_t pause_begin(struct thread *thread, const struct wait_kind *kind, struct port *port);
-/* For the continuation and cancel, once: the port, which may be dead, and whose reference is the caller's now. */
-struct port *pause_end(struct thread *thread);
-/* The same for a task's port whose memory is worked on: NULL: the task has ended. No reference: the map is good until the next pause. */
+kern_return_t pause_begin(const struct wait_kind *kind, struct task *task);
+/* For the continuation and cancel, once: the task, good until the next pause. NULL: it has ended. */
+struct task *pause_end(struct thread *thread);
+/* The same, of the task's memory. */
 struct vm_map *pause_end_map(struct thread *thread);
 
 static inline bool thread_pauses(const struct thread *thread)

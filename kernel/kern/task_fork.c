@@ -29,7 +29,7 @@ static kern_return_t fork_pause(const struct forking *f)
 	word[FORK_AT] = f->at;
 	/* Kernel codes are small. */
 	word[FORK_LAST_AND_ERROR] = trunc_page(f->last) | (uint64_t)f->error;
-	return pause_begin(thread_current(), &forking, f->parent->self);
+	return pause_begin(&forking, f->parent);
 }
 
 /* One step; true: that was all. */
@@ -52,11 +52,9 @@ static bool fork_step(struct forking *f)
 
 static kern_return_t fork_on(struct forking *f, struct task **child)
 {
-	while (!fork_step(f)) {
-		machine_window();
+	while (!fork_step(f))
 		if (pause_due())
 			return fork_pause(f);
-	}
 	if (f->error != KERN_SUCCESS)
 		task_unmake(f->child);
 	*child = f->error == KERN_SUCCESS ? f->child : NULL;
@@ -67,15 +65,12 @@ static void fork_go_on(struct thread *thread, int result)
 {
 	const uint64_t *word = thread->wait.word;
 	struct forking f = {
-		.child = (struct task *)word[FORK_CHILD], .at = word[FORK_AT],
+		.parent = pause_end(thread), .child = (struct task *)word[FORK_CHILD], .at = word[FORK_AT],
 		.last = trunc_page(word[FORK_LAST_AND_ERROR]), .error = (kern_return_t)(word[FORK_LAST_AND_ERROR] & PAGE_MASK),
 	};
-	struct port *port = pause_end(thread);
 	struct task *child = NULL;
 
 	f.done = (task_fork_done *)f.child->created_ns;
-	f.parent = convert_port_to_task(port);
-	port_unref(port);
 	if (f.parent == NULL)
 		task_unmake(f.child);
 	result = f.parent != NULL ? fork_on(&f, &child) : KERN_INVALID_ARGUMENT;
@@ -88,7 +83,7 @@ static void fork_cancel(struct thread *thread, enum wait_reason reason)
 	struct task *child = (struct task *)thread->wait.word[FORK_CHILD];
 	task_fork_done *done = (task_fork_done *)child->created_ns;
 
-	port_unref(pause_end(thread));
+	pause_end(thread);
 	task_unmake(child);
 	if (reason != WAIT_KILLED)
 		done(thread, NULL, KERN_INTERRUPTED);

@@ -42,12 +42,12 @@ static void append(struct vm_copying *c, struct vm_copy *piece)
 /* Appends an entry for [next, to), whose pages are still to be copied. */
 static kern_return_t fill_begin(struct vm_copying *c, uint64_t to)
 {
-	struct vm_entry *entry = vm_entry_make_range(c->payer, c->next, to);
+	struct vm_entry *entry = vm_entry_make_range(c->map->pmap.payer, c->next, to);
 	struct vm_object *object;
 
 	if (entry == NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	object = vm_object_make(vm_entry_pages(entry), c->payer);
+	object = vm_object_make(vm_entry_pages(entry), c->map->pmap.payer);
 	if (object == NULL) {
 		vm_entry_destroy(entry);
 		return KERN_RESOURCE_SHORTAGE;
@@ -159,7 +159,7 @@ kern_return_t vm_copying_step(struct vm_copying *c, unsigned most)
 	if ((c->next & PAGE_MASK) == 0 && to > c->next && (to - c->next) >> PAGE_SHIFT > most && is_unsharable(entry))
 		return fill_begin(c, to);
 	to = piece_end(c, most);
-	result = vm_copy_in(c->map, c->next, to - c->next, false, c->payer, &piece);
+	result = vm_copy_in(c->map, c->next, to - c->next, false, c->map->pmap.payer, &piece);
 	if (result != KERN_SUCCESS)
 		return result;
 	append(c, piece);

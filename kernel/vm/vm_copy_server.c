@@ -12,13 +12,11 @@
 #include "vm/copy_piece.h"
 #include "vm/entry.h"
 
-/* In wait.word of a call that takes a copy, which knows whereto it will be written, NOWHERE: it is read. */
-enum { TAKE_NEXT, TAKE_END, TAKE_COPY };
+/* For where a copy that is being taken will be written: it is to be read. */
 #define NOWHERE UINT64_MAX
-#define FILLING 1 /* in TAKE_NEXT, a page's address */
-/* Of one that writes, and of one that was denied. */
-enum { WRITE_AT, WRITE_READY, WRITE_COPY };
-enum { UNDO_COPY, UNDO_ERROR };
+/* In wait.word, of a call that writes and of one that was denied; in COPYING_COPY is what all of them have. */
+enum { WRITE_AT, WRITE_READY };
+enum { UNDO_ERROR };
 
 static const struct wait_kind taking, writing, undoing;
 
@@ -29,7 +27,7 @@ static bool pages_aligned(vm_address_t address, vm_size_t size)
 
 static kern_return_t pause(const struct wait_kind *kind, struct vm_map *map)
 {
-	return pause_begin(thread_current(), kind, task_of_map(map)->self);
+	return pause_begin(kind, task_of_map(map));
 }
 
 /* The step-wise parts return KRPC_BLOCKED in a pause; else the call's code, and they have consumed the copy. */
@@ -39,10 +37,9 @@ static kern_return_t undo_on(struct vm_map *map, struct vm_copy *copy, kern_retu
 	uint64_t *word = thread_current()->wait.word;
 
 	while ((copy = vm_copy_undo_some(map, copy, pause_piece)) != NULL) {
-		machine_window();
 		if (pause_due()) {
-			word[UNDO_COPY] = (uint64_t)copy;
 			word[UNDO_ERROR] = (uint64_t)error;
+			word[COPYING_COPY] = (uint64_t)copy;
 			return pause(&undoing, map);
 		}
 	}
@@ -58,11 +55,10 @@ static kern_return_t write_on(struct vm_overwriting *w)
 		result = vm_overwriting_step(w, pause_piece);
 		if (result != KERN_SUCCESS)
 			break;
-		machine_window();
-		if (w->copy != NULL && pause_due()) {
+		if (pause_due() && w->copy != NULL) {
 			word[WRITE_AT] = w->at;
 			word[WRITE_READY] = w->ready;
-			word[WRITE_COPY] = (uint64_t)w->copy;
+			word[COPYING_COPY] = (uint64_t)w->copy;
 			return pause(&writing, w->map);
 		}
 	}
@@ -72,18 +68,13 @@ static kern_return_t write_on(struct vm_overwriting *w)
 /* to: NOWHERE, or where the copy goes when it is there. *copy: of a call that is to read it. */
 static kern_return_t take_on(struct vm_copying *c, uint64_t to, struct vm_copy **copy)
 {
-	uint64_t *word = thread_current()->wait.word;
-
 	while (!vm_copying_done(c)) {
 		kern_return_t result = vm_copying_step(c, pause_piece);
 
 		if (result != KERN_SUCCESS)
 			return undo_on(c->map, c->copy, result);
-		machine_window();
-		if (!vm_copying_done(c) && pause_due()) {
-			word[TAKE_NEXT] = c->next | (c->filling ? FILLING : 0);
-			word[TAKE_END] = c->end;
-			word[TAKE_COPY] = (uint64_t)c->copy;
+		if (pause_due() && !vm_copying_done(c)) {
+			vm_copying_save(c, thread_current()->wait.word);
 			c->copy->first.whereto = to;
 			return pause(&taking, c->map);
 		}
@@ -124,22 +115,16 @@ static void reply_read(struct thread *thread, struct vm_copy *copy)
 
 static void take_go_on(struct thread *thread, int result)
 {
-	const uint64_t *word = thread->wait.word;
 	struct vm_map *map = pause_end_map(thread);
-	struct vm_copying c = {
-		.map = map, .next = word[TAKE_NEXT] & ~(uint64_t)FILLING, .end = word[TAKE_END],
-		.copy = (struct vm_copy *)word[TAKE_COPY], .filling = (word[TAKE_NEXT] & FILLING) != 0,
-	};
+	struct vm_copying c = vm_copying_load(map, thread->wait.word);
 	uint64_t to = c.copy->first.whereto;
 	struct vm_copy *copy = NULL;
 
 	result = KERN_INVALID_ARGUMENT;
-	if (map == NULL) {
+	if (map == NULL)
 		vm_copy_discard(c.copy);
-	} else {
-		c.payer = map->pmap.payer;
+	else
 		result = take_on(&c, to, &copy);
-	}
 	if (result == KERN_SUCCESS && to == NOWHERE) {
 		reply_read(thread, copy);
 		return;
@@ -155,7 +140,7 @@ static void write_go_on(struct thread *thread, int result)
 	const uint64_t *word = thread->wait.word;
 	struct vm_overwriting w = {
 		.map = pause_end_map(thread), .at = word[WRITE_AT], .ready = word[WRITE_READY],
-		.copy = (struct vm_copy *)word[WRITE_COPY],
+		.copy = (struct vm_copy *)word[COPYING_COPY],
 	};
 
 	result = w.map != NULL ? write_on(&w) : KERN_INVALID_ARGUMENT;
@@ -167,7 +152,7 @@ static void write_go_on(struct thread *thread, int result)
 
 static void undo_go_on(struct thread *thread, int result)
 {
-	struct vm_copy *copy = (struct vm_copy *)thread->wait.word[UNDO_COPY];
+	struct vm_copy *copy = (struct vm_copy *)thread->wait.word[COPYING_COPY];
 	struct vm_map *map = pause_end_map(thread);
 
 	result = (int)thread->wait.word[UNDO_ERROR];
@@ -180,38 +165,23 @@ static void undo_go_on(struct thread *thread, int result)
 }
 
 /* What was copied, and what is not written yet, goes; what was marked for copying on write stays so. */
-static void give_up(struct thread *thread, uint64_t copy, enum wait_reason reason)
+static void give_up(struct thread *thread, enum wait_reason reason)
 {
-	port_unref(pause_end(thread));
-	vm_copy_discard((struct vm_copy *)copy);
+	pause_end(thread);
+	vm_copy_discard((struct vm_copy *)thread->wait.word[COPYING_COPY]);
 	if (reason != WAIT_KILLED)
 		krpc_reply(thread, KERN_INTERRUPTED);
 }
 
-static void take_cancel(struct thread *thread, enum wait_reason reason)
-{
-	give_up(thread, thread->wait.word[TAKE_COPY], reason);
-}
-
-static void write_cancel(struct thread *thread, enum wait_reason reason)
-{
-	give_up(thread, thread->wait.word[WRITE_COPY], reason);
-}
-
-static void undo_cancel(struct thread *thread, enum wait_reason reason)
-{
-	give_up(thread, thread->wait.word[UNDO_COPY], reason);
-}
-
-static const struct wait_kind taking = { "vm_read or vm_copy", take_go_on, take_cancel, true };
-static const struct wait_kind writing = { "vm_write or vm_copy", write_go_on, write_cancel, true };
-static const struct wait_kind undoing = { "the end of a denied vm_read or vm_copy", undo_go_on, undo_cancel, true };
+static const struct wait_kind taking = { "vm_read or vm_copy", take_go_on, give_up, true };
+static const struct wait_kind writing = { "vm_write or vm_copy", write_go_on, give_up, true };
+static const struct wait_kind undoing = { "the end of a denied vm_read or vm_copy", undo_go_on, give_up, true };
 
 /* -- the calls -- */
 
 static kern_return_t take(struct vm_map *map, uint64_t address, uint64_t size, uint64_t to, struct vm_copy **copy)
 {
-	struct vm_copying c = { .map = map, .payer = map->pmap.payer };
+	struct vm_copying c = { .map = map };
 	kern_return_t result = vm_range(address, size, &c.next, &c.end);
 
 	if (result == KERN_SUCCESS)

@@ -115,14 +115,13 @@ static kern_return_t range_on(struct range *r, bool may_pause)
 
 		if (result != KERN_SUCCESS)
 			return result;
-		machine_window();
-		if (may_pause && r->at < r->end && pause_due()) {
+		if (pause_due() && may_pause && r->at < r->end) {
 			uint64_t *word = thread_current()->wait.word;
 
 			word[RANGE_AT] = WITH_AT(r);
 			word[RANGE_END] = r->end;
 			word[RANGE_REACHED] = r->reached;
-			return pause_begin(thread_current(), &ranging, task_of_map(r->map)->self);
+			return pause_begin(&ranging, task_of_map(r->map));
 		}
 	}
 	return range_finish(r);
@@ -166,7 +165,7 @@ static void range_cancel(struct thread *thread, enum wait_reason reason)
 		range_again(thread, false);
 		return;
 	}
-	port_unref(pause_end(thread));
+	pause_end(thread);
 	if (reason != WAIT_KILLED)
 		range_answer(thread, (at & BY_TRAP) != 0, KERN_INTERRUPTED);
 }

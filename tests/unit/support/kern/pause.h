@@ -7,7 +7,7 @@
 #include <mach/kern_return.h>
 #include "kern/thread.h"
 
-struct port;
+struct task;
 
 #define pause_eager false
 #define pause_piece 32u
@@ -21,14 +21,18 @@ static inline bool pause_due(void)
 {
 	return false;
 }
-static inline kern_return_t pause_begin(struct thread *thread, const struct wait_kind *kind, struct port *port)
+static inline kern_return_t pause_begin(const struct wait_kind *kind, struct task *task)
 {
-	(void)thread;
 	(void)kind;
-	(void)port;
+	(void)task;
 	abort();
 }
-static inline struct port *pause_end(struct thread *thread)
+static inline struct task *pause_end(struct thread *thread)
+{
+	(void)thread;
+	abort();
+}
+static inline struct vm_map *pause_end_map(struct thread *thread)
 {
 	(void)thread;
 	abort();
