@@ -200,12 +200,11 @@ kern_return_t thread_set_special_port(struct thread *thread, int which, struct p
 		return KERN_INVALID_ARGUMENT;
 	if (!port_valid(port))
 		port = NULL;
-	old = thread_exception_port(thread);
-	if (old == port)
-		return KERN_SUCCESS;
-	if (!thread_extra_make(thread))
+	if (port != NULL && !thread_extra_make(thread))
 		return KERN_RESOURCE_SHORTAGE;
-	thread->extra->exception_port = port;
+	old = thread_exception_port(thread);
+	if (thread->extra != NULL)
+		thread->extra->exception_port = port;
 	if (old != NULL)
 		right_release_send(old);
 	return KERN_SUCCESS;

@@ -495,6 +495,7 @@ static void test_special_ports(void)
 {
 	thread_t thread = bare_thread(0, count_up, 1), same;
 	mach_port_t port = catch_port(), back = MACH_PORT_NULL;
+	mach_port_status_t status;
 	char name[64];
 
 	is_code(thread_get_special_port(thread, THREAD_KERNEL_PORT, &same), KERN_SUCCESS, "the kernel port can be read");
@@ -510,7 +511,11 @@ static void test_special_ports(void)
 	is_code(thread_set_name(thread, "nominee"), KERN_SUCCESS, "a thread can be named");
 	is_code(thread_get_name(thread, name), KERN_SUCCESS, "the name can be read");
 	is_text(name, "nominee", "as it was given");
+	is_code(thread_set_special_port(thread, THREAD_EXCEPTION_PORT, port), KERN_SUCCESS, "the same port can be set again");
 	end_thread(thread);
+	give_back_right(port);
+	need(mach_port_get_receive_status(mach_task_self(), port, &status), "the status of a port");
+	ok(!status.mps_srights, "a thread that has ended has left no right to it");
 	catch_port_destroy(port);
 }
 
