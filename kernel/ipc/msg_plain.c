@@ -14,8 +14,6 @@
 #include "ipc/mqueue.h"
 #include "ipc/msg_fast.h"
 #include "ipc/name.h"
-#include "ipc/portset.h"
-#include "ipc/throttle.h"
 #include "kern/likely.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -57,18 +55,12 @@ static inline void plain_deliver(struct port *port, struct kmsg *kmsg)
 {
 	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true);
 
-	if (kmsg->receive_rights && !msg_transit_begin(kmsg)) {
+	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
 		kmsg_discard(kmsg);
-	} else if (likely((port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers))) {
+	else if (likely((port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers)))
 		mqueue_queue(kmsg);
-	} else {
-		const struct port *object = port->in_set ? port->extra->set : port;
-
-		if (port->dead || object->dead || !LIST_EMPTY(&object->receivers) || throttle_on(object))
-			mqueue_deliver(kmsg);
-		else
-			mqueue_queue(kmsg);
-	}
+	else
+		mqueue_deliver(kmsg);
 }
 
 bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result)
@@ -151,13 +143,7 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 	}
 	task->messages_received++;
 	kmsg_free(kmsg);
-	/* Mostly there are others, with references of their own. */
-	if (likely(port->send_rights > 1)) {
-		port->send_rights--;
-		port->refs--;
-	} else {
-		right_release_send(port);
-	}
+	right_release_send(port);
 	*result = unlikely(bits != 0) ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }

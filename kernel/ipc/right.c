@@ -83,7 +83,7 @@ void right_uncount_send_once(struct port *port)
 	port->send_once_rights--;
 }
 
-void right_release_send(struct port *port)
+inline void right_release_send(struct port *port)
 {
 	right_uncount_send(port);
 	port_unref(port);
