@@ -90,6 +90,7 @@ kern_return_t host_slab_info(struct host *host, struct vm_copy **list, mach_msg_
 	result = vm_copy_alloc(zones_count() * sizeof(info), thread_current()->task->ledger, list);
 	if (result != KERN_SUCCESS)
 		return result;
+	ledger_settle();
 	LIST_FOREACH(zone, &zone_list, all) {
 		slab_info(zone, &info);
 		vm_copy_write(*list, n++ * sizeof(info), &info, sizeof(info));

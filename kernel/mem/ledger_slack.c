@@ -12,6 +12,7 @@
  */
 #include "mem/ledger_parts.h"
 #include "mem/ledger_fast.h"
+#include "mem/zone.h"
 
 #define SLACK_THINGS 16
 #define SLACK_VIRTUAL_PAGES 1024	/* no memory stands behind them */
@@ -61,6 +62,7 @@ uint64_t ledger_slack(unsigned resource)
 
 void ledger_settle(void)
 {
+	zone_spares_return();
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 		slack_end(r);
 }

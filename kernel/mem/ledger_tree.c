@@ -96,6 +96,8 @@ void ledger_kill(struct ledger *ledger)
 
 int ledger_limit(struct ledger *ledger, unsigned resource, uint64_t limit)
 {
+	/* What is kept for an allocation was not refused by this limit. */
+	ledger_settle();
 	if (resource == LEDGER_RAM && ledger != &root_ledger) {
 		ledger->ram_limit = limit;
 		ledger_ease(ledger, LEDGER_KMEM);

@@ -73,7 +73,7 @@ static inline bool slab_superfluous(const struct zone *zone, uint64_t keep, uint
 	return zone_capacity(zone) + slack >= root_ledger.account[zone->resource].used + (keep + 1) * zone->per_slab;
 }
 
-/* The same, when slack, which is nobody's, is settled. */
+/* Would the same be so without slack, which is nobody's? Then that is settled, by which slabs may go too: look again. */
 static bool slab_kept_by_slack(const struct zone *zone, uint64_t keep)
 {
 	uint64_t slack = ledger_slack(zone->resource);
@@ -81,7 +81,7 @@ static bool slab_kept_by_slack(const struct zone *zone, uint64_t keep)
 	if (slack == 0 || !slab_superfluous(zone, keep, slack))
 		return false;
 	ledger_settle();
-	return slab_superfluous(zone, keep, 0);
+	return true;
 }
 
 /* Gives an empty slab's page back. */
@@ -105,10 +105,12 @@ uint64_t zone_trim_some(struct zone *zone, uint64_t mark, uint64_t most)
 	uint64_t pages = 0, keep = mark != 0;
 
 	while (pages < most && zone->empties > mark) {
-		if (!slab_superfluous(zone, keep, 0) && !slab_kept_by_slack(zone, keep))
+		if (slab_superfluous(zone, keep, 0)) {
+			slab_release(zone, TAILQ_FIRST(&zone->empty));
+			pages++;
+		} else if (!slab_kept_by_slack(zone, keep)) {
 			break;
-		slab_release(zone, TAILQ_FIRST(&zone->empty));
-		pages++;
+		}
 	}
 	return pages;
 }

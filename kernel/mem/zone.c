@@ -9,9 +9,14 @@
  * many elements as are charged. So zone_alloc is: the charge, then taking a free element, which is
  * there.
  *
+ * Most of what is allocated for a moment is freed before the next of its kind is allocated, for the same ledger. So a zone keeps the
+ * element freed last, its spare, charged as it was: its payer's next allocation takes it, and neither the ledger nor the slab is looked
+ * at. It goes when another payer frees one, and wherever slack goes (ledger_settle): before a denial, a peak, a mark, or a look at any
+ * figure. So nothing is denied for it, and nobody sees it (decisions/0022).
+ *
  * Debug builds put a red zone behind each element: a word derived from its address that says live
  * or free, and the allocation site. Free elements are filled with poison, looked at when they are
- * given out again, and wait in a small quarantine first. Elements there count as taken from their
+ * given out again, and wait in a small quarantine first; so does a spare. Elements there count as taken from their
  * slab; what needs elements or pages empties the quarantine.
  */
 #include "mem/zone.h"
@@ -78,7 +83,7 @@ void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, ui
 		panic("zone %s: %s are charged already", name, ledger_resource_name(resource));
 	*zone = (struct zone){
 		.name = name, .resource = resource, .account = ledger_account_offset(resource),
-		.max = LEDGER_UNLIMITED, .payer = payer,
+		.max = LEDGER_UNLIMITED, .payer = payer, .spare_payer = zone_reclaim_eager ? ZONE_NO_SPARE : NULL,
 	};
 	zone_layout(zone, elem_size, align);
 	TAILQ_INIT(&zone->partial);
@@ -104,6 +109,7 @@ struct zone *zone_find(const char *name)
 
 void zone_set_max(struct zone *zone, uint64_t max)
 {
+	ledger_settle();
 	zone->max = max;
 	zone_backed_update(zone);
 }
@@ -135,7 +141,7 @@ static _Noreturn void element_panic(const struct zone *zone, const void *element
 	      site != NULL ? site->file : "?", site != NULL ? site->line : 0);
 }
 
-static inline void element_give(struct zone *zone, void *element, const struct alloc_site *site)
+inline void zone_element_give(struct zone *zone, void *element, const struct alloc_site *site)
 {
 	struct red_zone *red;
 
@@ -273,18 +279,83 @@ static bool quarantine_drain(struct zone *zone)
 	return drained;
 }
 
-/* Holds a freed element back for a while. False: there is no quarantine. */
-static inline bool quarantine_put(struct zone *zone, void *element)
+/* Holds a freed element back for a while: gives the oldest one for it, if there are enough, else NULL; or the element, where there is no
+   quarantine. */
+static inline void *quarantine_pass(struct zone *zone, void *element)
 {
+	void *oldest = NULL;
+
 	if (!ZONE_DEBUG || zone_reclaim_eager)
-		return false;
+		return element;
 	if (zone->quarantined == ZONE_QUARANTINE)
-		slab_put(zone, quarantine_take(zone));
+		oldest = quarantine_take(zone);
 	zone->quarantine[zone->quarantine_next] = element;
 	zone->quarantine_next = (zone->quarantine_next + 1) % ZONE_QUARANTINE;
 	zone->quarantined++;
 	slab_of(element)->quarantined++;
-	return true;
+	return oldest;
+}
+
+/* The element, no longer charged, goes back. */
+static inline void element_put(struct zone *zone, void *element)
+{
+	zone->below_peak++;
+	element = quarantine_pass(zone, element);
+	if (!ZONE_DEBUG || element != NULL)
+		slab_put(zone, element);
+}
+
+/* The payer's parent is to be told, or the payer is dead: this refund may free it. */
+static __attribute__((noinline)) void element_return_above(struct zone *zone, void *element, struct ledger *payer)
+{
+	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
+	ledger_refund(payer, zone->resource, 1);
+	element_put(zone, element);
+}
+
+/* A freed element is refunded, and goes back. */
+static inline void element_return(struct zone *zone, void *element, struct ledger *payer)
+{
+	/* Of the dead the parent is always told. */
+	if (unlikely(!ledger_alone_less(ledger_account_at(payer, zone->account)))) {
+		element_return_above(zone, element, payer);
+		return;
+	}
+	ledger_uncount_one(payer, zone->account, zone->cost);
+	element_put(zone, element);
+}
+
+/* -- spares: they are charged and count as live, but are poisoned as what is free -- */
+
+static void spare_return(struct zone *zone)
+{
+	struct ledger *payer = zone->spare_payer;
+
+	zone->spare_payer = zone_reclaim_eager ? ZONE_NO_SPARE : NULL;
+	if (payer != NULL && payer != ZONE_NO_SPARE)
+		element_return(zone, zone->spare, payer);
+}
+
+void zone_spares_return(void)
+{
+	struct zone *zone;
+
+	LIST_FOREACH(zone, &zone_list, all)
+		spare_return(zone);
+}
+
+/* May an element be kept for the payer? In debug builds it waits in the quarantine as well, which gives another one for it. */
+static inline bool spare_may(const struct zone *zone, const struct ledger *payer)
+{
+	return zone->spare_payer != ZONE_NO_SPARE && !payer->dead && (!ZONE_DEBUG || zone->quarantined == ZONE_QUARANTINE);
+}
+
+/* The freed element is kept in place of another payer's. */
+static __attribute__((noinline)) void spare_change(struct zone *zone, void *element, struct ledger *payer)
+{
+	spare_return(zone);
+	zone->spare = quarantine_pass(zone, element);
+	zone->spare_payer = payer;
 }
 
 uint64_t zone_reclaim_some(uint64_t most)
@@ -296,6 +367,7 @@ uint64_t zone_reclaim_some(uint64_t most)
 		uint64_t before = zone->slabs;
 
 		/* Draining may trim by itself, so there may be a few pages more. */
+		spare_return(zone);
 		quarantine_drain(zone);
 		current_give_up(zone);
 		if (pages < most)
@@ -356,7 +428,7 @@ static inline void *slab_get(struct zone *zone, struct slab *slab, const struct 
 	zone->below_peak--;
 	if (unlikely(zone->below_peak < 0))
 		zone_peaked(zone);
-	element_give(zone, element, site);
+	zone_element_give(zone, element, site);
 	slab->used++;
 	return element;
 }
@@ -403,7 +475,7 @@ static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struc
 	if (unlikely(mem_fail_enabled) || unlikely(!ledger_easy(payer, zone->account, zone->cost)))
 		return zone_alloc_slow(zone, payer, site);
 	if (ledger_slack_elsewhere(payer, zone->resource))
-		return zone_alloc_at(zone, payer, site);
+		return zone_alloc_more(zone, payer, site);
 	if (unlikely(!ledger_charge_above(payer->parent, zone->account, zone->cost)))
 		return zone_alloc_slow(zone, payer, site);
 	ledger_count_one(payer, zone->account, zone->cost);
@@ -412,7 +484,7 @@ static __attribute__((noinline)) void *zone_alloc_above(struct zone *zone, struc
 }
 
 /* The calls are all tail calls, so that the usual way saves no registers. */
-void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
+void *zone_alloc_more(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
 {
 	if (unlikely(mem_fail_enabled) || unlikely(!ledger_quick(payer, zone->account, zone->cost)))
 		return zone_alloc_above(zone, payer, site);
@@ -420,31 +492,13 @@ void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_
 	return zone_take(zone, payer, site);
 }
 
-/* The element, no longer charged, goes back. */
-static inline void zone_put(struct zone *zone, void *element)
-{
-	element_poison(zone, element);
-	zone->below_peak++;
-	if (!quarantine_put(zone, element))
-		slab_put(zone, element);
-}
-
-/* The payer's parent is to be told, or the payer is dead: this refund may free it. */
-static __attribute__((noinline)) void zone_free_above(struct zone *zone, void *element, struct ledger *payer)
-{
-	/* While the element still counts as live: a dead ledger is an element of perhaps this very zone. */
-	ledger_refund(payer, zone->resource, 1);
-	zone_put(zone, element);
-}
-
-void zone_free(struct zone *zone, void *element, struct ledger *payer)
+/* Frees the element, whatever else is kept. */
+void zone_free_more(struct zone *zone, void *element, struct ledger *payer)
 {
 	element_check_live(zone, element);
-	/* Of the dead the parent is always told. */
-	if (unlikely(!ledger_alone_less(ledger_account_at(payer, zone->account)))) {
-		zone_free_above(zone, element, payer);
-		return;
-	}
-	ledger_uncount_one(payer, zone->account, zone->cost);
-	zone_put(zone, element);
+	element_poison(zone, element);
+	if (zone->spare_payer != payer && spare_may(zone, payer))
+		spare_change(zone, element, payer);
+	else
+		element_return(zone, element, payer);
 }

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <weir/queue.h>
+#include "kern/likely.h"
 #include "mem/ledger.h"
+#include "mem/upcalls.h"
 
 struct slab;
 
@@ -20,6 +22,8 @@ struct slab;
 #define ZONE_ELEM_MAX 4000
 
 struct zone {
+	void *spare;			/* the element freed last that is charged still, to spare_payer, for whom it is kept (zone.c) */
+	struct ledger *spare_payer;	/* NULL: there is none; ZONE_NO_SPARE: and none is kept */
 	const char *name;
 	uint32_t elem_size;		/* bytes, as rounded */
 	uint32_t stride;		/* with the red zone */
@@ -52,10 +56,16 @@ void zone_init(struct zone *zone, const char *name, size_t elem_size, unsigned r
 void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, uint32_t align, unsigned resource,
 		       struct ledger *(*payer)(const void *));
 /* One element (contents undefined), charged to payer; NULL: denied, nothing changed. Never waits. */
-void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site) __attribute__((malloc));
+static inline void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site) __attribute__((malloc));
 #define zone_alloc(zone, payer) zone_alloc_at(zone, payer, ALLOC_SITE())
 /* Gives the element back and refunds payer, who must be the one it is charged to now. Cannot fail. */
-void zone_free(struct zone *zone, void *element, struct ledger *payer);
+static inline void zone_free(struct zone *zone, void *element, struct ledger *payer);
+/* Is an element kept for the payer? Then zone_take_spare is zone_alloc, and cannot fail. */
+static inline bool zone_has_spare(const struct zone *zone, const struct ledger *payer);
+static inline void *zone_take_spare_at(struct zone *zone, const struct alloc_site *site);
+#define zone_take_spare(zone) zone_take_spare_at(zone, ALLOC_SITE())
+/* Frees what all zones keep for somebody, so that figures are exact: by ledger_settle. */
+void zone_spares_return(void);
 /* Live elements. */
 static inline uint64_t zone_count(const struct zone *zone)
 {
@@ -97,5 +107,44 @@ extern struct zone_list zone_list;
 void zone_map_init(uint64_t limit_pages);
 uint64_t zone_map_used_pages(void);
 uint64_t zone_map_limit_pages(void);
+
+/* -- inline: an element that is kept. The rest is in zone.c -- */
+
+#define ZONE_NO_SPARE ((struct ledger *)1)
+
+void *zone_alloc_more(struct zone *zone, struct ledger *payer, const struct alloc_site *site);
+void zone_free_more(struct zone *zone, void *element, struct ledger *payer);
+void zone_element_give(struct zone *zone, void *element, const struct alloc_site *site);
+
+static inline bool zone_has_spare(const struct zone *zone, const struct ledger *payer)
+{
+	return likely(zone->spare_payer == payer) && likely(!mem_fail_enabled);
+}
+
+static inline void *zone_take_spare_at(struct zone *zone, const struct alloc_site *site)
+{
+	void *element = zone->spare;
+
+	zone->spare_payer = NULL;
+	zone->allocs++;
+	if (ZONE_DEBUG)
+		zone_element_give(zone, element, site);
+	return element;
+}
+
+static inline void *zone_alloc_at(struct zone *zone, struct ledger *payer, const struct alloc_site *site)
+{
+	return zone_has_spare(zone, payer) ? zone_take_spare_at(zone, site) : zone_alloc_more(zone, payer, site);
+}
+
+static inline void zone_free(struct zone *zone, void *element, struct ledger *payer)
+{
+	if (ZONE_DEBUG || unlikely(zone->spare_payer != NULL) || unlikely(payer->dead)) {
+		zone_free_more(zone, element, payer);
+		return;
+	}
+	zone->spare = element;
+	zone->spare_payer = payer;
+}
 
 #endif

@@ -24,7 +24,7 @@ static uint32_t element_index(const struct zone *zone, const struct slab *slab, 
 	return (uint32_t)(offset / zone->stride);
 }
 
-/* Marks what is not live: on the free list or in quarantine. Returns the length of the free list. */
+/* Marks what is not live: on the free list, in quarantine or kept. Returns the length of the free list. */
 static uint32_t mark_dead(const struct zone *zone, const struct slab *slab, bool dead[SLAB_ELEMENTS_MAX])
 {
 	uint32_t length = 0;
@@ -44,6 +44,8 @@ static uint32_t mark_dead(const struct zone *zone, const struct slab *slab, bool
 		if (slab_of(element) == slab)
 			dead[element_index(zone, slab, element)] = true;
 	}
+	if (zone->spare_payer != NULL && zone->spare_payer != ZONE_NO_SPARE && slab_of(zone->spare) == slab)
+		dead[element_index(zone, slab, zone->spare)] = true;
 	return length;
 }
 

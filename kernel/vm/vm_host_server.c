@@ -111,6 +111,7 @@ kern_return_t vm_cache_statistics(struct vm_map *map, vm_cache_statistics_data_t
 
 	if (map == NULL)
 		return KERN_INVALID_ARGUMENT;
+	ledger_settle();
 	page_count(&pages);
 	memset(stats, 0, sizeof(*stats));
 	stats->cache_object_count = (integer_t)zone_count(&vm_object_zone);

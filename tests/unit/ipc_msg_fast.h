@@ -362,9 +362,9 @@ static inline void end(const char *after)
 	reap_all();
 	ledger_settle();
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		if (ledger_a->account[i].used != 0 || ledger_b->account[i].used != 0) {
-			diag("%s: %s %lu %lu", after, ledger_resource_name(i), (long)ledger_a->account[i].used,
-			     (long)ledger_b->account[i].used);
+		if (host_used(ledger_a, i) != 0 || host_used(ledger_b, i) != 0) {
+			diag("%s: %s %lu %lu", after, ledger_resource_name(i), (long)host_used(ledger_a, i),
+			     (long)host_used(ledger_b, i));
 			clean = false;
 		}
 	if (!clean || !host_audit())

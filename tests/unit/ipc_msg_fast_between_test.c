@@ -21,14 +21,14 @@ static bool is_home(void)
 
 static uint64_t messages_a(void)
 {
-	return test_used(ledger_a, LEDGER_MESSAGES);
+	return host_used(ledger_a, LEDGER_MESSAGES);
 }
 
 static void full(struct ledger *ledger, bool is_full)
 {
 	ledger_settle();
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		ledger_limit(ledger, i, is_full ? ledger->account[i].used : LEDGER_UNLIMITED);
+		ledger_limit(ledger, i, is_full ? host_used(ledger, i) : LEDGER_UNLIMITED);
 }
 
 static void fast_request(void)

@@ -348,13 +348,13 @@ static void reply_port_plain(void)
 
 	begin();
 	kept = reply;
-	used = test_used(ledger_a, LEDGER_MESSAGES);
+	used = host_used(ledger_a, LEDGER_MESSAGES);
 	reply = test_port(client);
 	c = plain_request();
-	ok(goes_slowly(REQUEST, &c) && served() && test_used(ledger_a, LEDGER_MESSAGES) == used + KMSG_PREPAID,
+	ok(goes_slowly(REQUEST, &c) && served() && host_used(ledger_a, LEDGER_MESSAGES) == used + KMSG_PREPAID,
 	   "a reply port that keeps no message has its right's charged");
 	c = plain_reply();
-	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && answered() && test_used(ledger_a, LEDGER_MESSAGES) == used,
+	ok(go(server, &c) == KERN_BLOCKED && !was_fast() && answered() && host_used(ledger_a, LEDGER_MESSAGES) == used,
 	   "its reply is not fast either, and gives that back");
 	reply = kept;
 	settle(true, "a plain reply port", "");

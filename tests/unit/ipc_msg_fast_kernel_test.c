@@ -108,7 +108,7 @@ static void kernel_calls_same(void)
 			seen[way].h = m.h;
 			memcpy(seen[way].body, m.body, sizeof(seen[way].body));
 			for (unsigned k = 0; k < LEDGER_RESOURCES; k++)
-				seen[way].usage[k] = (uint32_t)ledger_a->account[k].used;
+				seen[way].usage[k] = (uint32_t)host_used(ledger_a, k);
 			seen[way].h.msgh_seqno -= way;
 			/* Names are chosen in turn. */
 			if (cases[i].id == 2005 && cases[i].option == 0 && seen[way].result == MACH_MSG_SUCCESS) {

@@ -205,7 +205,7 @@ static void see_state(void)
 			   (long)task[t]->messages_received);
 		for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 			if (r == LEDGER_MESSAGES || r == LEDGER_PORTS || r == LEDGER_NAMES || r == LEDGER_RESIDENT_PAGES)
-				n = append(text, n, " %lu", (long)test_used(ledger[t], r));
+				n = append(text, n, " %lu", (long)host_used(ledger[t], r));
 		LIST_FOREACH(waiter, &sets[t]->receivers, wait.stack_link)
 			n = append(text, n, " r%u", thread_number(waiter));
 		n = append(text, n, ")");
@@ -550,7 +550,7 @@ static void run(void)
 	ok(host_audit(), "the audit agrees, world %u", world);
 	for (unsigned t = 0; t < TASKS; t++)
 		for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
-			if (test_used(ledger[t], r) != 0)
+			if (host_used(ledger[t], r) != 0)
 				ok(false, "no %s is left", ledger_resource_name(r));
 }
 

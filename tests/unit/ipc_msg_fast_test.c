@@ -339,7 +339,7 @@ static void right_denied(enum side side)
 	c.size = size;
 	test_write(from, test_buffer(from), &m, size);
 	ledger_settle();
-	ledger_limit(ledger, LEDGER_NAMES, ledger->account[LEDGER_NAMES].used);
+	ledger_limit(ledger, LEDGER_NAMES, host_used(ledger, LEDGER_NAMES));
 	result = trap(from, &c) == KERN_BLOCKED ? test_run(to) : -1;
 	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
 	ok(result == (MACH_RCV_BODY_ERROR | MACH_MSG_IPC_KERNEL) && host_denials == denied + 1 &&

@@ -250,7 +250,7 @@ int main(void)
 	reap_all();
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
 		for (unsigned j = 0; j < TASKS; j++)
-			is_u64(ledger[j]->account[i].used, 0, "ledger %u pays for no %s at the end", j, ledger_resource_name(i));
+			is_u64(host_used(ledger[j], i), 0, "ledger %u pays for no %s at the end", j, ledger_resource_name(i));
 	ok(host_audit(), "the audit agrees");
 	return tap_done();
 }

@@ -212,8 +212,8 @@ static void full_ledger(void)
 	ok(test_send(client, &m, 64, 0, 0) == MACH_MSG_SUCCESS, "a request with a reply right");
 	test_receive(server, &m, port, 0);
 	once = m.h.msgh_remote_port;
-	ledger_limit(ledger_a, LEDGER_MESSAGES, ledger_a->account[LEDGER_MESSAGES].used);
-	ledger_limit(ledger_b, LEDGER_MESSAGES, ledger_b->account[LEDGER_MESSAGES].used);
+	ledger_limit(ledger_a, LEDGER_MESSAGES, host_used(ledger_a, LEDGER_MESSAGES));
+	ledger_limit(ledger_b, LEDGER_MESSAGES, host_used(ledger_b, LEDGER_MESSAGES));
 	test_header(&m, MACH_MSGH_BITS(COPY, ONCE), to_port, reply, 1);
 	ok(test_send(client, &m, 64, 0, 0) == MACH_SEND_NO_BUFFER, "the client's ledger is full: no request");
 	is_u64(host_denial.resource, LEDGER_MESSAGES, "for want of messages");
@@ -280,12 +280,12 @@ static void long_replies(void)
 	test_run(client);
 	is_u64(p->reply_bound, 0, "for that call");
 	server->regs.rbx = own;
-	used = ledger_a->account[LEDGER_MESSAGES].used;
+	used = host_used(ledger_a, LEDGER_MESSAGES);
 	once = request(0);
 	name_destroy(space_lookup(&server->task->space, once));
 	ok(test_receive(client, &m, reply, MACH_RCV_TIMEOUT) == MACH_MSG_SUCCESS && m.h.msgh_id == MACH_NOTIFY_SEND_ONCE,
 	   "a right given up sends its message");
-	is_u64(ledger_a->account[LEDGER_MESSAGES].used, used, "nothing is left charged");
+	is_u64(host_used(ledger_a, LEDGER_MESSAGES), used, "nothing is left charged");
 	vm_map_deallocate(&server->task->map, big, 16 * PAGE_SIZE);
 }
 

@@ -116,7 +116,7 @@ static void memory(void)
 		{ 24, 1, 0 }, { 104, 1, 0 }, { 112, 1, 0 }, { 120, 2, 0 }, { 256, 2, 0 }, { 264, 1, 1 }, { 4096, 1, 1 },
 		{ 4104, 1, 2 }, { 28 * 4096, 1, 28 }, { 28 * 4096 + 8, 2, 29 }, { KMSG_SIZE_MAX, 2, 64 },
 	};
-	uint64_t messages = test_used(ledger_a, LEDGER_MESSAGES), pages = test_used(ledger_a, LEDGER_KPAGES);
+	uint64_t messages = host_used(ledger_a, LEDGER_MESSAGES), pages = host_used(ledger_a, LEDGER_KPAGES);
 	static uint64_t bytes[KMSG_SIZE_MAX / 8];
 
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -124,8 +124,8 @@ static void memory(void)
 		struct kmsg *kmsg = kmsg_alloc(size, ledger_a);
 
 		claim_begin("a message of %u bytes", size);
-		claim(test_used(ledger_a, LEDGER_MESSAGES) == messages + kinds[i].elements, "elements");
-		claim(test_used(ledger_a, LEDGER_KPAGES) == pages + kinds[i].pages, "pages");
+		claim(host_used(ledger_a, LEDGER_MESSAGES) == messages + kinds[i].elements, "elements");
+		claim(host_used(ledger_a, LEDGER_KPAGES) == pages + kinds[i].pages, "pages");
 		claim(kmsg_capacity(kmsg) >= size, "room for it");
 		for (uint32_t w = 0; w < size / 8; w++)
 			bytes[w] = w * 0x9e3779b97f4a7c15 + i;
@@ -138,12 +138,12 @@ static void memory(void)
 		}
 		claim(done == size, "the pieces are the whole");
 		kmsg_free(kmsg);
-		claim(test_used(ledger_a, LEDGER_MESSAGES) == messages && test_used(ledger_a, LEDGER_KPAGES) == pages, "given back");
+		claim(host_used(ledger_a, LEDGER_MESSAGES) == messages && host_used(ledger_a, LEDGER_KPAGES) == pages, "given back");
 		claim_end();
 	}
 	for (uint64_t left = 0; left < 2; left++) {
 		ledger_limit(ledger_a, LEDGER_MESSAGES, messages + left);
-		ok(kmsg_alloc(200, ledger_a) == NULL && test_used(ledger_a, LEDGER_MESSAGES) == messages,
+		ok(kmsg_alloc(200, ledger_a) == NULL && host_used(ledger_a, LEDGER_MESSAGES) == messages,
 		   "a message of two elements where there is room for %u is denied, and nothing kept", (unsigned)left);
 	}
 	ledger_limit(ledger_a, LEDGER_MESSAGES, LEDGER_UNLIMITED);

@@ -250,9 +250,8 @@ static uint64_t fake_charged(const struct ledger *ledger)
 {
 	uint64_t sum = 0;
 
-	ledger_settle();
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
-		sum += ledger->account[r].used;
+		sum += host_used(ledger, r);
 	return sum;
 }
 
@@ -294,7 +293,7 @@ static uint64_t fake_print(const struct space *space)
 	hash = fake_mix(hash, space->last);
 	hash = fake_mix(hash, space->names.nodes);
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
-		hash = fake_mix(hash, space->names.payer->account[r].used);
+		hash = fake_mix(hash, host_used(space->names.payer, r));
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
 		if (entry->type == NAME_SPARE)
 			continue;

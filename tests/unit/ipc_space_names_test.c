@@ -100,16 +100,16 @@ static void test_choice(void)
 		mach_port_destroy(&space, again);
 	}
 	ok(highest < 100, "names stay small when few are used: at most %u", highest);
-	before = ledger->account[LEDGER_NODES].used;
+	before = host_used(ledger, LEDGER_NODES);
 	claim_begin("one more name needs no more nodes, mostly");
 	for (int i = 0; i < 11; i++) {
 		mach_port_name_t kept = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 
-		claim(ledger->account[LEDGER_NODES].used == before, "name %u", kept);
+		claim(host_used(ledger, LEDGER_NODES) == before, "name %u", kept);
 		for (int round = 0; round < 40; round++) {
 			mach_port_name_t again = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 
-			claim(again != kept && ledger->account[LEDGER_NODES].used == before, "name %u beside %u", again, kept);
+			claim(again != kept && host_used(ledger, LEDGER_NODES) == before, "name %u beside %u", again, kept);
 			mach_port_destroy(&space, again);
 			claim(allocate(&space, MACH_PORT_RIGHT_DEAD_NAME) != again, "name %u is given out again at once", again);
 			mach_port_destroy(&space, space.last);
@@ -136,10 +136,10 @@ static unsigned again_and_again(unsigned rounds)
 	unsigned nodes_made = 0;
 
 	while (rounds-- != 0) {
-		uint64_t before = ledger->account[LEDGER_NODES].used;
+		uint64_t before = host_used(ledger, LEDGER_NODES);
 		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 
-		nodes_made += ledger->account[LEDGER_NODES].used != before;
+		nodes_made += host_used(ledger, LEDGER_NODES) != before;
 		claim(name != last, "the name %u is given out again at once", name);
 		mach_port_destroy(&space, name);
 		last = name;
@@ -201,10 +201,10 @@ static void test_turns(void)
 	space_check(&space);
 	last = space.last;
 	for (unsigned round = 0; round < 40; round++) {
-		uint64_t nodes = ledger->account[LEDGER_NODES].used;
+		uint64_t nodes = host_used(ledger, LEDGER_NODES);
 		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 
-		claim(name != last && ledger->account[LEDGER_NODES].used == nodes, "%u behind %u", name, last);
+		claim(name != last && host_used(ledger, LEDGER_NODES) == nodes, "%u behind %u", name, last);
 		mach_port_destroy(&space, name);
 		last = name;
 	}
@@ -227,12 +227,12 @@ static void test_many(void)
 		highest = names[i] > highest ? names[i] : highest;
 		want += names[i];
 	}
-	nodes = ledger->account[LEDGER_NODES].used;
+	nodes = host_used(ledger, LEDGER_NODES);
 	ok(highest < 2 * MANY + 64 && nodes < MANY / 4, "100000 names are dense: highest %u, %lu nodes", highest,
 	   (unsigned long)nodes);
 	space_check(&space);
-	is_u64(ledger->account[LEDGER_NAMES].used, 0, "their names lie in them");
-	is_u64(ledger->account[LEDGER_PORTS].used, MANY, "ports are charged");
+	is_u64(host_used(ledger, LEDGER_NAMES), 0, "their names lie in them");
+	is_u64(host_used(ledger, LEDGER_PORTS), MANY, "ports are charged");
 	is_u64((uint64_t)mach_port_names(&space, &list, &count, &types, &type_count), KERN_SUCCESS, "mach_port_names");
 	for (uint32_t i = 0; i < count; i++)
 		sum += ((uint32_t *)(list + 1))[i];
@@ -274,8 +274,8 @@ static void test_storm(void)
 	mach_port_dnrequest_info(&space, name, &requests, &used);
 	ok(requests == HOLDERS && used == HOLDERS, "the port knows the requests for its names");
 	port_check(port);
-	is_u64(ledger->account[LEDGER_MESSAGES].used, HOLDERS, "each send-once right has a prepaid message, paid by the receiver");
-	is_u64(other_ledger->account[LEDGER_MESSAGES].used, HOLDERS, "so has each request");
+	is_u64(host_used(ledger, LEDGER_MESSAGES), HOLDERS, "each send-once right has a prepaid message, paid by the receiver");
+	is_u64(host_used(other_ledger, LEDGER_MESSAGES), HOLDERS, "so has each request");
 	calls = host_fail_calls;
 	mach_port_destroy(&space, name);
 	ok(reap_pending(), "a port with many names goes in pieces");
@@ -479,7 +479,7 @@ static void test_extra(void)
 	struct port *port = port_of(&space, name), *previous;
 	uint32_t word;
 
-	is_u64(ledger->account[LEDGER_PORTS].used, 1, "a port is one port");
+	is_u64(host_used(ledger, LEDGER_PORTS), 1, "a port is one port");
 	there = insert(&other, take(&space, name, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
 	ledger_limit(ledger, LEDGER_PORTS, 1);
 	is_u64((uint64_t)mach_port_move_member(&other, there, set), KERN_RESOURCE_SHORTAGE, "one that joins a set is two");
@@ -494,7 +494,7 @@ static void test_extra(void)
 	insert(&other, take(&other, there, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
 	mach_port_request_notification(&other, there, MACH_NOTIFY_NO_SENDERS, 0, take(&other, there, MACH_MSG_TYPE_MAKE_SEND_ONCE),
 				       &previous);
-	is_u64(ledger->account[LEDGER_PORTS].used, 2, "all for one port more");
+	is_u64(host_used(ledger, LEDGER_PORTS), 2, "all for one port more");
 	ok(port->extra->set == port_of(&other, set) && port->extra->payload == 9 && port->has_payload, "which holds them");
 	mach_port_deallocate(&other, there);
 	is_u64(receive(port, &word), MACH_NOTIFY_NO_SENDERS, "the last send right tells its end");
@@ -502,9 +502,9 @@ static void test_extra(void)
 	port_check(port);
 	ok(host_audit(), "the audit agrees about it");
 	name = insert(&space, take(&other, there, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
-	ok(!port->has_payload && ledger->account[LEDGER_PORTS].used == 2, "moved it has no payload, and what it lay in stays");
+	ok(!port->has_payload && host_used(ledger, LEDGER_PORTS) == 2, "moved it has no payload, and what it lay in stays");
 	mach_port_destroy(&space, name);
-	is_u64(ledger->account[LEDGER_PORTS].used, 0, "until the port's end");
+	is_u64(host_used(ledger, LEDGER_PORTS), 0, "until the port's end");
 	empty(&other);
 	is_u64(fake_charged(ledger) + fake_charged(other_ledger), 0, "all came back");
 }
@@ -515,7 +515,7 @@ static void test_own(void)
 	mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_RECEIVE), there, source;
 	struct port *port = port_of(&space, name), *previous, *once;
 
-	ok(space_lookup(&space, name) == &port->own && ledger->account[LEDGER_NAMES].used == 0, "a receive right's name lies in its port");
+	ok(space_lookup(&space, name) == &port->own && host_used(ledger, LEDGER_NAMES) == 0, "a receive right's name lies in its port");
 	ledger_limit(ledger, LEDGER_NAMES, 0);
 	right_make_send(port);
 	is_u64((uint64_t)space_insert(&space, port, MACH_MSG_TYPE_PORT_SEND, &there), KERN_RESOURCE_SHORTAGE, "a send right takes a name");
@@ -532,11 +532,11 @@ static void test_own(void)
 	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
 	is_u64((uint64_t)space_insert(&space, port, MACH_MSG_TYPE_PORT_SEND, &there), KERN_SUCCESS, "without a limit it comes");
 	ok(there == name && type_of(&space, name) == MACH_PORT_TYPE_SEND_RECEIVE && space_lookup(&space, name) != &port->own &&
-	   ledger->account[LEDGER_NAMES].used == 1, "under the same name, which is one more");
+	   host_used(ledger, LEDGER_NAMES) == 1, "under the same name, which is one more");
 	space_check(&space);
 	port_check(port);
 	there = insert(&other, take(&space, name, MACH_MSG_TYPE_MOVE_RECEIVE), MACH_MSG_TYPE_PORT_RECEIVE);
-	ok(type_of(&space, name) == MACH_PORT_TYPE_SEND && space_lookup(&other, there) == &port->own && other_ledger->account[LEDGER_NAMES].used == 0,
+	ok(type_of(&space, name) == MACH_PORT_TYPE_SEND && space_lookup(&other, there) == &port->own && host_used(other_ledger, LEDGER_NAMES) == 0,
 	   "the receive right goes on alone: its name lies in its port again");
 	is_u64((uint64_t)mach_port_rename(&other, there, 0x7007), KERN_SUCCESS, "it is renamed");
 	ok(port->receiver == &other && port->receiver_name == 0x7007 && name_of_port(&other, port) == &port->own, "and found");
@@ -558,7 +558,7 @@ static void test_own(void)
 	mach_port_mod_refs(&space, name, MACH_PORT_RIGHT_RECEIVE, -1);
 	ledger_limit(ledger, LEDGER_NAMES, 0);
 	reap_all();
-	ok(type_of(&space, name) == MACH_PORT_TYPE_DEAD_NAME && ledger->account[LEDGER_PORTS].used == 0, "a dead name keeps nothing of its port");
+	ok(type_of(&space, name) == MACH_PORT_TYPE_DEAD_NAME && host_used(ledger, LEDGER_PORTS) == 0, "a dead name keeps nothing of its port");
 	ledger_limit(ledger, LEDGER_NAMES, LEDGER_UNLIMITED);
 	empty(&space);
 	empty(&other);
@@ -604,8 +604,8 @@ static kern_return_t insert_dying(uint32_t type, uint32_t disposition, mach_port
 
 	dying_name = allocate(&other, MACH_PORT_RIGHT_RECEIVE);
 	port = take(&other, dying_name, type);
-	ledger_limit(ledger, LEDGER_NAMES, ledger->account[LEDGER_NAMES].used);
-	ledger_limit(ledger, LEDGER_NODES, ledger->account[LEDGER_NODES].used);
+	ledger_limit(ledger, LEDGER_NAMES, host_used(ledger, LEDGER_NAMES));
+	ledger_limit(ledger, LEDGER_NODES, host_used(ledger, LEDGER_NODES));
 	reap_defer(&dying, dying_step);
 	kr = at != 0 ? space_insert_at(&space, port, disposition, at) : space_insert(&space, port, disposition, name);
 	ok(type_of(&other, dying_name) == 0, "the port died in the middle of it");
@@ -691,7 +691,7 @@ static void test_reply_names(void)
 	ok(name_once_in(&space, a) == NULL, "a second one at the same time does not");
 	b = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
 	second = insert(&space, b, MACH_MSG_TYPE_PORT_SEND_ONCE);
-	ok(second != name && ledger->account[LEDGER_NAMES].used == 1, "but has a name of its own");
+	ok(second != name && host_used(ledger, LEDGER_NAMES) == 1, "but has a name of its own");
 	ok(!name_once_out(space_lookup(&space, second)) && name_once_out(space_lookup(&space, name)), "they go as they came");
 	kmsg_free(port_take_prepaid(a));
 	right_consume_send_once(a);
@@ -838,7 +838,7 @@ static void test_move(void)
 	allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 	name = insert(&space, take(&other, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
 	entry = space_lookup(&space, name);
-	names = ledger->account[LEDGER_NAMES].used;
+	names = host_used(ledger, LEDGER_NAMES);
 	before = fake_print(&space);
 	near_before = fake_print(&near);
 	host_fail_nth(1);
@@ -849,7 +849,7 @@ static void test_move(void)
 	ok(right_pass_send(&space, name, MACH_MSG_TYPE_MOVE_SEND, &near, &moved), "it goes to a space with the same ledger");
 	ok(space_lookup(&near, moved) == entry && entry->name == moved && entry->space == &near, "in the same entry");
 	ok(space_lookup(&space, name) == NULL && space.count == 1 && near.count == 1, "which is no longer in the first");
-	is_u64(ledger->account[LEDGER_NAMES].used, names, "charged once");
+	is_u64(host_used(ledger, LEDGER_NAMES), names, "charged once");
 	ok(name_of_port(&near, port) == entry && name_of_port(&space, port) == NULL, "and found under its port");
 	space_check(&space);
 	space_check(&near);
@@ -858,7 +858,7 @@ static void test_move(void)
 	ok(right_pass_send(&near, moved, MACH_MSG_TYPE_MOVE_SEND, &space, &back), "one of two goes");
 	ok(space_lookup(&near, moved) == entry && entry->urefs == 1 && space_lookup(&space, back) != entry,
 	   "and leaves the entry to the other");
-	is_u64(ledger->account[LEDGER_NAMES].used, names + 1, "charged each");
+	is_u64(host_used(ledger, LEDGER_NAMES), names + 1, "charged each");
 	port_check(port);
 	mach_port_destroy(&other, source);
 	reap_all();
@@ -868,8 +868,8 @@ static void test_move(void)
 	source = allocate(&space, MACH_PORT_RIGHT_RECEIVE);
 	name = insert(&near, take(&space, source, MACH_MSG_TYPE_MAKE_SEND), MACH_MSG_TYPE_PORT_SEND);
 	ok(right_pass_send(&near, name, MACH_MSG_TYPE_MOVE_SEND, &other, &moved), "a right goes to a space with another ledger");
-	is_u64(other_ledger->account[LEDGER_NAMES].used, 1, "which pays for its name");
-	is_u64(ledger->account[LEDGER_NAMES].used, 0, "the first does no more");
+	is_u64(host_used(other_ledger, LEDGER_NAMES), 1, "which pays for its name");
+	is_u64(host_used(ledger, LEDGER_NAMES), 0, "the first does no more");
 	empty(&near);
 	empty(&space);
 	empty(&other);

@@ -716,8 +716,8 @@ int main(void)
 	finish();
 	for (int s = 0; s < SPACES; s++)
 		is_u64(fake_charged(ledgers[s]), 0, "nothing is charged to space %d's ledger", s);
-	is_u64(root_ledger.account[LEDGER_PORTS].used, 0, "no port is left");
-	is_u64(root_ledger.account[LEDGER_MESSAGES].used, 0, "no message is left");
+	is_u64(host_used(&root_ledger, LEDGER_PORTS), 0, "no port is left");
+	is_u64(host_used(&root_ledger, LEDGER_MESSAGES), 0, "no message is left");
 	ok(host_audit(), "the audit agrees at the end");
 	return tap_done();
 }

@@ -167,7 +167,7 @@ static void deny_each(uint64_t key)
 			radix_unreserve(&tree, key);
 			return;
 		}
-		claim(tree.nodes == payer->account[LEDGER_NODES].used, "nodes and charges differ");
+		claim(tree.nodes == host_used(payer, LEDGER_NODES), "nodes and charges differ");
 	}
 }
 
@@ -214,7 +214,7 @@ static void random_steps(void)
 			while (pair_count > 0)
 				remove_at(0);
 	}
-	claim(tree.nodes == payer->account[LEDGER_NODES].used, "nodes and charges differ");
+	claim(tree.nodes == host_used(payer, LEDGER_NODES), "nodes and charges differ");
 	claim(host_audit(), "the audit");
 	claim_end();
 }
@@ -262,14 +262,14 @@ static void move(void)
 	insert(1, &tree);
 	insert(1000, &tree);
 	radix_move_payer(&tree, to);
-	ok(to->account[LEDGER_NODES].used == tree.nodes && payer->account[LEDGER_NODES].used == 0,
+	ok(host_used(to, LEDGER_NODES) == tree.nodes && host_used(payer, LEDGER_NODES) == 0,
 	   "nodes move to another ledger, unrefused");
 	ok(host_audit(), "and the audit agrees");
 	ok(!radix_reserve(&tree, 1ull << 40), "but new ones are denied there");
 	radix_check(&tree);
 	remove_at(1);
 	remove_at(0);
-	is_u64(to->account[LEDGER_NODES].used, 0, "all come back");
+	is_u64(host_used(to, LEDGER_NODES), 0, "all come back");
 	ledger_kill(to);
 }
 
@@ -300,7 +300,7 @@ static void shrinks_meanwhile(uint64_t stays, const uint64_t *keys, uint64_t wan
 		if (keys[i] != 0 && radix_reserve(&tree, keys[i]))
 			radix_insert(&tree, keys[i], &tree);
 	}
-	limit = payer->account[LEDGER_NODES].used + room;
+	limit = host_used(payer, LEDGER_NODES) + room;
 	ledger_limit(payer, LEDGER_NODES, limit);
 	reap_defer(&dying, dying_step);
 	ok(radix_reserve(&tree, wanted), "key %lx: a tree that shrank while the path was made", (long)wanted);

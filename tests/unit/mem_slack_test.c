@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Slack: what a refund leaves with the ledgers above is never seen, by a limit, a peak, a mark or a reader. */
+/* Slack and spares: what a refund leaves with the ledgers above, and what a zone keeps for its payer, is never seen, by a limit, a
+   peak, a mark or a reader. */
 /* SOURCES: mem */
 #include <mach/kern_return.h>
 #include <stdio.h>
@@ -326,6 +327,99 @@ static void test_mark_and_death(void)
 	ok(host_audit(), "the books agree");
 }
 
+/* A spare is there for its payer only, and until it would be seen. */
+static void test_spare(void)
+{
+	struct ledger *payer, *other;
+	void *element[ZONE_QUARANTINE + 1];
+	uint64_t allocs, ledgers = host_used(&root_ledger, LEDGER_LEDGERS);
+	int error;
+
+	payer = ledger_new(&root_ledger, "payer", &error);
+	other = ledger_new(&root_ledger, "other", &error);
+	/* Freed elements wait for each other first. */
+	for (unsigned i = 0; i <= ZONE_QUARANTINE; i++)
+		element[i] = zone_alloc(&names, payer);
+	for (unsigned i = 0; i <= ZONE_QUARANTINE; i++)
+		zone_free(&names, element[i], payer);
+	ok(zone_has_spare(&names, payer) && payer->account[LEDGER_NAMES].used == 1, "what is freed last stays charged");
+	zone_check(&names);
+	allocs = names.allocs;
+	element[0] = zone_alloc(&names, payer);
+	ok(element[0] != NULL && !zone_has_spare(&names, payer) && payer->account[LEDGER_NAMES].used == 1 && names.allocs == allocs + 1,
+	   "until it is allocated again");
+	element[1] = zone_alloc(&names, other);
+	zone_free(&names, element[0], payer);
+	zone_free(&names, element[1], other);
+	ok(!zone_has_spare(&names, payer) && payer->account[LEDGER_NAMES].used == 0 && zone_has_spare(&names, other), "or another payer frees one");
+	ledger_settle();
+	ok(!zone_has_spare(&names, other) && other->account[LEDGER_NAMES].used == 0 && zone_count(&names) == 0, "or somebody reads figures");
+	zone_free(&names, zone_alloc(&names, payer), payer);
+	ledger_limit(payer, LEDGER_NAMES, 0);
+	ok(zone_alloc(&names, payer) == NULL && host_denial.used == 0, "or there is a new limit, which holds for it");
+	zone_free(&names, zone_alloc(&names, other), other);
+	host_fail_nth(1);
+	mem_fail_enabled = true;
+	ok(zone_alloc(&names, other) == NULL, "a denial that was asked for comes");
+	mem_fail_enabled = false;
+	host_fail_nth(0);
+	element[0] = zone_alloc(&names, other);
+	zone_free(&names, zone_alloc(&names, other), other);
+	ledger_kill(other);
+	zone_free(&names, element[0], other);
+	ok(host_used(&root_ledger, LEDGER_LEDGERS) == ledgers + 1 && !zone_has_spare(&names, other), "a dead payer keeps nothing");
+	ledger_kill(payer);
+}
+
+/* Three payers under one limit, each with its own. */
+static void test_spare_random(void)
+{
+	uint64_t live[3] = {0}, limit[3], most = 12, ledgers = host_used(&root_ledger, LEDGER_LEDGERS);
+	struct ledger *parent, *payer[3];
+	void *element[3][20];
+	unsigned denied = 0;
+	int error;
+
+	parent = ledger_new(&root_ledger, "parent", &error);
+	ledger_limit(parent, LEDGER_NAMES, most);
+	for (unsigned i = 0; i < 3; i++) {
+		payer[i] = ledger_new(parent, "payer", &error);
+		limit[i] = LEDGER_UNLIMITED;
+	}
+	claim_begin("elements are allowed as if there were no spares");
+	for (unsigned step = 0; step < 20000; step++) {
+		unsigned i = (unsigned)random_below(random_below(20) != 0 ? 1 + step / 4000 % 3 : 3);
+		bool allowed = live[i] < limit[i] && live[0] + live[1] + live[2] < most;
+
+		if (random_below(2) && live[i] != 0) {
+			zone_free(&names, element[i][--live[i]], payer[i]);
+		} else {
+			element[i][live[i]] = zone_alloc(&names, payer[i]);
+			claim((element[i][live[i]] != NULL) == allowed, "step %u", step);
+			live[i] += allowed;
+			denied += !allowed;
+		}
+		if (random_below(100) == 0) {
+			limit[i] = random_below(2) ? LEDGER_UNLIMITED : live[i] + random_below(3);
+			ledger_limit(payer[i], LEDGER_NAMES, limit[i]);
+		}
+		if (random_below(50) == 0)
+			claim(host_used(payer[i], LEDGER_NAMES) == live[i], "step %u: %lu, not %lu", step,
+			      (unsigned long)host_used(payer[i], LEDGER_NAMES), (unsigned long)live[i]);
+		if (random_below(50) == 0)
+			zone_check(&names);
+	}
+	claim_end();
+	ok(denied > 20, "%u were denied", denied);
+	for (unsigned i = 0; i < 3; i++) {
+		while (live[i] != 0)
+			zone_free(&names, element[i][--live[i]], payer[i]);
+		ledger_kill(payer[i]);
+	}
+	ledger_kill(parent);
+	is_u64(host_used(&root_ledger, LEDGER_LEDGERS), ledgers, "all comes back");
+}
+
 int main(void)
 {
 	tap_begin("mem_slack_test");
@@ -338,5 +432,7 @@ int main(void)
 	test_slabs();
 	test_boundary();
 	test_mark_and_death();
+	test_spare();
+	test_spare_random();
 	return tap_done();
 }

@@ -62,10 +62,10 @@ static void sixteen_of_a_copy(void)
 	is_u64(mapped(b, at, 64, false), 0xffff0000, "one read maps the sixteen around it");
 	is_u64(mapped(b, at, 64, true), 0, "none of them for writing");
 	calls = host_fail_calls;
-	tables = test_used(other, LEDGER_KPAGES);
+	tables = host_used(other, LEDGER_KPAGES);
 	test_peek(b, at);
 	is_u64(host_fail_calls, calls, "the next fault allocates nothing");
-	is_u64(test_used(other, LEDGER_KPAGES), tables, "and charges nothing");
+	is_u64(host_used(other, LEDGER_KPAGES), tables, "and charges nothing");
 	test_poke(b, at + 21 * PAGE_SIZE, 7);
 	is_u64(test_peek(b, at + 21 * PAGE_SIZE), 7, "a page mapped ahead is copied when it is written");
 	is_u64(test_peek(a, TABLE + 21 * PAGE_SIZE), 121, "and its first owner keeps what it had");
@@ -95,10 +95,10 @@ static void only_what_is_there(void)
 
 	fill(a, TABLE, 32, 0x00f0a5a5);
 	at = hand_over(a, TABLE, 32, false, b);
-	resident = test_used(ledger, LEDGER_RESIDENT_PAGES) + test_used(other, LEDGER_RESIDENT_PAGES);
+	resident = host_used(ledger, LEDGER_RESIDENT_PAGES) + host_used(other, LEDGER_RESIDENT_PAGES);
 	test_peek(b, at + 2 * PAGE_SIZE);
 	is_u64(mapped(b, at, 32, false), 0xa5a5, "holes are left alone");
-	is_u64(test_used(ledger, LEDGER_RESIDENT_PAGES) + test_used(other, LEDGER_RESIDENT_PAGES), resident,
+	is_u64(host_used(ledger, LEDGER_RESIDENT_PAGES) + host_used(other, LEDGER_RESIDENT_PAGES), resident,
 	       "no page was made for them");
 	test_peek(b, at + PAGE_SIZE);
 	is_u64(mapped(b, at, 32, false), 0xa5a7, "a page of zeros is made alone");
@@ -173,17 +173,17 @@ static void ends_of_tables(void)
 
 	fill(a, at, 16, 0xffff);
 	vm_map_fork(a, b);
-	size = test_used(other, LEDGER_KPAGES);
+	size = host_used(other, LEDGER_KPAGES);
 	ledger_limit(other, LEDGER_KPAGES, size + 3);
 	test_peek(b, at + 2 * PAGE_SIZE);
 	is_u64(mapped(b, at, 16, false), 0xff, "no further than the table");
-	is_u64(test_used(other, LEDGER_KPAGES), size + 3, "which is all that was taken");
+	is_u64(host_used(other, LEDGER_KPAGES), size + 3, "which is all that was taken");
 	is_u64(vm_fault(b, at + 8 * PAGE_SIZE, VM_PROT_READ), KERN_RESOURCE_SHORTAGE, "the next is denied");
 	ledger_limit(other, LEDGER_KPAGES, LEDGER_UNLIMITED);
 	test_peek(b, at + 8 * PAGE_SIZE);
 	is_u64(mapped(b, at, 16, false), 0xffff, "until there is room");
 	is_u64(vm_map_deallocate(b, at, 16 * PAGE_SIZE), KERN_SUCCESS, "deallocated");
-	is_u64(test_used(other, LEDGER_KPAGES), size, "the tables come back with the last page");
+	is_u64(host_used(other, LEDGER_KPAGES), size, "the tables come back with the last page");
 	end(a, b, "tables");
 }
 

@@ -49,17 +49,17 @@ static void large_is_shared(void)
 
 	ok(vm_copy_in(a, base, 64 * PAGE_SIZE, false, sender, &copy) == KERN_SUCCESS,
 	   "64 pages in transit");
-	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), 64, "no page was copied");
-	is_u64(test_used(sender, LEDGER_ENTRIES), 2, "the sender pays for the entry in transit");
-	is_u64(test_used(sender, LEDGER_VIRTUAL_PAGES), 128, "and their pages of address space");
+	is_u64(host_used(sender, LEDGER_RESIDENT_PAGES), 64, "no page was copied");
+	is_u64(host_used(sender, LEDGER_ENTRIES), 2, "the sender pays for the entry in transit");
+	is_u64(host_used(sender, LEDGER_VIRTUAL_PAGES), 128, "and their pages of address space");
 	test_poke(a, base, 1);
 	at = receive(b, copy);
-	is_u64(test_used(sender, LEDGER_ENTRIES), 1, "once received, the receiver does");
-	is_u64(test_used(receiver, LEDGER_VIRTUAL_PAGES), 64, "for the address space too");
+	is_u64(host_used(sender, LEDGER_ENTRIES), 1, "once received, the receiver does");
+	is_u64(host_used(receiver, LEDGER_VIRTUAL_PAGES), 64, "for the address space too");
 	is_u64(test_peek(b, at), 100, "the sender's later write is not seen");
 	is_u64(test_peek(b, at + 63 * PAGE_SIZE), 163, "the data is");
-	is_u64(test_used(receiver, LEDGER_RESIDENT_PAGES) +
-		       test_used(sender, LEDGER_RESIDENT_PAGES),
+	is_u64(host_used(receiver, LEDGER_RESIDENT_PAGES) +
+		       host_used(sender, LEDGER_RESIDENT_PAGES),
 	       65, "one page was copied, for that write");
 	test_poke(b, at + PAGE_SIZE, 2);
 	is_u64(test_peek(a, base + PAGE_SIZE), 101,
@@ -81,10 +81,10 @@ static void what_is_undone(void)
 	is_u64(a->entry_count, 5, "the source of one that is undone stays while the other is there");
 	vm_copy_undo(a, second);
 	is_u64(a->entry_count, 1, "and is whole again without it");
-	is_u64(test_used(sender, LEDGER_ENTRIES), 1, "as its ledger says");
-	resident = test_used(sender, LEDGER_RESIDENT_PAGES);
+	is_u64(host_used(sender, LEDGER_ENTRIES), 1, "as its ledger says");
+	resident = host_used(sender, LEDGER_RESIDENT_PAGES);
 	test_poke(a, base + 15 * PAGE_SIZE, 3);
-	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), resident, "a write to it copies nothing");
+	is_u64(host_used(sender, LEDGER_RESIDENT_PAGES), resident, "a write to it copies nothing");
 	vm_copy_in(a, base, 64 * PAGE_SIZE, false, sender, &copy);
 	other = receive(a, copy);
 	vm_copy_in(a, base + 10 * PAGE_SIZE, 20 * PAGE_SIZE, false, sender, &copy);
@@ -103,10 +103,10 @@ static void copied_again(void)
 	struct vm_map *a = filled(16, &base), *b = test_map(receiver);
 
 	ok(vm_copy_in(a, base, 16 * PAGE_SIZE, false, sender, &first) == KERN_SUCCESS, "all is copied once");
-	pages = test_used(sender, LEDGER_RESIDENT_PAGES);
+	pages = host_used(sender, LEDGER_RESIDENT_PAGES);
 	ok(vm_copy_in(a, base + 3 * PAGE_SIZE, 5 * PAGE_SIZE, false, sender, &copy) == KERN_SUCCESS, "and a part again");
 	is_u64(a->entry_count, 1, "which cuts nothing");
-	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), pages, "and copies no page");
+	is_u64(host_used(sender, LEDGER_RESIDENT_PAGES), pages, "and copies no page");
 	is_u64(vm_copy_in(a, base + 12 * PAGE_SIZE, 5 * PAGE_SIZE, false, sender, &none), KERN_INVALID_ADDRESS,
 	       "what goes beyond the entry is not there");
 	test_poke(a, base + 4 * PAGE_SIZE, 7);
@@ -123,9 +123,9 @@ static void copied_again(void)
 	vm_map_protect(a, base, 16 * PAGE_SIZE, false, VM_PROT_READ);
 	if (vm_map_wire(a, base, 16 * PAGE_SIZE, VM_PROT_READ, UINT64_MAX) != KERN_SUCCESS)
 		panic("cannot wire");
-	pages = test_used(sender, LEDGER_RESIDENT_PAGES);
+	pages = host_used(sender, LEDGER_RESIDENT_PAGES);
 	ok(vm_copy_in(a, base + PAGE_SIZE, 2 * PAGE_SIZE, false, sender, &none) == KERN_SUCCESS, "wired pages");
-	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES), pages + 2, "are copied at once");
+	is_u64(host_used(sender, LEDGER_RESIDENT_PAGES), pages + 2, "are copied at once");
 	vm_copy_discard(none);
 	vm_copy_discard(copy);
 	vm_copy_discard(first);
@@ -152,8 +152,8 @@ static void move_hands_over(void)
 	ok(vm_map_deallocate(b, at, 20 * PAGE_SIZE) == KERN_SUCCESS && host_fail_calls == calls,
 	   "what was received goes as it came, needing nothing");
 	reap_all();
-	is_u64(test_used(sender, LEDGER_RESIDENT_PAGES) +
-		       test_used(receiver, LEDGER_RESIDENT_PAGES),
+	is_u64(host_used(sender, LEDGER_RESIDENT_PAGES) +
+		       host_used(receiver, LEDGER_RESIDENT_PAGES),
 	       44, "and its pages are free");
 	is_u64(test_peek(a, base + 9 * PAGE_SIZE), 109, "before the hole all is as it was");
 	is_u64(test_peek(a, base + 30 * PAGE_SIZE), 130, "behind it too");
@@ -271,7 +271,7 @@ static void kernel_objects(void)
 	struct vm_map *b = test_map(receiver);
 	struct vm_copy *copy;
 	struct vm_object *object;
-	uint64_t at, physical, calls = test_used(&root_ledger, LEDGER_RESIDENT_PAGES);
+	uint64_t at, physical, calls = host_used(&root_ledger, LEDGER_RESIDENT_PAGES);
 
 	for (unsigned i = 0; i < sizeof(text); i++)
 		text[i] = (char)(i * 7 + i / 256);
@@ -281,7 +281,7 @@ static void kernel_objects(void)
 	memcpy(phys_to_virt(physical), text, sizeof(text));
 	is_u64(vm_copy_from_object(object, 100, 3 * PAGE_SIZE, receiver, &copy), KERN_SUCCESS,
 	       "a copy of an object");
-	is_u64(test_used(receiver, LEDGER_RESIDENT_PAGES), 2, "only its ends are copied");
+	is_u64(host_used(receiver, LEDGER_RESIDENT_PAGES), 2, "only its ends are copied");
 	at = receive(b, copy);
 	copyin(b, text + 0, at, 3 * PAGE_SIZE);
 	claim_begin("with the object's bytes");
@@ -298,7 +298,7 @@ static void kernel_objects(void)
 	object->kernel_held = false;
 	vm_object_release(object);
 	reap_all();
-	is_u64(test_used(&root_ledger, LEDGER_RESIDENT_PAGES), calls, "all came back");
+	is_u64(host_used(&root_ledger, LEDGER_RESIDENT_PAGES), calls, "all came back");
 	ok(vm_object_contiguous(&root_ledger, 1ull << 40, 0, 0, 0, &physical) == NULL,
 	   "more than there is");
 	ok(vm_object_contiguous(&root_ledger, 2 * PAGE_SIZE, 0x3000, 0x4000, 0, &physical) == NULL,
@@ -336,14 +336,14 @@ static void payer_dies_in_allocation(void)
 	left = test_allocate(dying.map, 32);
 	for (unsigned i = 0; i < 32; i++)
 		test_poke(dying.map, left + i * PAGE_SIZE, i);
-	ledger_limit(sender, LEDGER_RESIDENT_PAGES, test_used(sender, LEDGER_RESIDENT_PAGES));
+	ledger_limit(sender, LEDGER_RESIDENT_PAGES, host_used(sender, LEDGER_RESIDENT_PAGES));
 	reap_defer(&dying.reap, dying_step);
 	is_u64(test_poke(b, base + PAGE_SIZE, 2), KERN_SUCCESS,
 	       "a page is added when the dead are worked off");
 	ledger_limit(sender, LEDGER_RESIDENT_PAGES, LEDGER_UNLIMITED);
 	reap_all();
 	ok(test_empty(sender), "the dead map's ledger pays for nothing");
-	is_u64(test_used(receiver, LEDGER_RESIDENT_PAGES), 2, "the sharer's pays for both pages");
+	is_u64(host_used(receiver, LEDGER_RESIDENT_PAGES), 2, "the sharer's pays for both pages");
 	ok(host_audit(), "the audit agrees");
 	vm_object_check(vm_map_lookup(b, base)->object);
 	free(dying.map);

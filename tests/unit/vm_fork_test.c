@@ -59,9 +59,9 @@ static void chain_of_dying_parents(void)
 		test_map_end(map);
 		map = child;
 		claim(depth_of(map) <= 2, "generation %u: depth %u", n, depth_of(map));
-		claim(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 3 * PAGES,
+		claim(host_used(ledger, LEDGER_RESIDENT_PAGES) <= 3 * PAGES,
 		      "generation %u: %lu pages resident", n,
-		      (long)test_used(ledger, LEDGER_RESIDENT_PAGES));
+		      (long)host_used(ledger, LEDGER_RESIDENT_PAGES));
 	}
 	claim_end();
 	claim_begin("the last one sees the last writes");
@@ -115,11 +115,11 @@ static void wide(void)
 
 	claim_begin("a parent of %d living children stays short", GENERATIONS);
 	for (unsigned n = 0; n < GENERATIONS; n++) {
-		uint64_t before = test_used(ledger, LEDGER_RESIDENT_PAGES), grown;
+		uint64_t before = host_used(ledger, LEDGER_RESIDENT_PAGES), grown;
 
 		all[n] = child_of(map);
 		test_poke(map, base, 1000 + n);
-		grown = test_used(ledger, LEDGER_RESIDENT_PAGES) - before;
+		grown = host_used(ledger, LEDGER_RESIDENT_PAGES) - before;
 		most = grown > most ? grown : most;
 		claim(depth_of(map) <= VM_SHADOW_DEPTH_MAX, "child %u", n);
 	}
@@ -133,7 +133,7 @@ static void wide(void)
 	for (unsigned n = 0; n < GENERATIONS; n++)
 		test_map_end(all[n]);
 	test_poke(map, base, 5);
-	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES,
+	ok(host_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES,
 	   "without children the parent's memory shrinks again");
 	test_map_end(map);
 	end_and_audit("wide");
@@ -165,11 +165,11 @@ static void payers(void)
 	struct vm_map *a = first_map(), *b = test_map(other);
 
 	vm_map_fork(a, b);
-	ok(test_used(other, LEDGER_RESIDENT_PAGES) == 0, "the parent pays for what both see");
+	ok(host_used(other, LEDGER_RESIDENT_PAGES) == 0, "the parent pays for what both see");
 	test_map_end(a);
-	is_u64(test_used(other, LEDGER_RESIDENT_PAGES), PAGES,
+	is_u64(host_used(other, LEDGER_RESIDENT_PAGES), PAGES,
 	       "when the parent dies the child's ledger pays");
-	is_u64(test_used(other, LEDGER_OBJECTS), 1, "for the object too");
+	is_u64(host_used(other, LEDGER_OBJECTS), 1, "for the object too");
 	ok(test_empty(ledger), "and the parent's for nothing");
 	ok(host_audit(), "payers: the audit agrees");
 	test_map_end(b);
@@ -213,7 +213,7 @@ static void sharers(void)
 	for (unsigned i = 0; i < PAGES; i++)
 		claim(test_peek(copy, base + i * PAGE_SIZE) == i, "page %u", i);
 	claim_end();
-	ok(test_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES, "no page is there more than twice");
+	ok(host_used(ledger, LEDGER_RESIDENT_PAGES) <= 2 * PAGES, "no page is there more than twice");
 	for (unsigned n = 0; n < count; n++)
 		test_map_end(all[n]);
 	test_map_end(copy);
@@ -252,9 +252,9 @@ static const unsigned kinds[] = { LEDGER_ENTRIES, LEDGER_OBJECTS, LEDGER_VIRTUAL
 static bool as_before(const uint64_t *before)
 {
 	for (unsigned i = 0; i < KINDS; i++) {
-		if (test_used(ledger, kinds[i]) == before[i])
+		if (host_used(ledger, kinds[i]) == before[i])
 			continue;
-		diag("%s %lu, before %lu", ledger_resource_name(kinds[i]), (long)test_used(ledger, kinds[i]), (long)before[i]);
+		diag("%s %lu, before %lu", ledger_resource_name(kinds[i]), (long)host_used(ledger, kinds[i]), (long)before[i]);
 		return false;
 	}
 	return true;
@@ -263,7 +263,7 @@ static bool as_before(const uint64_t *before)
 static void remember(uint64_t *before)
 {
 	for (unsigned i = 0; i < KINDS; i++)
-		before[i] = test_used(ledger, kinds[i]);
+		before[i] = host_used(ledger, kinds[i]);
 }
 
 static void denied_forks(void)

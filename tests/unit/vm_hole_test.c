@@ -42,7 +42,7 @@ static void single_pages(bool touch)
 		claim(!touch || test_peek(map, at[i]) == i, "page %u changed", i);
 	vm_map_check(map);
 	claim_end();
-	is_u64(test_used(ledger, LEDGER_VIRTUAL_PAGES), PAGES / 2, "half of the pages are charged");
+	is_u64(host_used(ledger, LEDGER_VIRTUAL_PAGES), PAGES / 2, "half of the pages are charged");
 	is_u64(test_allocate(map, 1), at[0], "the lowest hole is found");
 	is_u64(test_allocate(map, 2), at[PAGES - 1] + PAGE_SIZE,
 	       "what does not fit into holes goes behind");
@@ -81,7 +81,7 @@ static void one_range(void)
 	vm_map_check(map);
 	vm_object_check(vm_map_lookup(map, base)->object);
 	claim_end();
-	is_u64(test_used(ledger, LEDGER_RESIDENT_PAGES), PAGES / 2 + 1,
+	is_u64(host_used(ledger, LEDGER_RESIDENT_PAGES), PAGES / 2 + 1,
 	       "the holes' pages are free");
 	ok(host_audit(), "the audit agrees");
 	claim_begin("what is left is as it was");
@@ -111,7 +111,7 @@ static void ends(void)
 	is_u64(test_peek(map, base + 79 * PAGE_SIZE), 79, "the rest stays (tail)");
 	is_u64(vm_map_lookup(map, next + 5 * PAGE_SIZE)->start, next + 5 * PAGE_SIZE,
 	       "the next range lost its head");
-	is_u64(test_used(ledger, LEDGER_RESIDENT_PAGES), 70, "the cut pages are free");
+	is_u64(host_used(ledger, LEDGER_RESIDENT_PAGES), 70, "the cut pages are free");
 	is_u64(vm_map_deallocate(map, base, PAGE_SIZE), KERN_INVALID_ADDRESS,
 	       "twice is an invalid address");
 	is_u64(vm_map_deallocate(map, UINT64_MAX - 100, 4096), KERN_INVALID_ADDRESS,
@@ -133,7 +133,7 @@ static void split_and_join(void)
 	   "which cannot be written");
 	vm_map_protect(map, base + 10 * PAGE_SIZE, 10 * PAGE_SIZE, false, VM_PROT_DEFAULT);
 	is_u64(map->entry_count, 1, "equal pieces of one range are joined again");
-	is_u64(test_used(ledger, LEDGER_ENTRIES), 1, "and their entries refunded");
+	is_u64(host_used(ledger, LEDGER_ENTRIES), 1, "and their entries refunded");
 	ok(test_poke(map, base + 10 * PAGE_SIZE, 1) == KERN_SUCCESS, "and written");
 	vm_map_protect(map, base + PAGE_SIZE, PAGE_SIZE, false, VM_PROT_READ);
 	host_fail_nth(1);

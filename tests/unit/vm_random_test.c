@@ -168,8 +168,7 @@ static uint64_t denied_calls;
 static uint64_t charged(unsigned resource)
 {
 	reap_all();
-	ledger_settle();
-	return root_ledger.account[resource].used;
+	return host_used(&root_ledger, resource);
 }
 
 /* Calls until it is not denied by the test any more; each denial must have changed nothing. */

@@ -121,6 +121,12 @@ size_t host_strlcpy(char *to, const char *from, size_t size)
 	return length;
 }
 
+uint64_t host_used(const struct ledger *ledger, unsigned resource)
+{
+	ledger_settle();
+	return ledger->account[resource].used;
+}
+
 bool host_audit(void)
 {
 	static char text[256];

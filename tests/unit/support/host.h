@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <weir/ledger.h>
-#include "mem/site.h"
+#include "mem/ledger.h"
 
 /* Maps `pages` pages of "physical memory", gives all but the first to the allocator, sets the zone map's
    bound and makes the ledgers' and radix nodes' zones. Once a process: kernel zones are registered once. */
@@ -30,6 +30,9 @@ extern struct ledger_denial host_denial;
 extern unsigned host_pressure;
 /* Marks of ledgers that were reached. */
 extern uint64_t host_marks;
+
+/* What the ledger uses, all figures exact. */
+uint64_t host_used(const struct ledger *ledger, unsigned resource);
 
 /* Runs the audit; prints the mismatch when it fails. */
 bool host_audit(void);

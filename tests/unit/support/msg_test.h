@@ -397,8 +397,8 @@ static inline mach_port_name_t test_send_right(struct thread *to, struct thread 
 static inline bool test_same_usage(struct ledger *ledger, const uint64_t *before)
 {
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		if (ledger->account[i].used != before[i]) {
-			diag("%s: %s %lu, was %lu", ledger->name, ledger_resource_name(i), (long)ledger->account[i].used,
+		if (host_used(ledger, i) != before[i]) {
+			diag("%s: %s %lu, was %lu", ledger->name, ledger_resource_name(i), (long)host_used(ledger, i),
 			     (long)before[i]);
 			return false;
 		}
@@ -408,7 +408,7 @@ static inline bool test_same_usage(struct ledger *ledger, const uint64_t *before
 static inline void test_usage(struct ledger *ledger, uint64_t *to)
 {
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		to[i] = ledger->account[i].used;
+		to[i] = host_used(ledger, i);
 }
 
 /* The end of a test of two threads: their tasks go, and with them all that their ledgers paid. */
@@ -419,8 +419,8 @@ static inline int test_pair_end(struct thread *a, struct thread *b, struct ledge
 	test_task_end(a->task);
 	test_task_end(b->task);
 	for (unsigned i = 0; i < LEDGER_RESOURCES; i++)
-		ok(ledger_a->account[i].used == 0 && ledger_b->account[i].used == 0, "no %s is charged at the end: %lu %lu",
-		   ledger_resource_name(i), (long)ledger_a->account[i].used, (long)ledger_b->account[i].used);
+		ok(host_used(ledger_a, i) == 0 && host_used(ledger_b, i) == 0, "no %s is charged at the end: %lu %lu",
+		   ledger_resource_name(i), (long)host_used(ledger_a, i), (long)host_used(ledger_b, i));
 	ok(host_audit(), "the audit agrees");
 	return tap_done();
 }

@@ -101,12 +101,6 @@ static inline uint64_t test_allocate(struct vm_map *map, uint64_t pages)
 	return address;
 }
 
-static inline uint64_t test_used(struct ledger *ledger, unsigned resource)
-{
-	ledger_settle();
-	return ledger->account[resource].used;
-}
-
 /* True: the ledger pays for nothing of vm's, nor for pages. */
 static inline bool test_empty(struct ledger *ledger)
 {
@@ -116,9 +110,9 @@ static inline bool test_empty(struct ledger *ledger)
 					      LEDGER_KMEM };
 
 	for (unsigned i = 0; i < sizeof(resources) / sizeof(resources[0]); i++)
-		if (test_used(ledger, resources[i]) != 0) {
+		if (host_used(ledger, resources[i]) != 0) {
 			diag("%s: %s %lu", ledger->name, ledger_resource_name(resources[i]),
-			     (long)test_used(ledger, resources[i]));
+			     (long)host_used(ledger, resources[i]));
 			return false;
 		}
 	return true;
