@@ -167,7 +167,11 @@ uint64_t clock_boot_ticks(void)
 
 uint64_t clock_ticks_ns(uint64_t ticks)
 {
-	return (unsigned __int128)ticks * ns_per_tsc >> 32;
+	uint64_t high;
+
+	/* ticks * ns_per_tsc >> 32. With a variable of 128 bits the compiler would align the stack, wherever this is in line. */
+	__asm__("mulq %2; shrdq $32, %1, %0" : "+a"(ticks), "=&d"(high) : "rm"(ns_per_tsc) : "cc");
+	return ticks;
 }
 
 uint64_t clock_uptime_ns(void)
