@@ -291,17 +291,16 @@ static struct name **tree_place(struct port *port, const struct name *entry)
 	return place;
 }
 
-void name_hang(struct name *entry)
+void name_hang_beside(struct name *entry)
 {
 	struct name **place = tree_place(entry->port, entry);
 
 	assert(*place == NULL);
-	name_full(entry)->child[0] = name_full(entry)->child[1] = NULL;
 	*place = entry;
 }
 
 /* Any leaf below the entry may take its place: the bits up to there are the same. */
-void name_unhang(struct name *entry)
+void name_unhang_beside(struct name *entry)
 {
 	struct name **place = tree_place(entry->port, entry), **leaf = place, *other;
 
@@ -356,25 +355,49 @@ void name_hold(struct name *entry, struct port *port, uint32_t disposition)
 	}
 }
 
-void name_died(struct name *entry)
+/* It is a dead name now. Somebody has asked to be told. */
+static __attribute__((noinline)) void died_told(struct name *entry, struct port *port)
+{
+	if (entry->urefs < MACH_PORT_UREFS_MAX)
+		entry->urefs++;
+	notify_dead_name(name_full(entry)->dead_request, entry->name);
+	port_unref(port);
+}
+
+/* The same, when it hangs nowhere any more. */
+static inline void died(struct name *entry)
 {
 	uint32_t type = entry->type;
-	struct port *once = name_request(entry), *port = entry->port;
+	struct port *port = entry->port;
 
 	assert(port->dead && (type & (MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET)) == 0);
-	name_unhang(entry);
+	/* Of the last send right to what is dead nobody is told. */
 	if (type & MACH_PORT_TYPE_SEND)
-		right_uncount_send(port);
+		port->send_rights--;
 	else
 		right_uncount_send_once(port);
 	entry->port = NULL;
 	entry->type = (type & ~NAME_TYPE_MASK) | MACH_PORT_TYPE_DEAD_NAME;
-	port_unref(port);
-	if (once == NULL)
-		return;
-	if (entry->urefs < MACH_PORT_UREFS_MAX)
-		entry->urefs++;
-	notify_dead_name(once, entry->name);
+	if (unlikely(type & MACH_PORT_TYPE_DNREQUEST))
+		died_told(entry, port);
+	else
+		port_unref(port);
+}
+
+static __attribute__((noinline)) void died_beside(struct name *entry)
+{
+	name_unhang_beside(entry);
+	died(entry);
+}
+
+void name_died(struct name *entry)
+{
+	if (likely(name_hangs_alone(entry))) {
+		entry->port->names = NULL;
+		died(entry);
+	} else {
+		died_beside(entry);
+	}
 }
 
 void name_free(struct name *entry)

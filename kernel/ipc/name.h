@@ -29,8 +29,8 @@ void name_unmake(struct name *entry);
 void name_hold(struct name *entry, struct port *port, uint32_t disposition);
 /* An entry with a send or send-once right and without the receive right hangs from its port. Call them when an entry that stays
    becomes such a one, or ceases to be one. */
-void name_hang(struct name *entry);
-void name_unhang(struct name *entry);
+static inline void name_hang(struct name *entry);
+static inline void name_unhang(struct name *entry);
 /* The entry of the space that holds send or receive rights for port; NULL: none. O(log n). */
 static inline struct name *name_of_port(struct space *space, struct port *port);
 /* The entry of a right that leaves the space goes; its port's reference is the caller's from now on. A dead-name request becomes
@@ -115,6 +115,29 @@ static inline bool name_hangs_alone(const struct name *entry)
 	const struct name_full *full = (const struct name_full *)entry;
 
 	return entry->port->names == entry && ((uintptr_t)full->child[0] | (uintptr_t)full->child[1]) == 0;
+}
+
+/* The general ways of the two below. */
+void name_hang_beside(struct name *entry);
+void name_unhang_beside(struct name *entry);
+
+static inline void name_hang(struct name *entry)
+{
+	struct name_full *full = name_full(entry);
+
+	full->child[0] = full->child[1] = NULL;
+	if (likely(entry->port->names == NULL))
+		entry->port->names = entry;
+	else
+		name_hang_beside(entry);
+}
+
+static inline void name_unhang(struct name *entry)
+{
+	if (likely(name_hangs_alone(entry)))
+		entry->port->names = NULL;
+	else
+		name_unhang_beside(entry);
 }
 
 /* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:

@@ -24,6 +24,7 @@
 #include "ipc/right.h"
 #include "ipc/throttle.h"
 #include "kern/assert.h"
+#include "kern/likely.h"
 #include "mem/zone.h"
 
 #define PORT_PIECE 32		/* names and prepaid messages dismantled in one go */
@@ -59,7 +60,8 @@ static void set_init(struct port *set)
 	set->queues = NULL;
 }
 
-struct port *port_make(enum kobject type, struct ledger *payer)
+/* Of any type, but whether it is a set the caller knows. */
+static inline __attribute__((always_inline)) struct port *make(enum kobject type, bool is_set, void *kobject, struct ledger *payer)
 {
 	struct port *port = zone_alloc(&port_zone, payer);
 
@@ -68,18 +70,28 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 	port->refs = 1;
 	port->state = 0;
 	port->kobject_type = type;
-	port->kobject = NULL;
+	port->kobject = kobject;
 	port->receiver = NULL;
 	port->receiver_name = MACH_PORT_NAME_NULL;
 	port->charged = payer;
 	port->reply_bound = 0;
 	LIST_INIT(&port->receivers);
 	port->senders = NULL;
-	if (type == KOBJECT_PORT_SET)
+	if (is_set)
 		set_init(port);
 	else
 		port_init(port);
 	return port;
+}
+
+struct port *port_make(enum kobject type, struct ledger *payer)
+{
+	return make(type, type == KOBJECT_PORT_SET, NULL, payer);
+}
+
+struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer)
+{
+	return make(type, false, object, payer);
 }
 
 bool port_extend(struct port *port)
@@ -106,15 +118,6 @@ void port_unextend(struct port *port)
 	port->has_extra = false;
 	port->charged = extra->charged;
 	zone_free(&port_zone, extra, extra->charged);
-}
-
-struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer)
-{
-	struct port *port = port_make(type, payer);
-
-	if (port != NULL)
-		port->kobject = object;
-	return port;
 }
 
 void port_ref(struct port *port)
@@ -148,18 +151,26 @@ void port_reaped(struct port *port)
 	port_unref(port);
 }
 
-/* One piece of dismantling a dead port. */
-static bool port_dismantle(struct reap *reap)
+/* Some of the names of a dead port become dead names. Returns how many more it might have been. */
+static inline unsigned names_die(struct port *port)
 {
-	struct port *port = port_of_reap(reap);
 	unsigned left = PORT_PIECE;
 	struct name *entry;
-	struct kmsg *kmsg;
 
 	while (left != 0 && (entry = name_first_of(port)) != NULL) {
 		name_died(entry);
 		left--;
 	}
+	return left;
+}
+
+/* One piece of dismantling a dead port. */
+static bool port_dismantle(struct reap *reap)
+{
+	struct port *port = port_of_reap(reap);
+	unsigned left = names_die(port);
+	struct kmsg *kmsg;
+
 	while (left != 0 && (kmsg = port_take_prepaid(port)) != NULL) {
 		kmsg_free(kmsg);
 		left--;
@@ -186,11 +197,27 @@ static void port_die(struct port *port)
 		reap_defer(&port->reap, port_dismantle);
 }
 
+/* Nothing hangs from the port but what holds a reference. */
+static inline bool port_bare(const struct port *port)
+{
+	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
+
+	return (port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
+}
+
 void port_destroy_kernel(struct port *port)
 {
 	assert(port->kobject_type != KOBJECT_NONE && !port->dead);
 	port->kobject = NULL;
-	port_die(port);
+	if (unlikely(!port_bare(port))) {
+		port_die(port);
+		return;
+	}
+	port->dead = true;
+	if (likely(names_die(port) != 0))
+		port_unref(port);
+	else
+		reap_defer(&port->reap, port_dismantle);
 }
 
 void port_destroy_kernel_later(struct port *port)
@@ -201,19 +228,13 @@ void port_destroy_kernel_later(struct port *port)
 	reap_defer(&port->reap, port_dismantle);
 }
 
-/* Nothing hangs from the port but what holds a reference; so the last one can just go. */
-static bool port_bare(const struct port *port)
-{
-	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
-
-	return (port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
-}
 
 void port_destroy(struct port *port)
 {
 	struct port *once = port_port_destroyed(port);
 
 	assert(port->kobject_type == KOBJECT_NONE && !port->dead);
+	/* The last reference can just go. */
 	if (port->refs == 1 && port_bare(port)) {
 		port_free(port);
 		return;
