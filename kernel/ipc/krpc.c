@@ -356,27 +356,21 @@ static int64_t request_failed(struct thread *thread, struct call *call, mach_msg
 	return error;
 }
 
-/* Of what the call that is being carried out has made: its port (a reference), NULL: it has made nothing. Each call settles it
-   before anything else can run. */
+/* Of what the call that is being carried out has made: its port, NULL: it has made nothing. Each call settles it before anything else
+   can run, so what was made lives, and has its reference to the port. */
 struct port *krpc_created_port;
 static void (*created_undo)(void *object);
 
 void krpc_created(struct port *port, void (*undo)(void *object))
 {
 	assert(krpc_created_port == NULL);
-	port_ref(port);
 	krpc_created_port = port;
 	created_undo = undo;
 }
 
-void krpc_created_settle_slow(void)
+void krpc_created_undo(struct port *port)
 {
-	struct port *port = krpc_created_port;
-
-	krpc_created_port = NULL;
-	if (!port->dead && port->send_rights == 0)
-		created_undo(port->kobject);
-	port_unref(port);
+	created_undo(port->kobject);
 }
 
 int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc)

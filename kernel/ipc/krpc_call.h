@@ -7,6 +7,7 @@
 #include <mach/message.h>
 #include <mach/mig_errors.h>
 #include "ipc/krpc.h"
+#include "ipc/port.h"
 
 struct port;
 struct thread;
@@ -58,12 +59,17 @@ static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct po
 /* Sends what the stub left with its code, if anything is answered, and goes on with the call; result as of krpc_call. */
 int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc);
 extern struct port *krpc_created_port;	/* krpc.c */
-void krpc_created_settle_slow(void);
+void krpc_created_undo(struct port *port);
 /* The reply is on its way or gone: has anybody the right to what was made? */
 static inline void krpc_created_settle(void)
 {
-	if (krpc_created_port != NULL)
-		krpc_created_settle_slow();
+	struct port *port = krpc_created_port;
+
+	if (port == NULL)
+		return;
+	krpc_created_port = NULL;
+	if (port->send_rights == 0)
+		krpc_created_undo(port);
 }
 
 #endif
