@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <mach/message.h>
+#include "kern/thread.h"
 
 struct kmsg;
-struct thread;
 struct port;
 
 /*
@@ -20,7 +20,14 @@ int64_t trap_mach_msg(struct thread *thread);
 int64_t msg_general(struct thread *thread);
 
 /* The thread dies: a message that was handed to it goes back to its queue; the rights of a kernel call are released. */
-void msg_abandon(struct thread *thread);
+void msg_abandon_slow(struct thread *thread);
+static inline void msg_abandon(struct thread *thread)
+{
+	const struct msg_state *msg = &thread->msg;
+
+	if (((uintptr_t)msg->kmsg | (uintptr_t)msg->reply_port | (uintptr_t)msg->room | thread->reply_direct) != 0)
+		msg_abandon_slow(thread);
+}
 
 /* -- between the parts of the call -- */
 

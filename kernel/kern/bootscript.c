@@ -290,7 +290,7 @@ static void module_load(struct script_module *module, bool scripted)
 	if (error != NULL)
 		boot_fail(module, error);
 	arguments_build(module, scripted);
-	machine_thread_init(&module->thread->regs, entry, stack_build(module, executable));
+	thread_begin_at(module->thread, entry, stack_build(module, executable));
 	thread_resume_one(module->thread);
 	/* The image has been copied: whole frames of it are free memory now. */
 	if (image->end / PAGE_SIZE > first)

@@ -371,7 +371,7 @@ kern_return_t task_priority(struct task *task, int priority, boolean_t change_th
 
 	if (task == NULL || priority < 0 || priority >= SCHED_PRIORITIES)
 		return KERN_INVALID_ARGUMENT;
-	task->priority = (uint8_t)priority;
+	sched_task_priority(task, (uint8_t)priority);
 	if (!change_threads)
 		return KERN_SUCCESS;
 	LIST_FOREACH(thread, &task->threads, task_link) {

@@ -87,7 +87,7 @@ static void share_free_if_unused(struct sched_share *share)
 {
 	struct thread *current = thread_current();
 
-	if (!share->retired || share->threads != 0)
+	if (!share->retired || share->tasks != 0)
 		return;
 	/* Only these two can be running on a borrowed share. */
 	if (current != NULL && current->share == share)
@@ -123,19 +123,16 @@ struct sched_share *sched_share_of(struct ledger *ledger)
 	return ledger->share != NULL ? ledger->share : &root_share;
 }
 
-void sched_thread_enter(struct thread *thread)
+void sched_task_enter(struct task *task, struct sched_share *share)
 {
-	thread->share = thread->task->home;
-	thread->share->threads++;
+	task->home = share;
+	share->tasks++;
 }
 
-void sched_thread_leave(struct thread *thread)
+void sched_task_leave(struct task *task)
 {
-	struct sched_share *share = thread->task->home;
-
-	share->threads--;
-	if (share->retired)
-		share_free_if_unused(share);
+	task->home->tasks--;
+	share_free_if_unused(task->home);
 }
 
 /* Is no thread ready but those of this share, of which there are? */

@@ -22,23 +22,36 @@ struct sched_share {
 	uint64_t virtual_ns;		/* CPU time had, divided by weight */
 	uint64_t ready_mask;		/* bit p: queue p is not empty */
 	uint32_t ready;			/* threads queued */
-	uint32_t threads;		/* threads of tasks whose home this is */
+	uint32_t tasks;			/* whose home this is */
 	uint32_t weight;
-	bool retired;			/* its ledger is gone: freed with its last thread */
+	bool retired;			/* its ledger is gone: freed with its last task */
 	struct thread *queue[SCHED_PRIORITIES];	/* rings; the head runs next */
 };
 
 void sched_init(void);
 /* A share for a child of the root ledger: one kernel page, paid by the root. False: denied. */
 bool sched_share_create(struct ledger *ledger);
-/* The ledger is terminated: its share goes when its last thread has gone. */
+/* The ledger is terminated: its share goes when its last task has gone. */
 void sched_share_retire(struct ledger *ledger);
 void sched_share_weight(struct ledger *ledger, uint32_t weight);
 /* The share whose time the ledger's threads use: that of the root's child above it. */
 struct sched_share *sched_share_of(struct ledger *ledger);
-/* Counts a thread in, or out, of its home share. */
-void sched_thread_enter(struct thread *thread);
-void sched_thread_leave(struct thread *thread);
+/* The share becomes the task's home, or is so no more. */
+void sched_task_enter(struct task *task, struct sched_share *share);
+void sched_task_leave(struct task *task);
+
+/* What the task's new threads have, if all threads may. */
+static inline void sched_task_priority(struct task *task, uint8_t priority)
+{
+	struct thread new;
+
+	new.standing = 0;
+	new.state = THREAD_STOPPED;
+	new.priority = new.base_priority = priority;
+	new.max_priority = SCHED_PRIORITY_USER < priority ? SCHED_PRIORITY_USER : priority;
+	task->priority = priority;
+	task->new_standing = new.standing;
+}
 
 /* True if nothing stops the thread from running: the dead are suspended for good. */
 static inline __attribute__((always_inline)) bool sched_runnable(const struct thread *thread)

@@ -57,6 +57,7 @@ static void task_inherit(struct task *task, struct task *parent)
 	unsigned i;
 
 	task->priority = parent->priority;
+	task->new_standing = parent->new_standing;
 	task->exception_port = copy_send_or_null(parent->exception_port);
 	task->bootstrap_port = copy_send_or_null(parent->bootstrap_port);
 	for (i = 0; i < TASK_PORT_REGISTER_MAX; i++)
@@ -73,7 +74,7 @@ static void task_init_fields(struct task *task)
 {
 	task->messages_sent = task->messages_received = 0;
 	task->suspend_count = task->thread_count = 0;
-	task->priority = SCHED_PRIORITY_USER;
+	sched_task_priority(task, SCHED_PRIORITY_USER);
 	task->dead = false;
 	task->ending = task->dying_current = task->dismantled = false;
 	LIST_INIT(&task->threads);
@@ -110,7 +111,7 @@ out_task:
 /* Others find it from now on. */
 static void task_publish(struct task *task, struct task *parent)
 {
-	task->home = parent != NULL && parent->ledger == task->ledger ? parent->home : sched_share_of(task->ledger);
+	sched_task_enter(task, parent != NULL && parent->ledger == task->ledger ? parent->home : sched_share_of(task->ledger));
 	LIST_INSERT_HEAD(&task_list, task, all);
 	LIST_INSERT_HEAD(&task->ledger->tasks, task, ledger_link);
 }
@@ -198,6 +199,7 @@ static void task_free_unless_needed(struct task *task)
 	if (!task->dismantled || task->ending || task->dying_current)
 		return;
 	gsync_map_ends(&task->map);
+	sched_task_leave(task);
 	zone_free(&task_zone, task, task->ledger);
 }
 

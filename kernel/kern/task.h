@@ -23,7 +23,7 @@ struct task {
 	struct sched_share *home;		/* the ledger's share of the CPU: its threads' */
 	uint32_t suspend_count;			/* not 0 of a dead one */
 	uint32_t thread_count;
-	uint8_t priority;
+	uint8_t priority;			/* set by sched_task_priority */
 	bool dead;
 	bool ending : 1, dying_current : 1;	/* end is on its list; its thread that died as the current one is not buried yet */
 	bool dismantled : 1;			/* so only its memory is left, which goes when neither is true */
@@ -43,10 +43,12 @@ struct task {
 	LIST_ENTRY(task) ledger_link;
 	struct reap end;			/* of task_kill_later */
 	uint64_t dead_threads_cpu_ticks;
+	uint64_t new_standing;			/* of its new threads (thread.c) */
 	char name[32];
 	struct denial_record denials[DENIALS_OF_TASK];	/* of its threads (denials.c) */
 };
 _Static_assert(offsetof(struct task, space) == 192 && sizeof(struct task) <= 800, "cache lines, and five to a page");
+
 
 extern struct zone task_zone;
 extern LIST_HEAD(task_list, task) task_list;

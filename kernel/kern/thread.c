@@ -20,6 +20,8 @@
 #include "kern/ast.h"
 #include "kern/denials.h"
 #include "kern/host.h"
+#include "kern/likely.h"
+#include "kern/pause.h"
 #include "kern/sched.h"
 #include "kern/string.h"
 #include "kern/task.h"
@@ -51,29 +53,41 @@ struct thread *thread_current(void)
 	return cpu_current()->thread;
 }
 
-static void thread_init_priorities(struct thread *thread, uint8_t priority)
+/* What is more urgent than threads may be now is not what new ones get. */
+static inline void thread_bound_priority(struct thread *thread)
 {
-	uint8_t most = SCHED_PRIORITY_USER < priority ? SCHED_PRIORITY_USER : priority;
+	uint8_t most = the_processor_set.max_priority;
 
-	if (most < the_processor_set.max_priority)
-		most = the_processor_set.max_priority;
+	if (likely(thread->max_priority >= most))
+		return;
 	thread->max_priority = most;
-	thread->priority = thread->base_priority = priority < most ? most : priority;
+	if (thread->priority < most)
+		thread->priority = thread->base_priority = most;
 }
 
+void thread_begin_at(struct thread *thread, uint64_t rip, uint64_t rsp)
+{
+	machine_thread_init(&thread->regs, rip, rsp);
+	thread->wait.kind = NULL;
+}
+
+static void new_continue(struct thread *thread, int result)
+{
+	(void)result;
+	thread_begin_at(thread, 0, 0);
+}
+
+const struct wait_kind thread_new = { "first registers", new_continue, NULL, false };
+
 /* What must have a value; the rest gets one before it is looked at. That is most of it: a wait record is filled by wait_begin,
-   the arguments of a call when it begins. Debug builds have poison there. */
+   the arguments of a call when it begins, the registers by thread_set_state or else by new_continue. Debug builds have poison there. */
 static void thread_init_fields(struct thread *thread)
 {
-	machine_thread_init(&thread->regs, 0, 0);
-	thread->wait.kind = NULL;
+	thread->regs.fs_base = thread->regs.gs_base = 0;
+	thread->wait.kind = &thread_new;
 	thread->msg.kmsg = NULL;
 	thread->msg.reply_port = NULL;
 	thread->msg.room = NULL;
-	thread->state = THREAD_STOPPED;
-	thread->unusual = 0;
-	thread->works_off = thread->has_fpu = thread->timed = thread->deadline_kept = false;
-	thread->straight_room = 0;
 	thread->suspend_count = 1;
 	thread->reply_direct = false;
 	thread->denial = 0;
@@ -89,18 +103,19 @@ struct thread *thread_make(struct task *task)
 
 	if (thread == NULL)
 		return NULL;
-	thread->task = task;
 	thread->self = port_make_kernel(KOBJECT_THREAD, thread, payer);
 	if (thread->self == NULL) {
 		zone_free(&thread_zone, thread, payer);
 		return NULL;
 	}
+	thread->task = task;
+	thread->share = task->home;
 	thread_init_fields(thread);
-	thread_init_priorities(thread, task->priority);
+	thread->standing = task->new_standing;
+	thread_bound_priority(thread);
 	thread->created_ns = clock_uptime_ns();
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);
 	task->thread_count++;
-	sched_thread_enter(thread);
 	return thread;
 }
 
@@ -109,7 +124,6 @@ static void thread_detach(struct thread *thread)
 {
 	struct task *task = thread->task;
 
-	task->dead_threads_cpu_ticks += sched_cpu_ticks(thread);
 	LIST_REMOVE(thread, task_link);
 	task->thread_count--;
 	port_destroy_kernel(thread->self);
@@ -169,19 +183,20 @@ void thread_fpu_free(struct thread *thread)
 		extra_free(thread);
 }
 
-static void thread_free(struct thread *thread)
+static inline void thread_free(struct thread *thread)
 {
-	struct ledger *payer = thread->task->ledger;
+	struct task *task = thread->task;
 
 	assert(thread->state == THREAD_DEAD);
-	if (thread->has_fpu)
-		fpu_forget(thread);
-	if (thread->extra != NULL)
+	task->dead_threads_cpu_ticks += thread->cpu_ticks;
+	if (thread->extra != NULL) {
+		if (thread->has_fpu)
+			fpu_forget(thread);
 		extra_free(thread);
+	}
 	if (thread->denial != 0)
 		denial_forget(thread);
-	sched_thread_leave(thread);
-	zone_free(&thread_zone, thread, payer);
+	zone_free(&thread_zone, thread, task->ledger);
 }
 
 void thread_bury(struct thread *thread)
@@ -196,7 +211,8 @@ void thread_kill(struct thread *thread)
 {
 	if (thread->state == THREAD_DEAD)
 		return;
-	wait_cancel(thread, WAIT_KILLED);
+	if (thread->state == THREAD_WAITING || thread_pauses(thread))
+		wait_cancel(thread, WAIT_KILLED);
 	thread_depress_end(thread);
 	if (thread->state == THREAD_READY)
 		sched_unready(thread);
@@ -217,12 +233,12 @@ void thread_kill(struct thread *thread)
  * the thread's own map whatever address space is active. It may make the thread wait again.
  * A long call that pauses is not over, no more than a wait: its thread's registers are as it called.
  */
-void thread_settle(struct thread *thread)
+void thread_settle_slow(struct thread *thread)
 {
 	const struct wait_kind *woken = thread->wait.kind;
 	bool ready = thread->state == THREAD_READY;
 
-	if (woken == NULL || woken->pause || (!ready && thread->state != THREAD_STOPPED))
+	if (woken->pause || (!ready && thread->state != THREAD_STOPPED))
 		return;
 	if (ready)
 		sched_unready(thread);

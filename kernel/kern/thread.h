@@ -71,21 +71,26 @@ struct thread {
 	struct regs regs;		/* must be first */
 	struct task *task;		/* its ledger pays */
 	struct sched_share *share;	/* whose time it runs on: its task's home, or a caller's (hand-off) */
-	enum thread_state state : 8;
-	uint8_t priority;		/* now (depressed: the lowest) */
-	uint8_t base_priority, max_priority;
 	union {
 		struct {
-			bool depressed : 1;
-			bool serves_counted : 1; /* among the running threads of the set that it serves */
+			enum thread_state state : 8;
+			uint8_t priority;	/* now (depressed: the lowest) */
+			uint8_t base_priority, max_priority;
+			union {
+				struct {
+					bool depressed : 1;
+					bool serves_counted : 1; /* among the running threads of the set that it serves */
+				};
+				uint8_t unusual; /* either: the end of its running takes more than usual */
+			};
+			bool works_off : 1;	/* it deferred destruction in this call: works it off before it returns */
+			bool has_fpu : 1;	/* extra has its FPU registers, when they are not in the processor */
+			bool timed : 1;		/* its deadline is awaited: of its wait, or of its depression (kern/timer.c) */
+			bool deadline_kept : 1;	/* wait.deadline_ns is that of the send, or of the receive, that is not over yet */
+			uint16_t straight_room;	/* bytes for which straight is good; 0: for none */
 		};
-		uint8_t unusual;	/* either: the end of its running takes more than usual */
+		uint64_t standing;	/* all of these: a new one's is its task's new_standing */
 	};
-	bool works_off : 1;		/* it deferred destruction in this call: works it off before it returns */
-	bool has_fpu : 1;		/* extra has its FPU registers, when they are not in the processor */
-	bool timed : 1;			/* its deadline is awaited: of its wait, or of its depression (kern/timer.c) */
-	bool deadline_kept : 1;		/* wait.deadline_ns is that of the send, or of the receive, that is not over yet */
-	uint16_t straight_room;		/* bytes for which straight is good; 0: for none */
 	union {
 		struct {
 			struct wait wait;
@@ -125,6 +130,11 @@ static inline void thread_set_result(struct thread *thread, int64_t result) { th
 
 /* A suspended-once (Mach: suspend count 1) thread of the task; charges the task's ledger. NULL: denied. */
 struct thread *thread_make(struct task *task);
+/* What a thread that was made and has no registers yet is woken for: it gets them before anybody sees any. */
+extern const struct wait_kind thread_new;
+static inline bool thread_is_new(const struct thread *thread) { return thread->wait.kind == &thread_new; }
+/* A new one's registers: all zero but these, and the bases as they are. */
+void thread_begin_at(struct thread *thread, uint64_t rip, uint64_t rsp);
 /* Terminates: cancels its wait, takes it off all queues; its memory goes by reaping. The current thread too
    (then the caller must return KERN_BLOCKED-wise: it never runs again). */
 void thread_kill(struct thread *thread);
@@ -132,7 +142,12 @@ void thread_kill(struct thread *thread);
 void thread_bury(struct thread *thread);
 void thread_init(void);		/* zones */
 /* Finishes the call of a thread that was woken but has not run since. */
-void thread_settle(struct thread *thread);
+void thread_settle_slow(struct thread *thread);
+static inline void thread_settle(struct thread *thread)
+{
+	if (thread->wait.kind != NULL)
+		thread_settle_slow(thread);
+}
 void thread_suspend_one(struct thread *thread);
 /* KERN_FAILURE: it was not suspended. */
 kern_return_t thread_resume_one(struct thread *thread);

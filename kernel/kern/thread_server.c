@@ -98,7 +98,9 @@ kern_return_t thread_set_state(struct thread *thread, int flavor, const natural_
 {
 	if (thread == NULL || thread == thread_current())
 		return KERN_INVALID_ARGUMENT;
-	thread_settle(thread);
+	/* A new one's may be all set at once. */
+	if (!thread_is_new(thread))
+		thread_settle(thread);
 	return thread_state_set(thread, flavor, state, count);
 }
 

@@ -63,6 +63,8 @@ static kern_return_t regs_set(struct thread *thread, const struct i386_thread_st
 	/* Only the flags that a user may set himself (SDM volume 1, 3.4.3): status, TF, DF, AC, ID. */
 	regs->rflags = state->rfl & 0x240dd5;
 	machine_regs_changed(regs);
+	if (thread_is_new(thread))
+		thread->wait.kind = NULL;
 	return KERN_SUCCESS;
 }
 

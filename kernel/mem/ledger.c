@@ -340,9 +340,9 @@ static __attribute__((noinline)) bool refuse_dead(struct ledger *ledger, unsigne
 	return false;
 }
 
-bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site)
+__attribute__((noinline)) bool ledger_alive_slow(struct ledger *ledger, unsigned resource, const struct alloc_site *site)
 {
-	return likely(!ledger_dying(ledger)) || refuse_dead(ledger, resource, 1, site);
+	return !ledger_dying(ledger) || refuse_dead(ledger, resource, 1, site);
 }
 
 /* Charges when nothing is in the way (ledger_ease). False: nothing has changed. */

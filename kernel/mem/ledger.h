@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <weir/ledger.h>
 #include <weir/queue.h>
-#include "mem/site.h"
-
+#include "kern/likely.h"
 #include "mem/reap.h"
+#include "mem/site.h"
 
 #define LEDGER_DEPTH LEDGER_DEPTH_MAX
 /* No ledger can be promised more things of one kind. */
@@ -91,7 +91,11 @@ bool ledger_dying_slow(const struct ledger *ledger);
 /* True: it or an ancestor is dead, so nothing new may live in it. O(depth) while there are dead ones. */
 static inline bool ledger_dying(const struct ledger *ledger) { return ledger_shells != 0 && ledger_dying_slow(ledger); }
 /* For who makes a task or thread: false: dying, and a denial of the resource is recorded. The charge itself looks at the ledger only. */
-bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site);
+bool ledger_alive_slow(struct ledger *ledger, unsigned resource, const struct alloc_site *site);
+static inline bool ledger_alive_at(struct ledger *ledger, unsigned resource, const struct alloc_site *site)
+{
+	return likely(ledger_shells == 0) || ledger_alive_slow(ledger, resource, site);
+}
 #define ledger_alive(ledger, resource) ledger_alive_at(ledger, resource, ALLOC_SITE())
 /* A kernel holder: the memory stays until ledger_unhold. */
 void ledger_hold(struct ledger *ledger);

@@ -101,7 +101,7 @@ _Noreturn void machine_reboot(void);
 _Noreturn void machine_cannot_boot(const char *reason);	/* prints "cannot boot: reason" */
 _Noreturn void machine_triple_fault(void);		/* debug control only */
 /* Sets up a fresh thread's registers: all zero, user segments, rflags with IF; rip and rsp as
-   given. */
+   given; fs_base and gs_base are left alone. */
 void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp);
 /* May a user ask for this rip, fs_base or gs_base? rsp may be anything: a bad one faults at its first use. A bad rip would
    fault inside the return. */

@@ -15,7 +15,6 @@
 void machine_thread_init(struct regs *regs, uint64_t rip, uint64_t rsp)
 {
 	/* Word by word: the compiler would clear it by a loop first. */
-	regs->fs_base = regs->gs_base = 0;
 	regs->r15 = regs->r14 = regs->r13 = regs->r12 = regs->rbp = regs->rbx = 0;
 	regs->r11 = regs->r10 = regs->r9 = regs->r8 = regs->rax = regs->rcx = regs->rdx = regs->rsi = regs->rdi = 0;
 	regs->vector = regs->error = 0;

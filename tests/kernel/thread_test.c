@@ -170,6 +170,60 @@ static void test_registers(void)
 	end_thread(thread);
 }
 
+/* A new thread's registers are its own from the beginning: nothing of one that was there before. */
+static bool all_zero(const struct i386_thread_state *state)
+{
+	struct i386_thread_state expected = { .cs = state->cs, .ss = state->ss, .rfl = 0x202, .rip = state->rip, .ursp = state->ursp };
+
+	return memcmp(state, &expected, sizeof(expected)) == 0;
+}
+
+static void test_new_registers(void)
+{
+	struct i386_thread_state state, full;
+	struct i386_fsgs_base_state bases = { .fs_base = 0x12345000, .gs_base = 0x6789a000 }, bases_back = { .fs_base = 1 };
+	mach_msg_type_number_t count = i386_FSGS_BASE_STATE_COUNT;
+	mach_port_t port = catch_port();
+	struct caught caught;
+	thread_t thread;
+
+	memset(&full, 0x5a, sizeof(full));
+	full.rip = 0x400123;
+	for (unsigned i = 0; i < 8; i++) {
+		thread = bare_thread(0, stand, 1);
+		registers_set(thread, &full);
+		need(thread_set_state(thread, i386_FSGS_BASE_STATE, (natural_t *)&bases, i386_FSGS_BASE_STATE_COUNT), "bases");
+		end_thread(thread);
+	}
+	need(thread_create(mach_task_self(), &thread), "a thread");
+	registers_get(thread, &state);
+	ok(all_zero(&state) && state.rip == 0 && state.ursp == 0, "the registers of a new thread are zero");
+	end_thread(thread);
+	need(thread_create(mach_task_self(), &thread), "a thread");
+	need(thread_get_state(thread, i386_FSGS_BASE_STATE, (natural_t *)&bases_back, &count), "bases");
+	ok(bases_back.fs_base == 0 && bases_back.gs_base == 0, "its bases too");
+	need(thread_set_state(thread, i386_FSGS_BASE_STATE, (natural_t *)&bases, i386_FSGS_BASE_STATE_COUNT), "bases");
+	need(thread_set_special_port(thread, THREAD_EXCEPTION_PORT, port), "a handler");
+	need(thread_resume(thread), "thread_resume");
+	ok(catch_next(port, 2000, &caught), "one that runs without any has an exception");
+	registers_get(thread, &state);
+	ok(all_zero(&state) && state.rip == 0, "at address 0, with all registers zero");
+	count = i386_FSGS_BASE_STATE_COUNT;
+	need(thread_get_state(thread, i386_FSGS_BASE_STATE, (natural_t *)&bases_back, &count), "bases");
+	ok(bases_back.fs_base == bases.fs_base && bases_back.gs_base == bases.gs_base, "but the bases, which it was given");
+	end_thread(thread);
+	catch_answer(&caught, KERN_FAILURE);
+	catch_port_destroy(port);
+	need(thread_create(mach_task_self(), &thread), "a thread");
+	full.rip = 0x900000000000;
+	is_code(thread_set_state(thread, i386_THREAD_STATE, (natural_t *)&full, i386_THREAD_STATE_COUNT),
+		KERN_INVALID_ARGUMENT, "a state that is refused");
+	is_code(thread_abort(thread), KERN_SUCCESS, "an abort");
+	registers_get(thread, &state);
+	ok(all_zero(&state) && state.rip == 0, "leave a new thread as it is");
+	end_thread(thread);
+}
+
 static uint64_t fs_words[2] = { 0, 0x1122334455667788 }, gs_words[2] = { 0, 0x99aabbccddeeff00 };
 
 static void read_bases(uint64_t nothing)
@@ -614,6 +668,7 @@ int main(int argc, char **argv)
 	test_begin(argc, argv, 120);
 	test_run_and_suspend();
 	test_registers();
+	test_new_registers();
 	test_bases_work();
 	test_fpu_switches();
 	test_xfloat();
