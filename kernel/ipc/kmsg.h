@@ -71,18 +71,6 @@ _Static_assert(offsetof(struct kmsg, payer) == offsetof(struct kmsg_rest, payer)
 	       "elements of one zone");
 #define KMSG_HEAD_BYTES offsetof(struct kmsg, small)
 
-/* Writes a whole header, as a receiver sees it: member by member, which is shorter than an initializer. */
-static inline void head_write(mach_msg_header_t *head, uint32_t bits, uint32_t size, uint64_t remote, uint64_t local,
-			      uint32_t sequence, uint32_t id)
-{
-	head->msgh_bits = bits;
-	head->msgh_size = size;
-	head->msgh_remote_slot = remote;
-	head->msgh_local_slot = local;
-	head->msgh_seqno = sequence;
-	head->msgh_id = (mach_msg_id_t)id;
-}
-
 void kmsg_system_init(void);
 extern struct zone kmsg_zone;
 /* Of an element: what a message of size bytes is before anything is in it. Member by member, as the links mean nothing yet. */

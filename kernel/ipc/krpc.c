@@ -96,7 +96,7 @@ static bool reply_is_direct(struct thread *thread, const mach_msg_header_t *head
 	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) != MACH_MSG_TYPE_MAKE_SEND_ONCE)
 		return false;
 	port = reply_direct_port(thread);
-	return port != NULL && port->messages == NULL && LIST_EMPTY(&port->receivers);
+	return port != NULL && port->messages == NULL && STACK_EMPTY(&port->receivers);
 }
 
 /* Fills in the reply's head; body, if any, is in krpc_reply_bytes already. */

@@ -28,6 +28,7 @@
 
 #define HEAD sizeof(mach_msg_header_t)
 #define REPLY_HEAD sizeof(mig_reply_header_t)
+#define REPLY_PLAIN_MAX (REPLY_HEAD + USERCOPY_ROW_MAX)
 #define REPLY_BITS MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 
 /* What a routine that makes something answers: one right to send, and nothing else. */
@@ -63,11 +64,10 @@ static inline __attribute__((always_inline)) bool reply_write(uint32_t bits, uin
 	const uint64_t buffer = call_buffer;
 
 	/* The request was read there, so usercopy_range is true of it. */
-	_Static_assert(KRPC_REPLY_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
+	_Static_assert(REPLY_PLAIN_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
 	_Static_assert(REPLY_HEAD == 48 && offsetof(mig_reply_header_t, RetCode) == 40, "user_write_reply knows it");
 	return user_write_reply(buffer, bits, size, port->receiver_name, port->sequence, id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET,
-				krpc_code_type.word, (uint32_t)code) &&
-	       (size == REPLY_HEAD || user_words_out(buffer + REPLY_HEAD, krpc_reply_bytes + REPLY_HEAD, size - REPLY_HEAD));
+				krpc_code_type.word, (uint32_t)code, krpc_reply_bytes);
 }
 
 /* The reply with a right in it. The page is there when its name is written: it was written to just now. */
@@ -88,7 +88,7 @@ static bool reply_write_right(struct thread *thread, int64_t *result)
 	}
 	bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
 	slot = name;
-	user_words_out(call_buffer + offsetof(struct reply_with_right, name), &slot, sizeof(slot));
+	user_write(call_buffer + offsetof(struct reply_with_right, name), slot);
 	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
@@ -99,11 +99,12 @@ static inline bool reply_is_plain(const struct thread *thread, kern_return_t cod
 	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, PORT_ANY_MESSAGES);
 	const struct port *port = call.reply_port;
 
-	if (code == KRPC_BLOCKED || code == MIG_NO_REPLY || thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10)
+	if (code == KRPC_BLOCKED || code == MIG_NO_REPLY || thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10 ||
+	    size > REPLY_PLAIN_MAX)
 		return false;
 	/* The routine may have done anything to it. */
 	return (port->state & looked_at) == 0 && port->receiver == &thread->task->space &&
-	       port->receiver_name == (uint32_t)thread->regs.r8 && LIST_EMPTY(&port->receivers);
+	       port->receiver_name == (uint32_t)thread->regs.r8 && STACK_EMPTY(&port->receivers);
 }
 
 /* The reply was written. */
@@ -151,7 +152,7 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 
 	if (routine == NULL || !krpc_fits(routine, size, false))
 		return msg_general(thread);
-	if (reply != NULL && (routine->simple || !LIST_EMPTY(&reply->receivers)))
+	if (reply != NULL && (routine->simple || !STACK_EMPTY(&reply->receivers)))
 		return msg_general(thread);
 	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
 	call.target = port;
@@ -163,7 +164,7 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 	call_routine = routine;
 	call_buffer = thread->regs.rdi;
 	request.word[3] = w3;
-	if (size != HEAD && !user_words_in((char *)&request + HEAD, call_buffer + HEAD, size - HEAD))
+	if (size != HEAD && !user_words_in(&request, call_buffer, HEAD, size))
 		return msg_general(call.thread);
 	thread = call.thread;
 	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);

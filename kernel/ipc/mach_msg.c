@@ -136,7 +136,9 @@ static void receive_continue(struct thread *thread, int result)
 
 static void receive_cancel(struct thread *thread, enum wait_reason reason)
 {
-	LIST_REMOVE(thread, wait.stack_link);
+	struct port *object = thread->wait.object;
+
+	STACK_REMOVE(&object->receivers, thread, wait.stack_link);
 	if (reason != WAIT_KILLED)
 		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
 }
@@ -152,14 +154,14 @@ static const struct wait_kind receiving = { "receive", receive_continue, receive
 
 inline void msg_receive_begin(struct thread *thread, struct port *object)
 {
-	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
+	STACK_PUSH(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
 	wait_begin_plain(thread, &receiving, object);
 }
 
 void msg_receive_begin_timed(struct thread *thread, struct port *object)
 {
-	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
+	STACK_PUSH(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
 	wait_begin(thread, &receiving, object, thread->msg.timeout_ms);
 }
@@ -174,7 +176,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	if (timeout_ms == 0)
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
-	LIST_INSERT_HEAD(&object->receivers, thread, wait.stack_link);
+	STACK_PUSH(&object->receivers, thread, wait.stack_link);
 	wait_begin(thread, &receiving, object, timeout_ms);
 	return KERN_BLOCKED;
 }

@@ -255,7 +255,7 @@ static struct port *object_of(struct port *port)
 /* Does a thread wait at the port or set that may have a message now? */
 static bool listens(const struct port *object)
 {
-	return !LIST_EMPTY(&object->receivers) && throttle_admits(object);
+	return !STACK_EMPTY(&object->receivers) && throttle_admits(object);
 }
 
 void mqueue_receiver_waits(struct port *object)
@@ -398,8 +398,8 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 	struct thread *thread;
 
 	while (listens(object)) {
-		thread = LIST_FIRST(&object->receivers);
-		LIST_REMOVE(thread, wait.stack_link);
+		thread = STACK_FIRST(&object->receivers);
+		STACK_POP(&object->receivers, thread, wait.stack_link);
 		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0) {
 			thread->wait.word[0] = kmsg->size;
 			thread_wake(thread, MACH_RCV_TOO_LARGE);
@@ -530,8 +530,8 @@ void mqueue_changed(struct port *port, int result)
 	struct thread *thread;
 	unsigned n = 0;
 
-	while ((thread = LIST_FIRST(&port->receivers)) != NULL) {
-		LIST_REMOVE(thread, wait.stack_link);
+	while ((thread = STACK_FIRST(&port->receivers)) != NULL) {
+		STACK_POP(&port->receivers, thread, wait.stack_link);
 		thread_wake(thread, result);
 		if (++n % WAKE_BATCH == 0)
 			machine_window();

@@ -75,8 +75,8 @@ static inline bool straight_is_good(const struct thread *to, uint32_t size)
 	return likely(size <= to->straight_room && to->straight.changes == to->task->map.pmap.changes);
 }
 
-/* Finds it in the kernel's memory, and remembers it; NULL: somebody else should. */
-static char *straight_find(struct thread *to, uint32_t size)
+/* Finds it in the kernel's memory, and remembers it (to->straight); false: somebody else should. */
+static bool straight_find(struct thread *to, uint32_t size)
 {
 	struct pmap *pmap = &to->task->map.pmap;
 	uint64_t room = PAGE_SIZE - to->msg.buffer % PAGE_SIZE;
@@ -84,14 +84,15 @@ static char *straight_find(struct thread *to, uint32_t size)
 
 	if (room > to->msg.receive_size)
 		room = to->msg.receive_size;
-	if (size > room || (to->msg.option & MACH_RCV_NOTIFY) != 0 || to->serves != NULL || !sched_runnable(to))
-		return NULL;
+	if (size > room || (to->msg.option & MACH_RCV_NOTIFY) != 0 || to->serves != NULL || !sched_runnable(to) ||
+	    to->regs.vector != REGS_VECTOR_SYSCALL)
+		return false;
 	place = pmap_writable(pmap, to->msg.buffer, size);
 	if (place == NULL)
-		return NULL;
+		return false;
 	to->straight = (struct straight){ place, pmap->changes };
 	to->straight_room = (uint16_t)room;
-	return place;
+	return true;
 }
 
 /* Could a thread wait at the port (in no set) or set (not a throttled one) at once? Then nothing is there to be received, and no
@@ -113,7 +114,7 @@ static bool is_plain(const struct thread *thread)
    places of a page. */
 static inline bool may_overlap(const char *to, uint64_t from, uint32_t size)
 {
-	return ((uint64_t)to - from - 1) % PAGE_SIZE < size - 1;
+	return ((uint64_t)to - from - 1) % PAGE_SIZE + 1 < size;
 }
 
 /* Would it? That needs memory that both threads have. True also if that cannot be told. */
@@ -137,14 +138,32 @@ static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint3
 enum form { NEAR, FAR, WITH_RIGHT };
 static int64_t call_again(struct thread *thread);	/* for the far form */
 
-/* The body goes into the receiver's buffer. */
-static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *to, uint64_t from, uint32_t size, enum form form)
+/* The body goes to where the receiver takes it. */
+static inline __attribute__((always_inline)) bool body_copy(struct thread *thread, char *place, uint32_t size, enum form form)
 {
+	uint64_t from = thread->regs.rdi;
+
 	if (size == HEAD)
 		return true;
-	if (may_overlap(to, from, size) && (form == NEAR || overlaps(thread, to, from, size)))
+	if (may_overlap(place, from, size) && (form == NEAR || overlaps(thread, place, from, size)))
 		return false;
-	return user_words_in(to + HEAD, from + HEAD, size - HEAD);
+	return user_words_in(place, from, HEAD, size);
+}
+
+/* The head follows the body, and the port has one message less to come. What is loaded is stored at once: it takes one register. */
+static inline __attribute__((always_inline)) void deliver(struct thread *to, struct port *port, uint32_t bits, uint32_t size,
+							  mach_port_name_t remote, uint32_t id)
+{
+	mach_msg_header_t *head = (mach_msg_header_t *)to->straight.place;
+
+	head->msgh_bits = bits;
+	head->msgh_size = size;
+	head->msgh_remote_slot = remote;
+	head->msgh_local_slot = port->receiver_name;
+	head->msgh_seqno = port->sequence;
+	head->msgh_id = (mach_msg_id_t)id;
+	port->sequence++;
+	port->reply_bound = 0;
 }
 
 static __attribute__((noinline)) _Noreturn void pass_timed(struct thread *thread, struct thread *to)
@@ -158,12 +177,13 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 {
 	const struct regs *regs = &thread->regs;
 	struct msg_state *msg = &thread->msg;
+	struct port *from = to->wait.object;
 	/* Near, there is no time-out. */
 	uint32_t option = form == NEAR ? CALL : (uint32_t)regs->rsi;
 
 	thread->task->messages_sent++;
 	to->task->messages_received++;
-	LIST_REMOVE(to, wait.stack_link);
+	STACK_POP(&from->receivers, to, wait.stack_link);
 	/* What the receive part needs without further options. Mostly it is as it was the last time. */
 	if (unlikely(msg->buffer != regs->rdi || msg->option != option || msg->receive_size != (uint32_t)regs->r10)) {
 		msg->buffer = regs->rdi;
@@ -190,16 +210,15 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 {
 	const struct regs *regs = &thread->regs;
 	const bool complex = form == WITH_RIGHT;
-	uint32_t size = (uint32_t)regs->rdx;
 	struct port *reply, *object = port;
 	struct thread *to;
+	uint32_t size;
 	struct name *once;
-	char *buffer;
 
-	if (form == NEAR && !space_has_recent(&thread->task->space, local))
+	if (form == NEAR && unlikely(!space_has_recent(&thread->task->space, local)))
 		return false;
 	reply = msg_reply_port(thread, local, true);
-	if (reply == NULL || !is_plain(thread))
+	if (unlikely(reply == NULL || !is_plain(thread)))
 		return false;
 	if ((port->state & PORT_STATE(.in_set = true, .has_payload = true)) != 0) {
 		if (port->has_payload)
@@ -208,20 +227,20 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 		if ((object->state & PORT_STATE(.dead = true, .is_split = true)) != 0)
 			return false;
 	}
-	to = LIST_FIRST(&object->receivers);
-	if (to == NULL)
+	to = STACK_FIRST(&object->receivers);
+	if (unlikely(to == NULL))
 		return false;
-	buffer = to->straight.place;
-	if (!straight_is_good(to, size) && (form == NEAR || (buffer = straight_find(to, size)) == NULL))
+	size = (uint32_t)regs->rdx;
+	if (unlikely(!straight_is_good(to, size)) && (form == NEAR || !straight_find(to, size)))
 		return false;
-	if (!body_copy(thread, buffer, regs->rdi, size, form))
+	if (unlikely(!body_copy(thread, to->straight.place, size, form)))
 		return false;
-	if (form == NEAR && reply->names != NULL)
+	if (form == NEAR && unlikely(reply->names != NULL))
 		return false;
 	once = name_once_in(&to->task->space, reply);
-	if (once == NULL)
+	if (unlikely(once == NULL))
 		return false;
-	if (complex && !msg_right_pass(&thread->task->space, once->space, buffer, size)) {
+	if (complex && !msg_right_pass(&thread->task->space, once->space, to->straight.place, size)) {
 		/* It was spare a moment ago, so it can be so again. */
 		if (!name_once_out(once))
 			panic("a spare name cannot be given back");
@@ -231,9 +250,7 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	reply->reply_bound = (uint32_t)regs->r10;
-	port->reply_bound = 0;
-	head_write((mach_msg_header_t *)buffer, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size, once->name,
-		   port->receiver_name, port->sequence++, id);
+	deliver(to, port, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size, once->name, id);
 	pass(thread, to, reply, form);
 }
 
@@ -264,44 +281,42 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	const struct regs *regs = &thread->regs;
 	const bool complex = form == WITH_RIGHT;
 	struct space *space = &thread->task->space;
-	uint32_t size = (uint32_t)regs->rdx;
 	struct name *there = &space->once, *here;
 	struct port *port, *object;
 	struct thread *to;
-	char *buffer;
+	uint32_t size;
 
-	if (form == NEAR && !space_has_recent(space, (uint32_t)regs->r8))
+	if (form == NEAR && unlikely(!space_has_recent(space, (uint32_t)regs->r8)))
 		return false;
 	here = msg_entry(space, (uint32_t)regs->r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
-	if (here == NULL || there->name != remote || (there->type & MACH_PORT_TYPE_SEND_ONCE) == 0 || local != MACH_PORT_NAME_NULL)
+	if (unlikely(here == NULL || there->name != remote || (there->type & MACH_PORT_TYPE_SEND_ONCE) == 0 ||
+		     local != MACH_PORT_NAME_NULL))
 		return false;
 	port = there->port;
 	object = here->port;
-	if ((port->state & looked_at) != PORT_STATE(.keeps_reply = true) || !is_idle(object) || !is_plain(thread))
+	if (unlikely((port->state & looked_at) != PORT_STATE(.keeps_reply = true) || !is_idle(object) || !is_plain(thread)))
 		return false;
-	to = LIST_FIRST(&port->receivers);
-	if (to == NULL)
+	to = STACK_FIRST(&port->receivers);
+	if (unlikely(to == NULL))
 		return false;
-	buffer = to->straight.place;
-	if (!straight_is_good(to, size) && (form == NEAR || (buffer = straight_find(to, size)) == NULL))
+	size = (uint32_t)regs->rdx;
+	if (unlikely(!straight_is_good(to, size)) && (form == NEAR || !straight_find(to, size)))
 		return false;
-	if (!body_copy(thread, buffer, regs->rdi, size, form))
+	if (unlikely(!body_copy(thread, to->straight.place, size, form)))
 		return false;
-	if ((form == NEAR && (space->once_alone || !name_hangs_alone(there))) || !name_once_give(space))
+	if ((form == NEAR && unlikely(space->once_alone || !name_hangs_alone(there))) || unlikely(!name_once_give(space)))
 		return false;
-	if (complex && !msg_right_pass(space, &to->task->space, buffer, size)) {
+	if (complex && !msg_right_pass(space, &to->task->space, to->straight.place, size)) {
 		if (name_once_in(space, port) != there)
 			panic("a reply right cannot be taken back");
 		return false;
 	}
+	deliver(to, port, REPLY_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size, MACH_PORT_NAME_NULL, id);
 	/* The right is used up. The port lives, so its receive right has a reference too. */
 	assert(port->send_once_rights != 0 && port->refs > 1);
 	port->send_once_rights--;
 	port->refs--;
 	port->spare_prepaid = true;
-	port->reply_bound = 0;
-	head_write((mach_msg_header_t *)buffer, REPLY_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), size,
-		   MACH_PORT_NAME_NULL, port->receiver_name, port->sequence++, id);
 	pass(thread, to, object, form);
 }
 

@@ -26,17 +26,17 @@
 static inline bool body_in(struct kmsg *kmsg, uint64_t buffer)
 {
 	if (kmsg->size <= KMSG_INSIDE)
-		return kmsg->size == HEAD || user_words_in(kmsg->small + HEAD, buffer + HEAD, kmsg->size - HEAD);
-	return user_words_in(kmsg->small + HEAD, buffer + HEAD, KMSG_INSIDE - HEAD) &&
-	       user_words_in(kmsg->rest->place, buffer + KMSG_INSIDE, kmsg->size - KMSG_INSIDE);
+		return kmsg->size == HEAD || user_words_in(kmsg->small, buffer, HEAD, kmsg->size);
+	return user_words_in(kmsg->small, buffer, HEAD, KMSG_INSIDE) &&
+	       user_words_in(kmsg->rest->place - KMSG_INSIDE, buffer, KMSG_INSIDE, kmsg->size);
 }
 
 static inline bool body_out(uint64_t buffer, const struct kmsg *kmsg)
 {
 	if (kmsg->size <= KMSG_INSIDE)
-		return kmsg->size == HEAD || user_words_out(buffer + HEAD, kmsg->small + HEAD, kmsg->size - HEAD);
-	return user_words_out(buffer + HEAD, kmsg->small + HEAD, KMSG_INSIDE - HEAD) &&
-	       user_words_out(buffer + KMSG_INSIDE, kmsg->rest->place, kmsg->size - KMSG_INSIDE);
+		return kmsg->size == HEAD || user_words_out(buffer, kmsg->small, HEAD, kmsg->size);
+	return user_words_out(buffer, kmsg->small, HEAD, KMSG_INSIDE) &&
+	       user_words_out(buffer, kmsg->rest->place - KMSG_INSIDE, KMSG_INSIDE, kmsg->size);
 }
 
 /* The message's bytes, and the rights and memory in its body. An error: nothing has changed, or the body is destroyed. */
@@ -57,7 +57,7 @@ static inline void plain_deliver(struct port *port, struct kmsg *kmsg)
 
 	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
 		kmsg_discard(kmsg);
-	else if (likely((port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers)))
+	else if (likely((port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers)))
 		mqueue_queue(kmsg);
 	else
 		mqueue_deliver(kmsg);

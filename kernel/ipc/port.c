@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) struct port *make(enum kobject type
 	port->receiver_name = MACH_PORT_NAME_NULL;
 	port->charged = payer;
 	port->reply_bound = 0;
-	LIST_INIT(&port->receivers);
+	STACK_INIT(&port->receivers);
 	port->senders = NULL;
 	if (is_set)
 		set_init(port);
@@ -128,7 +128,7 @@ void port_ref(struct port *port)
 
 void port_free(struct port *port)
 {
-	assert(LIST_EMPTY(&port->receivers) && port->senders == NULL);
+	assert(STACK_EMPTY(&port->receivers) && port->senders == NULL);
 	if (port->kobject_type == KOBJECT_PORT_SET)
 		assert(LIST_EMPTY(&port->members) && TAILQ_EMPTY(&port->ready) && TAILQ_EMPTY(&port->blocked));
 	else
@@ -146,7 +146,7 @@ static struct port *port_of_reap(struct reap *reap)
 
 void port_reaped(struct port *port)
 {
-	LIST_INIT(&port->receivers);
+	STACK_INIT(&port->receivers);
 	port->senders = NULL;
 	port_unref(port);
 }
@@ -202,7 +202,7 @@ static inline bool port_bare(const struct port *port)
 {
 	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
 
-	return (port->state & looked_at) == 0 && LIST_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
+	return (port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
 }
 
 void port_destroy_kernel(struct port *port)

@@ -140,7 +140,7 @@ void right_detach_receive(struct port *port)
 		kmsg_free(port_take_prepaid(port));
 	port->keeps_reply = port->spare_prepaid = false;
 	portset_remove(port);
-	if (!LIST_EMPTY(&port->receivers) || port->has_senders)
+	if (!STACK_EMPTY(&port->receivers) || port->has_senders)
 		mqueue_changed(port, MACH_RCV_PORT_DIED);
 }
 

@@ -236,7 +236,7 @@ static void attend(struct port *set)
 	if (!throttle_on(set) || !has_work(set) || (!throttle_admits(set) && !excuse_one(set)))
 		return;
 	while (throttle_admits(set) && has_work(set)) {
-		if (LIST_EMPTY(&set->receivers)) {
+		if (STACK_EMPTY(&set->receivers)) {
 			tell_stall(set);
 			return;
 		}

@@ -60,7 +60,7 @@ kern_return_t port_set_throttle_status(struct space *task, mach_port_name_t name
 	first = mqueue_peek(set);
 	*status = (throttle_status_t){
 		.target = extra->throttle.target, .delay_ms = extra->throttle.delay_ms, .running = extra->throttle.running,
-		.listening = !LIST_EMPTY(&set->receivers),
+		.listening = !STACK_EMPTY(&set->receivers),
 		.waiting = first != NULL || !TAILQ_EMPTY(&set->blocked),
 		.taken = extra->taken, .waited_ns = extra->throttle.waited_ns,
 		.since_taken_ns = extra->taken != 0 ? now - extra->throttle.taken_ns : 0,

@@ -38,7 +38,7 @@ void ast_set(void)
 
 void ast_set_current(void)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	for_current |= !cpu->ast;
 	cpu->ast = true;
@@ -53,7 +53,7 @@ void ast_reschedule(void)
 /* An interrupt in a window may have set it as well. */
 static __attribute__((noinline)) void ast_clear_current(void)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	for_current = false;
 	cpu->ast = cpu->tick || cpu->input;

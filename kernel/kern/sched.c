@@ -391,7 +391,7 @@ static struct thread *choose(void)
 static struct thread *idle(void)
 {
 	struct thread *thread;
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	while ((thread = choose()) == NULL) {
 		if (!reap_one() && !cpu->ast)

@@ -85,6 +85,7 @@ struct thread {
 			};
 			bool works_off : 1;	/* it deferred destruction in this call: works it off before it returns */
 			bool has_fpu : 1;	/* extra has its FPU registers, when they are not in the processor */
+			bool has_gs_base : 1;	/* regs.gs_base is not 0 */
 			bool timed : 1;		/* its deadline is awaited: of its wait, or of its depression (kern/timer.c) */
 			bool deadline_kept : 1;	/* wait.deadline_ns is that of the send, or of the receive, that is not over yet */
 			uint16_t straight_room;	/* bytes for which straight is good; 0: for none */

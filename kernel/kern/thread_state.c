@@ -4,6 +4,7 @@
 #include <mach/machine/thread_status.h>
 #include <mach/thread_status.h>
 #include "kern/string.h"
+#include "kern/ast.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 #include "mem/zone.h"
@@ -65,6 +66,10 @@ static kern_return_t regs_set(struct thread *thread, const struct i386_thread_st
 	machine_regs_changed(regs);
 	if (thread_is_new(thread))
 		thread->wait.kind = NULL;
+	/* It does not go on by syscall_return: not after a message that comes straight, nor at the end of its own call. */
+	thread->straight_room = 0;
+	if (thread == thread_current())
+		ast_set_current();
 	return KERN_SUCCESS;
 }
 
@@ -74,6 +79,7 @@ static kern_return_t bases_set(struct thread *thread, const struct i386_fsgs_bas
 		return KERN_INVALID_ARGUMENT;
 	thread->regs.fs_base = state->fs_base;
 	thread->regs.gs_base = state->gs_base;
+	thread->has_gs_base = state->gs_base != 0;
 	if (thread == thread_current())
 		machine_switch(thread, thread, &thread->task->map.pmap);
 	return KERN_SUCCESS;
@@ -82,7 +88,7 @@ static kern_return_t bases_set(struct thread *thread, const struct i386_fsgs_bas
 /* The registers' contents, if they are this thread's, into its state. */
 static void fpu_flush(struct thread *thread)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	if (cpu->fpu_owner != thread)
 		return;

@@ -46,7 +46,7 @@ static inline void fail_nth_over(struct thread *thread)
 /* The thread's first FPU instruction: it gets a state, charged to its ledger, or an exception. */
 static void trap_fpu(struct thread *thread)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	if (!thread_fpu_make(thread)) {
 		exception_raise(thread, EXC_BAD_ACCESS, KERN_RESOURCE_SHORTAGE, thread->regs.rip);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <weir/queue.h>
 #include <weir/ring.h>
+#include <weir/stack.h>
 #include "x86_64/offsets.h"
 
 struct thread;
@@ -36,14 +37,14 @@ struct wait {
 	};
 	union {
 		TAILQ_ENTRY(thread) link;	/* in the queue of object */
-		LIST_ENTRY(thread) stack_link;	/* or in its stack */
+		STACK_ENTRY(thread) stack_link;	/* or in its stack */
 		RING_ENTRY(thread) sender_link;	/* or among its blocked senders */
 		struct { struct thread *left, *right; } node; /* or in the tree of gsync (gsync_tree.c) */
 		struct { struct thread *next, *prev; } run; /* no wait: in the ring of its run queue, while it is ready */
 	};
 };
 TAILQ_HEAD(thread_queue, thread);
-LIST_HEAD(thread_stack, thread);
+STACK_HEAD(thread_stack, thread);
 
 /* For a timeout: none; the deadline that the thread's send or receive has had since its first wait (thread->deadline_kept). */
 #define WAIT_FOREVER (-1)

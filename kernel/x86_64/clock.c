@@ -139,7 +139,7 @@ void clock_init(void)
 
 void clock_await_tick(void)
 {
-	const struct cpu *cpu = cpu_current();
+	const cpu_local *cpu = cpu_current();
 	uint64_t begun = clock_uptime_ns();
 
 	do {
@@ -260,7 +260,7 @@ uint64_t clock_map_physical(void)
 
 void clock_tick(void)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	cpu->ticks++;
 	cpu->tick = true;

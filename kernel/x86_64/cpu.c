@@ -81,7 +81,6 @@ static uint64_t gdt[8] __attribute__((aligned(16))) = {
 	[USER_CS / 8] = 0x00affb000000ffff,
 };
 static char ist_stacks[3][IST_STACK_SIZE] __attribute__((aligned(16)));
-uint64_t cpu_fs_base, cpu_gs_base;
 
 /* kernel_stack_guard is a page that boot.c leaves unmapped. */
 __asm__(".pushsection .bss.kernel_stack, \"aw\", @nobits\n"
@@ -166,7 +165,6 @@ static void init_control_registers(void)
 
 void cpu_init(void)
 {
-	boot_cpu.self = &boot_cpu;
 	boot_cpu.stack_top = (uint64_t)kernel_stack_top;
 	load_descriptors();
 	wrmsr(MSR_GS_BASE, (uint64_t)&boot_cpu);

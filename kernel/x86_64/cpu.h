@@ -16,20 +16,6 @@
 void cpu_init(void);
 /* Where traps from user mode push: behind regs.ss of the thread. */
 void cpu_set_trap_stack(struct thread *thread);
-/* User's bases into the MSRs. A user may have made a base 0 by loading a selector, never anything else. So a base that is not 0 is
-   always loaded, and 0 over 0 never need be. */
-extern uint64_t cpu_fs_base, cpu_gs_base;	/* loaded last */
-static inline __attribute__((always_inline)) void cpu_load_bases(uint64_t fs_base, uint64_t gs_base)
-{
-	if (likely(fs_base | cpu_fs_base)) {
-		wrmsr(MSR_FS_BASE, fs_base);
-		cpu_fs_base = fs_base;
-	}
-	if (unlikely(gs_base | cpu_gs_base)) {
-		wrmsr(MSR_KERNEL_GS_BASE, gs_base);
-		cpu_gs_base = gs_base;
-	}
-}
 /* Largest physical address + 1 that the processor can form. */
 uint64_t cpu_physical_limit(void);
 bool cpu_has_1g_pages(void);

@@ -107,10 +107,7 @@ syscall_entry:
 	/* CPU_HANDOFF as well, the byte behind it. */
 	cmpw $0, %gs:CPU_AST
 	jne 2f
-	/* Whoever changes a thread's registers changes the vector too (machine_regs_changed). */
-	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rcx)
-	jne 2f
-	/* It returned, so rbx, rbp and r12 to r15 still are the user's. */
+	/* Whoever changes the current thread's registers sets the ast (thread_state.c). It returned, so rbx, rbp and r12 to r15 still are the user's. */
 	movq REGS_RDI(%rcx), %rdi
 	movq REGS_RSI(%rcx), %rsi
 	movq REGS_RDX(%rcx), %rdx
@@ -157,14 +154,10 @@ user_return:
 	iretq
 	.size user_return, . - user_return
 
-/* void syscall_return(struct thread *): the thread, current now, had waited in a system call, whose result is 0. */
+/* void syscall_return(struct thread *): the thread, current now, had waited in a system call, whose result is 0. No ast is set. */
 	.globl syscall_return
 	.type syscall_return, @function
 syscall_return:
-	cmpb $0, %gs:CPU_AST
-	jne 1f
-	cmpl $VECTOR_SYSCALL, REGS_VECTOR(%rdi)
-	jne 1f
 	movq REGS_RBX(%rdi), %rbx
 	movq REGS_RBP(%rdi), %rbp
 	movq REGS_R12(%rdi), %r12
@@ -183,8 +176,6 @@ syscall_return:
 	xorl %eax, %eax
 	swapgs
 	sysretq
-1:	movq $0, REGS_RAX(%rdi)
-	jmp user_return
 	.size syscall_return, . - syscall_return
 
 	.globl stack_reset_call

@@ -76,7 +76,7 @@ void fpu_disable(void)
 
 void fpu_forget(struct thread *thread)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	if (cpu->fpu_owner != thread)
 		return;
@@ -87,7 +87,7 @@ void fpu_forget(struct thread *thread)
 
 void fpu_switch(struct thread *from, struct thread *to)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 	bool live = to && to->has_fpu && cpu->fpu_owner == to;
 
 	if (from == to || (!live && !cpu->fpu_enabled))

@@ -9,26 +9,30 @@
 struct thread;
 struct pmap;
 
-/* Per-CPU state, reached through %gs in the kernel. */
+/* Per-CPU state, reached through %gs in the kernel (GCC's manual: Named Address Spaces; entry.S). */
 struct cpu {
-	struct cpu *self;		/* offset 0 */
-	struct thread *thread;		/* offset 8: current; NULL: idle */
-	uint64_t stack_top;		/* offset 16: of the one kernel stack */
-	uint64_t scratch;		/* offset 24: user rsp during system call entry */
-	volatile bool ast;		/* offset 32: look before returning to user: tick, reschedule, reap */
-	bool handoff;			/* offset 33: a thread was woken to run next (sched.c) */
+	struct thread *thread;		/* current; NULL: idle */
+	uint64_t stack_top;		/* of the one kernel stack */
+	uint64_t scratch;		/* user rsp during system call entry */
+	union {
+		struct {
+			volatile bool ast;	/* look before returning to user: tick, reschedule, reap */
+			bool handoff;		/* a thread was woken to run next (sched.c) */
+			bool fpu_enabled;	/* CR0.TS is clear */
+			bool has_gs_base;	/* the user's gs base is not 0 */
+		};
+		uint32_t unusual;	/* any of these */
+	};
 	volatile bool tick;		/* timer interrupt came */
 	volatile bool input;		/* the console has some that came since */
 	struct thread *fpu_owner;	/* whose FPU state is in the registers, NULL: nobody's */
 	uint32_t id;
 	volatile uint64_t ticks;
-	bool fpu_enabled;		/* CR0.TS is clear */
 };
-static inline struct cpu *cpu_current(void)
+typedef __seg_gs struct cpu cpu_local;
+static inline cpu_local *cpu_current(void)
 {
-	struct cpu *cpu;
-	__asm__ volatile("mov %%gs:0, %0" : "=r"(cpu));
-	return cpu;
+	return (cpu_local *)0;
 }
 
 /* Boot hands over once, interrupts off, on the boot CPU's kernel stack, direct map in place. */
@@ -82,14 +86,15 @@ void ast_handle(struct thread *thread);
 /* Resumes the current thread (cpu->thread) in user mode from its saved registers. Checks ast
    first. */
 _Noreturn void user_return(void);
-/* The same, quicker, for the current thread when it waited in a system call, whose result is 0. */
+/* The same, quicker, for the current thread when it waited in a system call, whose result is 0: no ast is set, and its registers
+   are those of the call (regs.vector). */
 _Noreturn void syscall_return(struct thread *thread);
 /* Empties the kernel stack and calls fn(argument), which must not return. */
 _Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
 /* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space (pmap NULL:
    kernel's own), CR0.TS as its FPU state demands. */
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap);
-/* The same for a thread that goes on in user mode at once, by syscall_return. */
+/* The same for a thread that goes on in user mode, where it waited in a system call, whose result is 0. */
 _Noreturn void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap);
 /* Sleeps until an interrupt, which is taken; interrupts are off again on return. */
 void machine_idle(void);
@@ -113,8 +118,6 @@ static inline bool machine_address_valid(uint64_t address)
    the return restores every register. Whatever changes registers other than rax of a thread in a system call must pass
    here, or set regs.vector to 0. */
 void machine_regs_changed(struct regs *regs);
-/* After a change of the current thread's own fs_base or gs_base. */
-void machine_load_bases(const struct regs *regs);
 
 /* Time: nanoseconds since boot, monotonic (calibrated TSC). clock_uptime_ns is declared in
    mem/upcalls.h too. */

@@ -4,11 +4,11 @@
 #define X86_64_OFFSETS_H
 
 /* struct cpu */
-#define CPU_THREAD	8
-#define CPU_STACK_TOP	16
-#define CPU_SCRATCH	24
-#define CPU_AST		32
-#define CPU_HANDOFF	33
+#define CPU_THREAD	0
+#define CPU_STACK_TOP	8
+#define CPU_SCRATCH	16
+#define CPU_AST		24
+#define CPU_HANDOFF	25
 
 /* struct regs, at the start of struct thread */
 #define REGS_R15	16

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Threads as the machine sees them: first registers, what users may ask for, switching, idling. */
+#include "kern/assert.h"
 #include "kern/stretch.h"
 #include "kern/thread.h"
 #include "x86_64/cpu.h"
@@ -36,47 +37,50 @@ void machine_regs_changed(struct regs *regs)
 	regs->error = 0;
 }
 
+/* What every switch to a thread does. The FS base is loaded always: most threads have one, and a user may have made it 0 by
+   loading a selector. */
+static inline __attribute__((always_inline)) void make_current(struct thread *to)
+{
+	cpu_current()->thread = to;
+	cpu_set_trap_stack(to);
+	wrmsr(MSR_FS_BASE, to->regs.fs_base);
+}
+
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
 {
-	struct cpu *cpu = cpu_current();
+	cpu_local *cpu = cpu_current();
 
 	pmap_activate(pmap ? pmap : &kernel_pmap);
 	fpu_switch(from, to);
-	cpu->thread = to;
-	if (!to)
+	if (!to) {
+		cpu->thread = NULL;
 		return;
-	cpu_set_trap_stack(to);
-	cpu_load_bases(to->regs.fs_base, to->regs.gs_base);
-}
-
-static inline __attribute__((always_inline)) _Noreturn void pass(struct cpu *cpu, struct thread *to)
-{
-	cpu->thread = to;
-	cpu_set_trap_stack(to);
-	cpu_load_bases(to->regs.fs_base, to->regs.gs_base);
-	syscall_return(to);
+	}
+	make_current(to);
+	if (to->has_gs_base || cpu->has_gs_base) {
+		wrmsr(MSR_KERNEL_GS_BASE, to->regs.gs_base);
+		cpu->has_gs_base = to->has_gs_base;
+	}
 }
 
 /* Apart, so that the common way need not keep anything over a call. */
-static _Noreturn __attribute__((noinline)) void pass_with_fpu(struct thread *from, struct thread *to)
+static _Noreturn __attribute__((noinline)) void pass_with_more(struct thread *from, struct thread *to, struct pmap *pmap)
 {
-	fpu_switch(from, to);
-	pass(cpu_current(), to);
+	machine_switch(from, to, pmap);
+	if (!cpu_current()->ast)
+		syscall_return(to);
+	to->regs.rax = 0;
+	user_return();
 }
 
 void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap)
 {
-	struct cpu *cpu = cpu_current();
-
+	assert(to->regs.vector == VECTOR_SYSCALL);
+	if (to->has_fpu || to->has_gs_base || cpu_current()->unusual != 0)
+		pass_with_more(from, to, pmap);
 	pmap_activate(pmap);
-	if (to->has_fpu || cpu->fpu_enabled)
-		pass_with_fpu(from, to);
-	pass(cpu, to);
-}
-
-void machine_load_bases(const struct regs *regs)
-{
-	cpu_load_bases(regs->fs_base, regs->gs_base);
+	make_current(to);
+	syscall_return(to);
 }
 
 void machine_idle(void)

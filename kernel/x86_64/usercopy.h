@@ -65,51 +65,61 @@ fault:
 	return false;
 }
 
-/* The head of a reply (mig_reply_header_t) in the same way. bits and type: constants. */
-static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint32_t size, uint64_t local,
-								   uint32_t sequence, uint32_t id, uint64_t type, uint32_t code)
+/*
+ * A row of loads and stores, a word each, from r10 - 128 to r11 - 128, the last word first: four bytes of code each, eight for a word. So the
+ * copy of a message's bytes from `first` (a constant) on begins as many bytes before the row's end.
+ */
+#define USERCOPY_ROW_MAX 224
+#define USERCOPY_ROW \
+	"leaq 2f + %c[first](%%rip), %%rax\n\tsubq %[end], %%rax\n\tjmp *%%rax\n\t" \
+	".set usercopy_at, 88\n\t.rept 28\n\t" \
+	"%{disp8%} movq usercopy_at(%%r10), %%rax\n\t%{disp8%} movq %%rax, usercopy_at(%%r11)\n\t" \
+	".set usercopy_at, usercopy_at - 8\n\t.endr\n\t"
+
+/* Copies a message's bytes from first on, and before end (multiples of 8, less than USERCOPY_ROW_MAX apart or as much), to the
+   same place of another; false: perhaps in part. In and out: which of the two is the user's (usercopy_range). */
+static inline __attribute__((always_inline)) bool user_words_copy(char *to, const char *from, uint64_t first, uint64_t end)
 {
-	__asm__ volatile goto(USERCOPY_STAC
-		"1: movl %[bits], (%[to])\n\tmovl %[size], 4(%[to])\n\tmovq $0, 8(%[to])\n\tmovq %[local], 16(%[to])\n\t"
-		"movl %[sequence], 24(%[to])\n\tmovl %[id], 28(%[to])\n\tmovl %[low], 32(%[to])\n\tmovl %[high], 36(%[to])\n\t"
-		"movl %[code], 40(%[to])\n\tmovl $0, 44(%[to])\n\t"
-		USERCOPY_FIXUP("%l[fault]")
-		: : [to] "r"(to), [bits] "i"(bits), [size] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
-		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "r"(code)
-		: "rax", "memory" : fault);
+	register const char *r10 __asm__("r10") = from + first + 128;
+	register char *r11 __asm__("r11") = to + first + 128;
+
+	__asm__ volatile goto(USERCOPY_STAC "1: " USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
+		: : [first] "i"(first), [end] "ri"(end), "r"(r10), "r"(r11) : "rax", "memory", "cc" : fault);
 	return true;
 fault:
 	return false;
 }
 
-/* Copies bytes (a multiple of 8, 8 to USERCOPY_MAX), one of the two addresses the user's; false: perhaps in part. */
-static inline bool user_words_copy(char *to, const char *from, uint64_t bytes)
+static inline __attribute__((always_inline)) bool user_words_in(void *to, uint64_t from, uint64_t first, uint64_t end)
 {
-	uint64_t left = -bytes, word;
+	return user_words_copy(to, (const char *)from, first, end);
+}
+
+static inline __attribute__((always_inline)) bool user_words_out(uint64_t to, const void *from, uint64_t first, uint64_t end)
+{
+	return user_words_copy((char *)to, from, first, end);
+}
+
+/* A reply of size bytes: its head (mig_reply_header_t), halves of words as of user_write_head, and from there on as in `from`, at most
+   USERCOPY_ROW_MAX bytes. bits and type: constants. */
+static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local,
+								   uint32_t sequence, uint32_t id, uint64_t type, uint32_t code,
+								   const void *from)
+{
+	register const char *r10 __asm__("r10") = (const char *)from + 48 + 128;
+	register uint64_t r11 __asm__("r11") = to + 48 + 128;
 
 	__asm__ volatile goto(USERCOPY_STAC
-		"testb $8, %b[left]\n\tjz 4f\n\t"
-		"1: movq (%[from],%[left]), %%rax\n\tmovq %%rax, (%[to],%[left])\n\taddq $8, %[left]\n\tjz 2f\n\t"
-		"4: movq (%[from],%[left]), %%rax\n\tmovq 8(%[from],%[left]), %[word]\n\t"
-		"movq %%rax, (%[to],%[left])\n\tmovq %[word], 8(%[to],%[left])\n\taddq $16, %[left]\n\tjnz 4b\n\t"
-		USERCOPY_FIXUP("%l[fault]")
-		: [left] "+&r"(left), [word] "=&r"(word) : [to] "r"(to + bytes), [from] "r"(from + bytes)
+		"1: movl %[bits], -176(%%r11)\n\tmovl %k[end], -172(%%r11)\n\tmovq $0, -168(%%r11)\n\tmovq %[local], -160(%%r11)\n\t"
+		"movl %[sequence], -152(%%r11)\n\tmovl %[id], -148(%%r11)\n\tmovl %[low], -144(%%r11)\n\tmovl %[high], -140(%%r11)\n\t"
+		"movl %[code], -136(%%r11)\n\tmovl $0, -132(%%r11)\n\t"
+		USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
+		: : [bits] "i"(bits), [first] "i"(48), [end] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
+		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "r"(code), "r"(r10), "r"(r11)
 		: "rax", "memory", "cc" : fault);
-	USERCOPY_OUTPUTS;
 	return true;
 fault:
 	return false;
-}
-
-/* The same, user memory told apart (usercopy_range, or so far behind such an address that USERCOPY_MAX is not passed). */
-static inline bool user_words_in(void *to, uint64_t from, uint64_t bytes)
-{
-	return user_words_copy(to, (const char *)from, bytes);
-}
-
-static inline bool user_words_out(uint64_t to, const void *from, uint64_t bytes)
-{
-	return user_words_copy((char *)to, from, bytes);
 }
 
 /* A word at a user address (usercopy_range) that user_write will write to: reads it and writes it back. False: it cannot be both,

@@ -80,7 +80,7 @@ static void aborted(enum wait_reason reason, int64_t code, const char *what)
 	} else {
 		ok(test_run(client) == code, "a client that waits for its reply is %s", what);
 	}
-	ok(LIST_EMPTY(&reply_port()->receivers) && reply_port()->send_once_rights == 1, "the reply right stays");
+	ok(STACK_EMPTY(&reply_port()->receivers) && reply_port()->send_once_rights == 1, "the reply right stays");
 	check_all();
 	full(ledger_a, true);
 	full(ledger_b, true);

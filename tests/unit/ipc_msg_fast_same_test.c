@@ -183,7 +183,7 @@ static int port_text(char *text, int n, unsigned i)
 		entry = name_of_port(&task[t]->space, p);
 		n = append(text, n, " %x/%u", entry != NULL ? entry->type : 0, onces[t]);
 	}
-	LIST_FOREACH(waiter, &p->receivers, wait.stack_link)
+	STACK_FOREACH(waiter, &p->receivers, wait.stack_link)
 		n = append(text, n, " r%u", thread_number(waiter));
 	RING_FOREACH(waiter, p->senders, wait.sender_link)
 		n = append(text, n, " s%u", thread_number(waiter));
@@ -206,7 +206,7 @@ static void see_state(void)
 		for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 			if (r == LEDGER_MESSAGES || r == LEDGER_PORTS || r == LEDGER_NAMES || r == LEDGER_RESIDENT_PAGES)
 				n = append(text, n, " %lu", (long)host_used(ledger[t], r));
-		LIST_FOREACH(waiter, &sets[t]->receivers, wait.stack_link)
+		STACK_FOREACH(waiter, &sets[t]->receivers, wait.stack_link)
 			n = append(text, n, " r%u", thread_number(waiter));
 		n = append(text, n, ")");
 	}

@@ -217,6 +217,7 @@ static inline struct thread *test_thread_in(struct task *task)
 	thread->task = task;
 	thread->state = THREAD_RUNNING;
 	thread->self = port_make_kernel(KOBJECT_THREAD, thread, task->ledger);
+	thread->regs.vector = REGS_VECTOR_SYSCALL;
 	thread->regs.rbx = test_allocate(&task->map, BUFFER_SIZE / PAGE_SIZE);
 	test_write(thread, thread->regs.rbx, zeros, BUFFER_SIZE);
 	LIST_INSERT_HEAD(&task->threads, thread, task_link);

@@ -7,6 +7,7 @@
 /* True: nothing is readable in this way, nor writable by pmap_writable, so nothing goes the fast paths of mach_msg. */
 extern bool host_fast_off;
 #define USERCOPY_MAX 4096
+#define USERCOPY_ROW_MAX 224
 
 static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
@@ -29,26 +30,35 @@ static inline bool user_write_head(uint64_t to, uint32_t bits, uint32_t size, ui
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
 }
 
-static inline bool user_write_reply(uint64_t to, uint32_t bits, uint32_t size, uint64_t local, uint32_t sequence, uint32_t id,
-				    uint64_t type, uint32_t code)
-{
-	uint64_t word[6] = { bits | (uint64_t)size << 32, 0, local, sequence | (uint64_t)id << 32, type, code }, fault;
 
-	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
-}
-
-static inline bool user_words_in(void *to, uint64_t from, uint64_t bytes)
+static inline bool user_words_in(void *to, uint64_t from, uint64_t first, uint64_t end)
 {
 	uint64_t fault;
 
-	return !host_fast_off && user_copy_in(to, from, bytes, &fault);
+	return !host_fast_off && user_copy_in((char *)to + first, from + first, end - first, &fault);
 }
 
-static inline bool user_words_out(uint64_t to, const void *from, uint64_t bytes)
+static inline bool user_words_out(uint64_t to, const void *from, uint64_t first, uint64_t end)
 {
 	uint64_t fault;
 
-	return !host_fast_off && user_copy_out(to, from, bytes, &fault);
+	return !host_fast_off && user_copy_out(to + first, (const char *)from + first, end - first, &fault);
+}
+
+static inline bool user_write(uint64_t to, uint64_t word)
+{
+	uint64_t fault;
+
+	return !host_fast_off && user_copy_out(to, &word, sizeof(word), &fault);
+}
+
+static inline bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local, uint32_t sequence, uint32_t id,
+				    uint64_t type, uint32_t code, const void *from)
+{
+	uint64_t word[6] = { bits | size << 32, 0, local, sequence | (uint64_t)id << 32, type, code }, fault;
+
+	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault) &&
+	       (size == sizeof(word) || user_words_out(to, from, sizeof(word), size));
 }
 
 #endif
