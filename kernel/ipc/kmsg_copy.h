@@ -59,7 +59,8 @@ static inline uint64_t kmsg_item_at(struct kmsg *kmsg, uint32_t offset, struct k
 /* In the first half of a mach_msg_type_t: msgt_inline, and what a sender must not or may not set beside it. */
 #define KMSG_TYPE_INLINE (1u << 29)
 #define KMSG_TYPE_FLAGS (1u << 31 | 0x1fu << 24)	/* msgt_deallocate, msgt_unused */
-/* Whether the body is one region and nothing else, without these flags, in the struct kmsg itself: most bodies with memory are. */
+/* Whether the body is one region and nothing else, without these flags, in the struct kmsg itself: most bodies with memory
+   are. */
 static inline bool kmsg_is_region(const struct kmsg *kmsg, uint32_t flags)
 {
 	uint32_t type = *(const uint32_t *)(kmsg->small + sizeof(mach_msg_header_t));

@@ -18,10 +18,10 @@ struct port_array;
 
 struct krpc {
 	struct port *target;
-	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or struct port_array *.
-					   Stubs zero the slots whose contents a successful routine consumed. */
+	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or
+					   struct port_array *. Stubs zero the slots whose contents a successful routine consumed. */
 	uint32_t in_size;
-	uint8_t *out;			/* reply, KRPC_REPLY_MAX bytes: the stub writes what is behind the 48-byte head (RetCode at 40) */
+	uint8_t *out;			/* reply, KRPC_REPLY_MAX bytes: the stub writes what is behind the head (RetCode at 40) */
 	uint32_t out_size;		/* 48 and false before the stub; other values only with KERN_SUCCESS */
 	uint32_t out_complex;		/* bool */
 	struct port *reply_port;	/* for sreplyport routines */
@@ -53,14 +53,15 @@ struct krpc_subsystem {
 };
 
 void krpc_system_init(void);
-/* Finishes a kernel call that returned KRPC_BLOCKED, from its continuation, in the thread's context: sends the plain reply (RetCode only),
-   then goes on with the thread's mach_msg (its receive may make it wait again). Also usable from another context when only the reply code is due. */
+/* Finishes a kernel call that returned KRPC_BLOCKED, from its continuation, in the thread's context: sends the plain reply
+   (RetCode only), then goes on with the thread's mach_msg (its receive may make it wait again). Also usable from another
+   context when only the reply code is due. */
 void krpc_reply(struct thread *thread, kern_return_t code);
 /* The same with a whole reply body (48-byte head included; header and RetCode filled in here). */
 void krpc_reply_data(struct thread *thread, kern_return_t code, const void *body, uint32_t size, bool complex);
 
-/* For routines that make an object: should its only right, in the reply, not reach the caller, undo(its kobject) is called, so that
-   a denied call has made nothing. Once in a call. */
+/* For routines that make an object: should its only right, in the reply, not reach the caller, undo(its kobject) is called,
+   so that a denied call has made nothing. Once in a call. */
 void krpc_created(struct port *port, void (*undo)(void *object));
 
 /* Converters for the stubs (kern/convert.c): NULL for a port of the wrong kind. */

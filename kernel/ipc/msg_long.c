@@ -2,15 +2,16 @@
 /*
  * Messages with long regions.
  *
- * A message is read in one go: checked, reserved, moved (kmsg_copyin.c). Copying a region of very many entries, or of many pages that cannot be
- * shared, would take long. So reading stops at it with nothing changed (MSG_SEND_PAUSES), the region is copied in pieces with pauses (kern/pause.h),
- * and then the message is sent from the beginning: when its reading comes to a region with the same address and length, the copy is there.
- * So it is as if the sender had made the copy before, by vm_read. What is left over at the end, because the
- * message has changed meanwhile or is refused, is undone. When the region cannot be copied, the message is read without pauses, and
- * refused as others are.
+ * A message is read in one go: checked, reserved, moved (kmsg_copyin.c). Copying a region of very many entries, or of many
+ * pages that cannot be shared, would take long. So reading stops at it with nothing changed (MSG_SEND_PAUSES), the region
+ * is copied in pieces with pauses (kern/pause.h), and then the message is sent from the beginning: when its reading comes
+ * to a region with the same address and length, the copy is there. So it is as if the sender had made the copy before, by
+ * vm_read. What is left over at the end, because the message has changed meanwhile or is refused, is undone. When the
+ * region cannot be copied, the message is read without pauses, and refused as others are.
  *
- * A sender that pauses holds what it has copied, and the room in the queue that was offered to it, but nothing else; if the queue is full
- * when it has the copy, it gives it up and waits. Regions that are moved (msgt_deallocate) are moved in one go.
+ * A sender that pauses holds what it has copied, and the room in the queue that was offered to it, but nothing else; if the
+ * queue is full when it has the copy, it gives it up and waits. Regions that are moved (msgt_deallocate) are moved in one
+ * go.
  */
 #include "ipc/msg_long.h"
 #include "ipc/mach_msg.h"
@@ -96,8 +97,8 @@ static int64_t send_with(struct thread *thread, struct vm_copy *taken, bool agai
 	return code;
 }
 
-/* Copies the next pieces of the region, and then sends. c->marked: the sender had waited before. In a pause the copies that are there hang
-   from the one being made. */
+/* Copies the next pieces of the region, and then sends. c->marked: the sender had waited before. In a pause the copies that
+   are there hang from the one being made. */
 static int64_t take_on(struct thread *thread, struct vm_copying *c, struct vm_copy *taken)
 {
 	struct vm_entry *first;

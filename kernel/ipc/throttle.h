@@ -36,10 +36,12 @@ void throttle_init(struct throttle *throttle);
 void throttle_end(struct port *set);
 void throttle_check(struct port *set);
 
-/* Sets the target, 0: none, all that waits is offered; and the delay in milliseconds. Both at most UINT16_MAX: KERN_INVALID_VALUE.
-   The first target costs the set's ledger a kernel page and a port more: KERN_RESOURCE_SHORTAGE. Opens windows. */
+/* Sets the target, 0: none, all that waits is offered; and the delay in milliseconds. Both at most UINT16_MAX:
+   KERN_INVALID_VALUE. The first target costs the set's ledger a kernel page and a port more: KERN_RESOURCE_SHORTAGE. Opens
+   windows. */
 kern_return_t throttle_set(struct port *set, unsigned target, unsigned delay_ms);
-/* Consumes the send-once right notify (NULL: none), which is told once when the throttled set is stalled. The one before is released. */
+/* Consumes the send-once right notify (NULL: none), which is told once when the throttled set is stalled. The one before is
+   released. */
 void throttle_request_stall(struct port *set, struct port *notify);
 
 /* The thread is given a message of the throttled set: from now on it serves it. */

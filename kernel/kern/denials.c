@@ -6,9 +6,9 @@
  * thousands of times in a row for the same reason; that is one event with a count, so that it does
  * not push the others out.
  *
- * The records are in the task, for the DENIALS_OF_TASK threads of it that were denied something last: a thread asks at once, when its
- * call has failed, or never. They are short: there is the ledger's number. Its name is looked for when the record is read,
- * among the ledgers that pay for the thread, which is where nearly all denials are, and in the ring.
+ * The records are in the task, for the DENIALS_OF_TASK threads of it that were denied something last: a thread asks at
+ * once, when its call has failed, or never. They are short: there is the ledger's number. Its name is looked for when the
+ * record is read, among the ledgers that pay for the thread, which is where nearly all denials are, and in the ring.
  */
 #include "kern/denials.h"
 #include "kern/assert.h"

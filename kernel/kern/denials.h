@@ -27,7 +27,8 @@ struct denial_record {
 uint32_t denials_kept(void);
 /* Event index < denials_kept(), 0 the oldest, as users are told. */
 void denial_of_machine(uint32_t index, struct ledger_denial *denial);
-/* The thread's last denial; count 0: none, or as many other threads of its task as the task has records for were denied something since. The name of a ledger that is none of its own and not in an event any more is empty. */
+/* The thread's last denial; count 0: none, or as many other threads of its task as the task has records for were denied
+   something since. The name of a ledger that is none of its own and not in an event any more is empty. */
 void denial_of_thread(const struct thread *thread, struct ledger_denial *denial);
 /* The thread ends. */
 void denial_forget(struct thread *thread);

@@ -3,17 +3,19 @@
  * Exceptions as messages.
  *
  * The kernel never allocates to send: an exception is queued as its thread. Only the head of a message is in struct thread,
- * in the place of its links, its deadline and the state of its mach_msg, for a thread with an exception is in no queue and no call; what else is to be
- * said is in its wait record, and the body is written when the message is received (exception_message_write). A thread has one
- * exception at a time; when the wait is aborted while the message is still on its way, it is called back.
+ * in the place of its links, its deadline and the state of its mach_msg, for a thread with an exception is in no queue and
+ * no call; what else is to be said is in its wait record, and the body is written when the message is received
+ * (exception_message_write). A thread has one exception at a time; when the wait is aborted while the message is still on
+ * its way, it is called back.
  *
- * The message is exception_raise (id 2400); its reply port is a send-once right to the thread's own kernel port. What comes by
- * that right is the answer: RetCode 0 in a reply with id 2500 resumes the thread with the registers it has then;
+ * The message is exception_raise (id 2400); its reply port is a send-once right to the thread's own kernel port. What comes
+ * by that right is the answer: RetCode 0 in a reply with id 2500 resumes the thread with the registers it has then;
  * anything else, or the right given up, passes the exception to the task's handler, and after that ends the task.
  *
- * A wait that is aborted after its message was received leaves that right with the handler. The thread's next exception must
- * not take its answer for its own. All send-once rights to the thread's port are such rights, so it shows whether there is an old
- * one; if so the message's receiver gets, and pays for, a port of this one exception instead, wait.object, which dies with it.
+ * A wait that is aborted after its message was received leaves that right with the handler. The thread's next exception
+ * must not take its answer for its own. All send-once rights to the thread's port are such rights, so it shows whether
+ * there is an old one; if so the message's receiver gets, and pays for, a port of this one exception instead, wait.object,
+ * which dies with it.
  */
 #include "kern/exception.h"
 #include <mach/mig_errors.h>
@@ -46,7 +48,8 @@ struct exception_message {
 	mach_msg_type_t subcode_type;
 	uint64_t subcode;
 };
-_Static_assert(sizeof(struct exception_message) == 112 && sizeof(struct exception_message) <= KMSG_INSIDE, "exception_raise request");
+_Static_assert(sizeof(struct exception_message) == 112 && sizeof(struct exception_message) <= KMSG_INSIDE,
+	       "exception_raise request");
 
 static const mach_msg_type_t right_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1,
 					    .msgt_number = 1 };
@@ -55,7 +58,7 @@ static const mach_msg_type_t int_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_32,
 static const mach_msg_type_t long_type = { .msgt_name = MACH_MSG_TYPE_INTEGER_64, .msgt_size = 64, .msgt_inline = 1,
 					   .msgt_number = 1 };
 
-/* In the wait record. WORD_EXCEPTION: the exception, and the code in the upper half; WORD_TASK_LEVEL: the task's handler is asked. */
+/* In the wait record. WORD_EXCEPTION: the exception, its code in the upper half; WORD_TASK_LEVEL: the task's handler is asked. */
 enum { WORD_EXCEPTION, WORD_SUBCODE, WORD_TASK_LEVEL };
 
 static void exception_continue(struct thread *thread, int result);
@@ -288,7 +291,8 @@ static void exception_answered(struct thread *thread, const struct port *port, k
 	thread_wake(thread, 0);
 }
 
-/* An answer of the common size must not be denied, as no short reply is: it lies in a buffer of the kernel's, until it is read. */
+/* An answer of the common size must not be denied, as no short reply is: it lies in a buffer of the kernel's, until it is
+   read. */
 static struct kmsg *answer_memory(struct thread *sender)
 {
 	static uint8_t bytes[KMSG_SMALL] __attribute__((aligned(8)));

@@ -17,14 +17,14 @@ void exception_raise(struct thread *thread, unsigned exception, unsigned code, u
 /* Writes the body of the exception's message, which has a head only, into another that is taken for it, with the rights that it
    carries. */
 void exception_message_write(struct kmsg *exception, struct kmsg *to);
-/* The message, just received, is in the receiver's hand: if rights to answer earlier exceptions of its thread are about, this one's
-   is made one to a port of its own, charged to the current thread's ledger. Denied: the right is lost. */
+/* The message, just received, is in the receiver's hand: if rights to answer earlier exceptions of its thread are about,
+   this one's is made one to a port of its own, charged to the current thread's ledger. Denied: the right is lost. */
 void exception_answer_apart(struct kmsg *taken);
 /* A send-once right to this port of a living thread was given up: as an answer that the exception was not handled. */
 void exception_reply_lost(struct port *port);
 /*
- * sender's message, by sender->msg, to a thread's kernel port by a send-once right: the answer to the exception of that thread. Goes on
- * with the receive part. Returns mach_msg's code or KERN_BLOCKED.
+ * sender's message, by sender->msg, to a thread's kernel port by a send-once right: the answer to the exception of that
+ * thread. Goes on with the receive part. Returns mach_msg's code or KERN_BLOCKED.
  */
 int64_t exception_reply_message(struct thread *sender, struct port *port, const uint8_t *head, uint32_t have);
 

@@ -2,20 +2,22 @@
 /*
  * Long calls.
  *
- * The kernel carries a call out with nothing but windows for interrupts. One that has much to do (vm_write of megabytes) does it
- * in pieces, and asks behind each whether something has come up. Then it notes in its thread's wait record how far it has
- * come, and pauses. That is as if the thread had been about to return to user mode: waits whose time is over end, and
- * the CPU goes to another if the quantum is over or somebody more urgent is ready (sched_pause). When the thread has the CPU, its
- * continuation goes on with the next piece.
+ * The kernel carries a call out with nothing but windows for interrupts. One that has much to do (vm_write of megabytes)
+ * does it in pieces, and asks behind each whether something has come up. Then it notes in its thread's wait record how far
+ * it has come, and pauses. That is as if the thread had been about to return to user mode: waits whose time is over end,
+ * and the CPU goes to another if the quantum is over or somebody more urgent is ready (sched_pause). When the thread has
+ * the CPU, its continuation goes on with the next piece.
  *
- * A paused thread is ready, running or stopped, never waiting: nothing has to happen for it to go on. Its wait.kind says that it pauses, and
- * where it goes on. Its call ends early when the thread is killed or aborted (thread_abort): kind->cancel gives up
- * what the call holds, and answers KERN_INTERRUPTED. It does not end because somebody wants to see the thread's registers.
+ * A paused thread is ready, running or stopped, never waiting: nothing has to happen for it to go on. Its wait.kind says
+ * that it pauses, and where it goes on. Its call ends early when the thread is killed or aborted (thread_abort):
+ * kind->cancel gives up what the call holds, and answers KERN_INTERRUPTED. It does not end because somebody wants to see
+ * the thread's registers.
  *
- * Others run in a pause, so nothing that was looked at before is known behind it. What a call works on is held by its port, which
- * dies with it; addresses are looked up anew. So a call that pauses is as good as several calls for the parts: what
+ * Others run in a pause, so nothing that was looked at before is known behind it. What a call works on is held by its port,
+ * which dies with it; addresses are looked up anew. So a call that pauses is as good as several calls for the parts: what
  * others change meanwhile it meets or misses, as they would. Where it can be denied, it first makes sure, in pieces,
- * of all that it needs, and then begins to change things: so it is denied in the midst only when others have taken that away again.
+ * of all that it needs, and then begins to change things: so it is denied in the midst only when others have taken that
+ * away again.
  *
  * A call that is over before anything comes up never pauses.
  */

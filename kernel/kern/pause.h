@@ -20,8 +20,8 @@ extern uint64_t pause_bytes;
 static inline bool pause_large(uint64_t bytes) { return unlikely(bytes > pause_bytes); }
 void pause_set_eager(void);
 
-/* Behind each piece: a window for interrupts. True: something has come up since the call began or went on, a tick or somebody more
-   urgent, so it should pause if there is more to do. */
+/* Behind each piece: a window for interrupts. True: something has come up since the call began or went on, a tick or
+   somebody more urgent, so it should pause if there is more to do. */
 static inline bool pause_due(void)
 {
 	machine_window();
@@ -29,8 +29,8 @@ static inline bool pause_due(void)
 }
 
 /*
- * The current thread's call, which works on this task, pauses. It goes on by kind's continuation, with what it has put into wait.word
- * (all three). Returns KERN_BLOCKED, for the handler to return.
+ * The current thread's call, which works on this task, pauses. It goes on by kind's continuation, with what it has put into
+ * wait.word (all three). Returns KERN_BLOCKED, for the handler to return.
  */
 kern_return_t pause_begin(const struct wait_kind *kind, struct task *task);
 /* For the continuation and cancel, once: the task, good until the next pause. NULL: it has ended. */

@@ -34,7 +34,8 @@ void syscalls_watch(void);
 extern uint32_t syscalls_common;
 /* A call by a bad number, which is an exception, or one in which something may be denied on purpose (fail-nth). */
 int64_t syscall_uncommon(struct thread *thread);
-/* After KERN_BLOCKED: another thread runs; or this one, from its registers as they are now, or by its continuation when it pauses. */
+/* After KERN_BLOCKED: another thread runs; or this one, from its registers as they are now, or by its continuation when it
+   pauses. */
 _Noreturn void syscall_blocked(struct thread *thread);
 
 #endif

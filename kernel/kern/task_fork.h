@@ -7,7 +7,8 @@
 struct task;
 struct thread;
 
-/* The end of such a call behind a pause, in the thread's context or, with KERN_INTERRUPTED, in any: answers. child: made, NULL: an error. */
+/* The end of such a call behind a pause, in the thread's context or, with KERN_INTERRUPTED, in any: answers. child: made,
+   NULL: an error. */
 typedef void task_fork_done(struct thread *thread, struct task *child, kern_return_t code);
 
 /* The current thread's call makes a task as task_make does, of the parent's ledger. KERN_BLOCKED: it pauses, and done will be

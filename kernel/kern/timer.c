@@ -22,12 +22,12 @@
 #define UNIT_SHIFT 20		/* 1.05 ms, about a tick of the clock */
 #define SLOT_SHIFT 8
 #define SLOTS (1u << SLOT_SHIFT)
-#define WHEELS 4		/* 52 days, more than a time-out's 32 bits of milliseconds; what is further off goes around again */
+#define WHEELS 4		/* 52 days, more than a time-out's 32 bits of ms; what is further off goes around again */
 
 LIST_HEAD(timer_list, thread);
 static struct timer_list wheels[WHEELS][SLOTS];
 static uint64_t unit_now;	/* the unit that timer_expire has come to: all before are over */
-static uint64_t occupied[WHEELS][SLOTS / 64];	/* a bit for each slot that may have threads: it is looked at when the time comes there */
+static uint64_t occupied[WHEELS][SLOTS / 64];	/* a bit for each slot that may have threads: looked at when its time comes */
 static unsigned looked_at;
 
 static unsigned slot_of(unsigned wheel, uint64_t unit)

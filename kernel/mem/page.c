@@ -340,7 +340,8 @@ void mem_pressure_update(void)
 	seen_user = root_ledger.account[LEDGER_RESIDENT_PAGES].used;
 }
 
-/* After a kernel or user page came or went: mostly the root's figure, which is what counts, has not changed by it (slack: ledger.c). */
+/* After a kernel or user page came or went: mostly the root's figure, which is what counts, has not changed by it (slack:
+   ledger.c). */
 static inline void pressure_kernel(void)
 {
 	if (unlikely(root_ledger.account[LEDGER_KPAGES].used != seen_kernel))

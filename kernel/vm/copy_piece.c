@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Long copies in pieces, for calls that may pause (kern/pause.c): each step does a bounded part, and between two steps anything
-   may happen to the map.
+/* Long copies in pieces, for calls that may pause (kern/pause.c): each step does a bounded part, and between two steps
+   anything may happen to the map.
 
-   Taking a copy: the chain (copy.c) grows by what vm_copy_in makes of a few entries. One that cannot be shared, and has many pages, is
-   copied page by page into an entry that has its full length from the beginning.
+   Taking a copy: the chain (copy.c) grows by what vm_copy_in makes of a few entries. One that cannot be shared, and has
+   many pages, is copied page by page into an entry that has its full length from the beginning.
 
-   Overwriting: first all pages are made present and writable, which may be denied, then they are written. A page that others
-   have taken away meanwhile is made again. What has been written leaves the copy, so that the rest is always a copy too. */
+   Overwriting: first all pages are made present and writable, which may be denied, then they are written. A page that
+   others have taken away meanwhile is made again. What has been written leaves the copy, so that the rest is always a copy
+   too. */
 #include "vm/copy_piece.h"
 #include "kern/assert.h"
 #include "vm/entry.h"
@@ -110,8 +111,8 @@ static kern_return_t fill(struct vm_copying *c, unsigned most)
 	return result;
 }
 
-/* Where the next piece ends: behind some entries that can be shared, or some pages of such that cannot. It has two pages or more, for less is
-   never shared, and so has what is left. */
+/* Where the next piece ends: behind some entries that can be shared, or some pages of such that cannot. It has two pages or
+   more, for less is never shared, and so has what is left. */
 static uint64_t piece_end(const struct vm_copying *c, unsigned most)
 {
 	struct vm_entry *entry = vm_map_lookup(c->map, c->next);

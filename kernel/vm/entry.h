@@ -101,25 +101,25 @@ bool vm_entry_exclusive(const struct vm_entry *entry);
    becomes the rest and is linked into the map. Cannot fail. */
 void vm_entry_split(struct vm_entry *entry, uint64_t at, struct vm_entry *second);
 /* Joins entry with the one behind when they are pieces of one range and equal. Frees the one
- * behind. */
+   behind. */
 void vm_entry_join_next(struct vm_entry *entry);
 /* Joins what can be joined at the edges and inside of [start, end). */
 void vm_map_join(struct vm_map *map, uint64_t start, uint64_t end);
 /* Makes the entry's object its own to write: makes one when there is none, a shadow when it must be
- * copied. False: denied. */
+   copied. False: denied. */
 bool vm_entry_own(struct vm_entry *entry);
 /* Attaches object `fresh` (offset 0) as the entry's own: in front of what it had if that needs a
- * copy. */
+   copy. */
 void vm_entry_adopt(struct vm_entry *entry, struct vm_object *fresh);
 /* Makes the chain below short enough that one more shadow fits: merges, or copies what is seen into
    a fresh object. Not for shared entries. False: denied, nothing seen has changed. */
 bool vm_entry_shorten(struct vm_entry *entry);
 /* A fresh object with a copy of what is seen in [start, end) of the entry; *object NULL for zero
- * fill. False: denied. */
+   fill. False: denied. */
 bool vm_entry_copy_pages(struct vm_entry *entry, uint64_t start, uint64_t end, struct ledger *payer,
 			 struct vm_object **object);
 /* Bounded piece of taking apart an entry that is in no map: true when it is gone. Refunds its
- * pages. */
+   pages. */
 bool vm_entry_dismantle(struct vm_entry *entry, unsigned max_pages);
 /* The same to the end, with windows. */
 void vm_entry_destroy(struct vm_entry *entry);
@@ -178,7 +178,7 @@ struct vm_kept {
 };
 extern const struct vm_kept vm_kept_none;
 /* Removes what is mapped in [start, end). *spare is used (set NULL) for a hole. Never fails. Opens
- * windows. */
+   windows. */
 void vm_map_remove(struct vm_map *map, uint64_t start, uint64_t end, struct vm_entry **spare,
 		   const struct vm_kept *kept);
 /* Whole range allocated, and with these rights? KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE. */
@@ -192,7 +192,7 @@ kern_return_t vm_map_protect_check(struct vm_map *map, uint64_t start, uint64_t 
 /* Rounds to pages; KERN_INVALID_ADDRESS: wraps or passes the end of user space. */
 kern_return_t vm_range(uint64_t address, uint64_t size, uint64_t *start, uint64_t *end);
 /* Spares for cutting [start, end) out of the entries at its edges: up to two. False: denied, none
- * is left. */
+   is left. */
 bool vm_map_clip_reserve(struct vm_map *map, uint64_t start, uint64_t end,
 			 struct vm_entry *spare[2]);
 /* Splits at start and end where needed, with the spares. */
@@ -209,8 +209,9 @@ void vm_entry_restrict(struct vm_entry *entry, uint64_t start, uint64_t end, vm_
 /* If the object that the entry at this address is to copy from has no users but pieces of the entry's own range, which do
    not overlap, nobody needs the copy: they are one again. */
 void vm_copy_unmark(struct vm_map *map, uint64_t address);
-/* Copies some `most` of the pages seen from *next on in `from` into `to`, which covers the same addresses and has a fresh object; *next
-   moves on, to the end of one of the two when no page is left. KERN_RESOURCE_SHORTAGE: denied. (copy_piece.c) */
+/* Copies some `most` of the pages seen from *next on in `from` into `to`, which covers the same addresses and has a fresh
+   object; *next moves on, to the end of one of the two when no page is left. KERN_RESOURCE_SHORTAGE: denied.
+   (copy_piece.c) */
 kern_return_t vm_fill_some(const struct vm_entry *from, uint64_t *next, struct vm_entry *to, unsigned most);
 /* Reads on from the byte at *offset of *entry, one of a copy's; both move on. (copy.c) */
 void vm_chain_read(struct vm_entry **entry, uint64_t *offset, void *to, uint64_t size);

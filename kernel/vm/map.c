@@ -7,9 +7,10 @@
    inside one entry needs a new entry; it is reserved before anything is changed.
 
    The tree (tree.c) finds the first gap that is large enough in O(log n) amortized, and at once where it is the
-   same as before; the gap behind the last entry is looked at last. The entry linked last is not in it yet. With an alignment mask, a gap with room for any alignment is looked for
-   first, in as much; only if there is none, or the mask forbids other than low bits, the gaps large
-   enough are tried in order. map->hint is the one used last, where the next look is likely to be.
+   same as before; the gap behind the last entry is looked at last. The entry linked last is not in it yet. With an
+   alignment mask, a gap with room for any alignment is looked for first, in as much; only if there is none, or the mask
+   forbids other than low bits, the gaps large enough are tried in order. map->hint is the one used last, where the next
+   look is likely to be.
 
    Removal, entry by entry: the page tables first, in pieces with windows; then the entry is cut and
    its pages freed. At each window the map is consistent, and no other thread runs. An entry knows

@@ -60,12 +60,12 @@ struct page *vm_object_page_add(struct vm_object *object, uint64_t index, bool z
 /* The page of this very object at index, NULL: none. */
 struct page *vm_object_page(struct vm_object *object, uint64_t index);
 /* The page seen at index of object, in it or in what it shadows; NULL: zero fill. *holder: whose
- * page it is. */
+   page it is. */
 struct page *vm_object_visible(struct vm_object *object, uint64_t index, struct vm_object **holder);
 /* The first page seen at *index or behind; *index is set to where. NULL: none. */
 struct page *vm_object_visible_next(struct vm_object *object, uint64_t *index);
-/* The pages of this very object from index, which is in it, to the end of its node (pages.h), NULL where there are none. One of that
-   node's must be there. */
+/* The pages of this very object from index, which is in it, to the end of its node (pages.h), NULL where there are none.
+   One of that node's must be there. */
 struct page *const *vm_object_slots(struct vm_object *object, uint64_t index);
 /* Puts the object's own pages of [first, first + count) into those of `pages` that are NULL; returns how many still are. */
 unsigned vm_object_gather(struct vm_object *object, uint64_t first, unsigned count, struct page **pages);
@@ -74,7 +74,7 @@ void vm_object_page_remove(struct vm_object *object, uint64_t index);
 /* Frees at most max pages with indexes in [first, last); true: none is left there. */
 bool vm_object_free_range(struct vm_object *object, uint64_t first, uint64_t last, unsigned max);
 /* Puts fresh, unused `top` above `below`, window at offset (bytes); takes over one reference to
- * below. */
+   below. */
 void vm_object_set_shadow(struct vm_object *top, struct vm_object *below, uint64_t offset);
 /* Number of objects below. At most VM_SHADOW_DEPTH_MAX, except in a moment of merging. */
 unsigned vm_object_depth(const struct vm_object *object);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vm_read, vm_write and vm_copy, which may be long: they pause (kern/pause.h) between the steps of copy_piece.c. Source: GNU Mach
-   Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
+/* vm_read, vm_write and vm_copy, which may be long: they pause (kern/pause.h) between the steps of copy_piece.c. Source:
+   GNU Mach Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
 
    In a pause the wait record holds how far the call is. Denied, the call undoes what it had taken, in steps too. */
 #include "mach_server.h"
@@ -199,7 +199,8 @@ kern_return_t vm_read(struct vm_map *map, vm_address_t address, vm_size_t size, 
 	/* A message counts bytes in 32 bits. */
 	if (size != (mach_msg_type_number_t)size)
 		return KERN_INVALID_ARGUMENT;
-	result = pause_large(size) ? take(map, address, size, NOWHERE, data) : vm_copy_in(map, address, size, false, map->pmap.payer, data);
+	result = pause_large(size) ? take(map, address, size, NOWHERE, data)
+				   : vm_copy_in(map, address, size, false, map->pmap.payer, data);
 	*count = result == KERN_SUCCESS ? (mach_msg_type_number_t)size : 0;
 	return result;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls on ranges of addresses, which may be long: vm_deallocate, vm_protect, vm_inherit, vm_wire. Source: GNU Mach Reference
-   Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
+/* Calls on ranges of addresses, which may be long: vm_deallocate, vm_protect, vm_inherit, vm_wire. Source: GNU Mach
+   Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
 
-   A range of one piece, which nearly every one is, is done at once (map.c, protect.c). A longer one is done entry by entry, as by so many calls, and
-   pauses in between (kern/pause.h): at the address reached. Before the first change everything is looked at, and both ends are cut, so that
-   nothing can be denied then. Wiring is the other way about: pages are made present in steps, and then all are wired in one go. */
+   A range of one piece, which nearly every one is, is done at once (map.c, protect.c). A longer one is done entry by entry,
+   as by so many calls, and pauses in between (kern/pause.h): at the address reached. Before the first change everything is
+   looked at, and both ends are cut, so that nothing can be denied then. Wiring is the other way about: pages are made
+   present in steps, and then all are wired in one go. */
 #include "gnumach_server.h"
 #include "mach_host_server.h"
 #include "mach_server.h"
@@ -140,8 +141,12 @@ static void range_again(struct thread *thread, bool may_pause)
 {
 	const uint64_t *word = thread->wait.word;
 	struct range r = {
-		.map = pause_end_map(thread), .at = trunc_page(word[RANGE_AT]), .end = word[RANGE_END],
-		.reached = word[RANGE_REACHED], .argument = ARGUMENT(word[RANGE_AT]), .operation = OPERATION(word[RANGE_AT]),
+		.map = pause_end_map(thread),
+		.at = trunc_page(word[RANGE_AT]),
+		.end = word[RANGE_END],
+		.reached = word[RANGE_REACHED],
+		.argument = ARGUMENT(word[RANGE_AT]),
+		.operation = OPERATION(word[RANGE_AT]),
 		.by_trap = (word[RANGE_AT] & BY_TRAP) != 0,
 	};
 	kern_return_t result = r.map != NULL ? range_on(&r, may_pause) : KERN_INVALID_ARGUMENT;
@@ -227,7 +232,8 @@ kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t siz
 
 	if (map == NULL)
 		return KERN_INVALID_ARGUMENT;
-	if (!pause_large(size) || new_inheritance > VM_INHERIT_NONE || vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
+	if (!pause_large(size) || new_inheritance > VM_INHERIT_NONE ||
+	    vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS)
 		return vm_map_inherit(map, address, size, new_inheritance);
 	result = vm_map_range_check(map, r.at, r.end, VM_PROT_NONE);
 	if (result == KERN_SUCCESS)

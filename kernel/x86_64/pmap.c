@@ -356,7 +356,8 @@ static inline void change_table(struct pmap *pmap, uint64_t *slot, uint64_t at, 
 
 /* One leaf table after the other, or what lies behind where there is none, until WORK_MAX. clear: the slots;
    else their bits change. Tells how far. */
-static __attribute__((noinline)) uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bool clear, uint64_t off, uint64_t on)
+static __attribute__((noinline)) uint64_t change_range(struct pmap *pmap, uint64_t start, uint64_t end, bool clear,
+						       uint64_t off, uint64_t on)
 {
 	struct flush flush = {.active = pmap_is_current(pmap)};
 	uint64_t at = start, last = end < USER_ADDRESS_MAX ? end : USER_ADDRESS_MAX;

@@ -15,7 +15,7 @@ struct pmap {
 	struct ledger *payer;
 	uint32_t tables;		/* table pages below the root */
 	uint64_t mapped;		/* pages mapped */
-	uint64_t changes;		/* counts up when a present slot changes: what was found in one before may be so no more */
+	uint64_t changes;		/* counts up when a present slot changes: what was found in one may be so no more */
 	/* The leaf tables walked to last, the latest first: two, as the buffers of two threads that talk lie apart. */
 	struct {
 		uint64_t tag;		/* address / 2 MiB */

@@ -30,7 +30,8 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 static inline int mig_reply_port_lost(mach_msg_return_t code)
 {
 	return (code & ~MACH_MSG_MASK) >= MACH_RCV_IN_PROGRESS || code == KERN_RESOURCE_SHORTAGE ||
-	       code == MACH_SEND_INVALID_REPLY || code == MACH_SEND_TIMED_OUT || code == MACH_SEND_INTERRUPTED || code == MACH_SEND_WILL_NOTIFY;
+	       code == MACH_SEND_INVALID_REPLY || code == MACH_SEND_TIMED_OUT || code == MACH_SEND_INTERRUPTED ||
+	       code == MACH_SEND_WILL_NOTIFY;
 }
 /*
  * What became of the message of a call that failed? One that came back, as it was nearly sent (MACH_SEND_TIMED_OUT,

@@ -22,7 +22,7 @@ typedef const char	*const_weir_text_t;
 #define WEIR_DEBUG_HANG		3	/* spin for ever with interrupts off */
 #define WEIR_DEBUG_KERNEL_FAULT	4	/* read the kernel address arg */
 #define WEIR_DEBUG_ZONE		5	/* harmless: arg times an element for a name, charged to the caller, and back */
-#define WEIR_DEBUG_STRETCH	6	/* tells the longest time with interrupts off since it was asked before; KERN_FAILURE: a release */
+#define WEIR_DEBUG_STRETCH	6	/* the longest time with interrupts off since it was asked before; KERN_FAILURE: a release */
 
 /* What mach_port_kernel_object tells by number: the kind of object behind a port. */
 #define WEIR_OBJECT_NAMES							\
