@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtual memory calls that a host port is shown for: wiring (vm_wire: vm_range_server.c), size limits, physical pages; and the
+/* Virtual memory calls that a host port is shown for: size limits, physical pages (wiring: vm_range_server.c); and the
    calls about caches and pagers that the gnumach interface has. Source: GNU Mach Reference Manual,
    Memory Attributes and Memory Allocation. */
 #include "gnumach_server.h"
@@ -11,49 +11,6 @@
 #include "vm/copy.h"
 #include "vm/entry.h"
 #include "vm/map.h"
-
-#define WIRE_LIMIT_PAGES 16 /* of one task, without the privileged host port */
-
-/* Wires all entries there are, each as it is protected; what was wired before a denial stays wired.
- */
-static kern_return_t wire_current(struct vm_map *map, bool wire, uint64_t limit_pages)
-{
-	struct vm_entry *entry = vm_map_lookup_next(map, 0);
-
-	while (entry != NULL) {
-		uint64_t end = entry->end;
-		kern_return_t result = KERN_SUCCESS;
-
-		if (!wire || entry->protection != VM_PROT_NONE)
-			result = vm_map_wire(map, entry->start, end - entry->start,
-					     wire ? entry->protection : VM_PROT_NONE, limit_pages);
-		if (result != KERN_SUCCESS)
-			return result;
-		entry = vm_map_lookup_next(map, end);
-	}
-	return KERN_SUCCESS;
-}
-
-kern_return_t vm_wire_all(struct port *host, struct vm_map *map, vm_wire_t flags)
-{
-	uint64_t limit = convert_port_to_host_priv(host) != NULL ? UINT64_MAX : WIRE_LIMIT_PAGES;
-	kern_return_t result = KERN_SUCCESS;
-
-	if (convert_port_to_host(host) == NULL)
-		return KERN_INVALID_HOST;
-	if (map == NULL)
-		return KERN_INVALID_TASK;
-	if (flags & ~VM_WIRE_ALL)
-		return KERN_INVALID_VALUE;
-	/* All that is still to come has no bound that could be kept. */
-	if ((flags & VM_WIRE_FUTURE) && limit != UINT64_MAX)
-		return KERN_NO_ACCESS;
-	if (flags == VM_WIRE_NONE || (flags & VM_WIRE_CURRENT))
-		result = wire_current(map, flags != VM_WIRE_NONE, limit);
-	if (result == KERN_SUCCESS)
-		map->wire_future = (flags & VM_WIRE_FUTURE) != 0;
-	return result;
-}
 
 kern_return_t vm_set_size_limit(struct port *host, struct vm_map *map, vm_size_t current_limit,
 				vm_size_t max_limit)

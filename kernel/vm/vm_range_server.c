@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls on ranges of addresses, which may be long: vm_deallocate, vm_protect, vm_inherit, vm_wire. Source: GNU Mach
-   Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
+/* Calls on ranges of addresses, which may be long: vm_deallocate, vm_protect, vm_inherit, vm_wire, vm_wire_all. Source: GNU
+   Mach Reference Manual, Virtual Memory Interface. All charge the ledger of the task operated on.
 
    A range of one piece, which nearly every one is, is done at once (map.c, protect.c). A longer one is done entry by entry,
    as by so many calls, and pauses in between (kern/pause.h): at the address reached. Before the first change everything is
-   looked at, and both ends are cut, so that nothing can be denied then. Wiring is the other way about: pages are made
-   present in steps, and then all are wired in one go. */
+   looked at, and both ends are cut, so that nothing can be denied then. Before wiring all pages are made present, in steps
+   as well; vm_wire_all does that with each entry by itself. */
 #include "gnumach_server.h"
 #include "mach_host_server.h"
 #include "mach_server.h"
@@ -19,24 +19,28 @@
 #define UNMAP_PAGES 512 /* an entry of more is unmapped in steps */
 #define WIRE_LIMIT_PAGES 16 /* of one task, without the privileged host port */
 
-enum operation { DEALLOCATE, PROTECT, INHERIT, WIRE };
+/* MAKE_PRESENT turns into WIRE. */
+enum operation { DEALLOCATE, PROTECT, INHERIT, MAKE_PRESENT, WIRE, WIRE_ALL };
 
 /* A call under way. In a pause: at with what is below it in its low bits, end and reached in wait.word. */
 struct range {
 	struct vm_map *map;
 	uint64_t at, end;     /* what is left */
-	uint64_t reached;     /* DEALLOCATE: how far the entry at `at` is unmapped */
-	uint8_t argument;     /* PROTECT: the new protection, SET_MAXIMUM; INHERIT: inheritance; WIRE: access */
+	/* DEALLOCATE: how far the entry at `at` is unmapped; WIRE_ALL: how far it is present; MAKE_PRESENT: the range's start */
+	uint64_t reached;
+	/* PROTECT: the new protection, SET_MAXIMUM; INHERIT: inheritance; MAKE_PRESENT, WIRE: access; WIRE_ALL: flags, PRIVILEGED */
+	uint8_t argument;
 	uint8_t operation;
 	bool by_trap;         /* else by message */
 };
 #define SET_MAXIMUM 8
+#define PRIVILEGED  8
 
 enum { RANGE_AT, RANGE_END, RANGE_REACHED };
 #define BY_TRAP     1u /* in RANGE_AT */
-#define OPERATION(at) ((at) >> 1 & 3)
-#define ARGUMENT(at)  ((at) >> 3 & 15)
-#define WITH_AT(r)    ((r)->at | (uint64_t)(r)->argument << 3 | (uint64_t)(r)->operation << 1 | (r)->by_trap)
+#define OPERATION(at) ((at) >> 1 & 7)
+#define ARGUMENT(at)  ((at) >> 4 & 15)
+#define WITH_AT(r)    ((r)->at | (uint64_t)(r)->argument << 4 | (uint64_t)(r)->operation << 1 | (r)->by_trap)
 
 static const struct wait_kind ranging;
 
@@ -77,12 +81,64 @@ static kern_return_t deallocate_some(struct range *r)
 	return vm_map_deallocate(r->map, from, to - from);
 }
 
-static kern_return_t wire_some(struct range *r)
+/* Both ends are cut where an entry reaches beyond. */
+static kern_return_t cut_ends(struct vm_map *map, uint64_t start, uint64_t end)
 {
-	for (unsigned most = pause_piece; r->at < r->end && most > 0; most--, r->at += PAGE_SIZE)
-		if (vm_fault(r->map, r->at, (vm_prot_t)r->argument) != KERN_SUCCESS)
-			return KERN_RESOURCE_SHORTAGE;
+	struct vm_entry *spare[2];
+
+	if (!vm_map_clip_reserve(map, start, end, spare))
+		return KERN_RESOURCE_SHORTAGE;
+	vm_map_clip(map, start, end, spare);
 	return KERN_SUCCESS;
+}
+
+/* The next pages from *at on. False: denied. */
+static bool present_some(struct vm_map *map, uint64_t *at, uint64_t end, vm_prot_t access)
+{
+	for (unsigned most = pause_piece; *at < end && most > 0; most--, *at += PAGE_SIZE)
+		if (vm_fault(map, *at, access) != KERN_SUCCESS)
+			return false;
+	return true;
+}
+
+static kern_return_t make_present_some(struct range *r)
+{
+	if (!present_some(r->map, &r->at, r->end, r->argument))
+		return KERN_RESOURCE_SHORTAGE;
+	if (r->at < r->end)
+		return KERN_SUCCESS;
+	r->at = r->reached;
+	r->operation = WIRE;
+	return cut_ends(r->map, r->at, r->end);
+}
+
+/* Each entry as it is protected. What was wired before a denial stays wired. */
+static kern_return_t wire_all_some(struct range *r)
+{
+	struct vm_entry *entry = vm_map_lookup_next(r->map, r->at);
+	bool wire = (r->argument & VM_WIRE_CURRENT) != 0, privileged = (r->argument & PRIVILEGED) != 0;
+	vm_prot_t access;
+	uint64_t start;
+
+	if (entry == NULL) {
+		r->at = r->end;
+		return KERN_SUCCESS;
+	}
+	start = entry->start;
+	access = wire ? entry->protection : VM_PROT_NONE;
+	if (r->reached < start)
+		r->reached = start;
+	/* Without privilege it is never much. */
+	if (access != VM_PROT_NONE && privileged && r->reached < entry->end) {
+		if (!present_some(r->map, &r->reached, entry->end, access))
+			return KERN_RESOURCE_SHORTAGE;
+		if (r->reached < entry->end)
+			return KERN_SUCCESS;
+	}
+	r->at = entry->end;
+	if (wire && access == VM_PROT_NONE)
+		return KERN_SUCCESS;
+	return vm_map_wire(r->map, start, r->at - start, access, privileged ? UINT64_MAX : WIRE_LIMIT_PAGES);
 }
 
 static kern_return_t range_step(struct range *r)
@@ -91,21 +147,16 @@ static kern_return_t range_step(struct range *r)
 
 	if (r->operation == DEALLOCATE)
 		return deallocate_some(r);
-	if (r->operation == WIRE)
-		return wire_some(r);
+	if (r->operation == MAKE_PRESENT)
+		return make_present_some(r);
+	if (r->operation == WIRE_ALL)
+		return wire_all_some(r);
 	r->at = some_entries(r->map, start, r->end, pause_piece);
 	if (r->operation == INHERIT)
 		return vm_map_inherit(r->map, start, r->at - start, r->argument);
-	return vm_map_protect(r->map, start, r->at - start, (r->argument & SET_MAXIMUM) != 0, r->argument & VM_PROT_ALL);
-}
-
-/* WIRE: of what is present now, from `reached` on. */
-static kern_return_t range_finish(struct range *r)
-{
 	if (r->operation == WIRE)
-		return vm_map_wire(r->map, r->reached, r->end - r->reached, (vm_prot_t)r->argument, UINT64_MAX);
-	vm_map_debug_check(r->map);
-	return KERN_SUCCESS;
+		return vm_map_wire(r->map, start, r->at - start, r->argument, UINT64_MAX);
+	return vm_map_protect(r->map, start, r->at - start, (r->argument & SET_MAXIMUM) != 0, r->argument & VM_PROT_ALL);
 }
 
 /* KERN_BLOCKED in a pause, else the call's code. */
@@ -125,7 +176,10 @@ static kern_return_t range_on(struct range *r, bool may_pause)
 			return pause_begin(&ranging, task_of_map(r->map));
 		}
 	}
-	return range_finish(r);
+	if (r->operation == WIRE_ALL)
+		r->map->wire_future = (r->argument & VM_WIRE_FUTURE) != 0;
+	vm_map_debug_check(r->map);
+	return KERN_SUCCESS;
 }
 
 static void range_answer(struct thread *thread, bool by_trap, kern_return_t result)
@@ -176,17 +230,6 @@ static void range_cancel(struct thread *thread, enum wait_reason reason)
 }
 
 static const struct wait_kind ranging = { "a call on a range of addresses", range_go_on, range_cancel, true };
-
-/* Both ends are cut where an entry reaches beyond. */
-static kern_return_t cut_ends(struct vm_map *map, uint64_t start, uint64_t end)
-{
-	struct vm_entry *spare[2];
-
-	if (!vm_map_clip_reserve(map, start, end, spare))
-		return KERN_RESOURCE_SHORTAGE;
-	vm_map_clip(map, start, end, spare);
-	return KERN_SUCCESS;
-}
 
 kern_return_t vm_range_deallocate_long(struct vm_map *map, uint64_t address, uint64_t size, bool by_trap)
 {
@@ -244,7 +287,7 @@ kern_return_t vm_inherit(struct vm_map *map, vm_address_t address, vm_size_t siz
 kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t address, vm_size_t size, vm_prot_t access)
 {
 	uint64_t limit_pages = convert_port_to_host_priv(host) != NULL ? UINT64_MAX : WIRE_LIMIT_PAGES;
-	struct range r = { .map = map, .operation = WIRE, .argument = (uint8_t)(access & VM_PROT_ALL) };
+	struct range r = { .map = map, .operation = MAKE_PRESENT, .argument = (uint8_t)(access & VM_PROT_ALL) };
 
 	if (convert_port_to_host(host) == NULL)
 		return KERN_INVALID_HOST;
@@ -252,11 +295,37 @@ kern_return_t vm_wire(struct port *host, struct vm_map *map, vm_address_t addres
 		return KERN_INVALID_TASK;
 	if (access & ~VM_PROT_ALL)
 		return KERN_INVALID_VALUE;
-	/* Without privilege it is never much. */
-	if (!pause_large(size) || access == VM_PROT_NONE || limit_pages != UINT64_MAX ||
+	/* Without privilege it is never much that is wired. */
+	if (!pause_large(size) || (access != VM_PROT_NONE && limit_pages != UINT64_MAX) ||
 	    vm_range(address, size, &r.at, &r.end) != KERN_SUCCESS ||
 	    vm_map_range_check(map, r.at, r.end, access) != KERN_SUCCESS)
 		return vm_map_wire(map, address, size, access, limit_pages);
 	r.reached = r.at;
+	if (access == VM_PROT_NONE) {
+		r.operation = WIRE;
+		if (cut_ends(map, r.at, r.end) != KERN_SUCCESS)
+			return KERN_RESOURCE_SHORTAGE;
+	}
+	return range_on(&r, true);
+}
+
+kern_return_t vm_wire_all(struct port *host, struct vm_map *map, vm_wire_t flags)
+{
+	bool privileged = convert_port_to_host_priv(host) != NULL;
+	struct range r = { .map = map, .operation = WIRE_ALL };
+
+	if (convert_port_to_host(host) == NULL)
+		return KERN_INVALID_HOST;
+	if (map == NULL)
+		return KERN_INVALID_TASK;
+	if (flags & ~VM_WIRE_ALL)
+		return KERN_INVALID_VALUE;
+	/* All that is still to come has no bound that could be kept. */
+	if ((flags & VM_WIRE_FUTURE) && !privileged)
+		return KERN_NO_ACCESS;
+	r.argument = (uint8_t)(flags | (privileged ? PRIVILEGED : 0));
+	/* Else what there is stays as it is. */
+	if (flags != VM_WIRE_FUTURE)
+		r.end = VM_MAX_ADDRESS;
 	return range_on(&r, true);
 }

@@ -128,6 +128,10 @@ static void test_large(void)
 	need(vm_wire(test_host_priv(), self, MEMORY, BYTES, VM_PROT_NONE), "vm_wire");
 	end("vm_wire, unwiring");
 	begin();
+	need(vm_wire_all(test_host_priv(), self, VM_WIRE_CURRENT), "vm_wire_all");
+	end("vm_wire_all");
+	need(vm_wire_all(test_host_priv(), self, VM_WIRE_NONE), "vm_wire_all");
+	begin();
 	need(vm_protect(self, MEMORY, BYTES, FALSE, VM_PROT_READ), "vm_protect");
 	end("vm_protect, one entry");
 	begin();
@@ -180,10 +184,16 @@ static void test_entries(void)
 	need(vm_inherit(self, MEMORY, size, VM_INHERIT_COPY), "vm_inherit");
 	begin();
 	need(vm_wire(test_host_priv(), self, MEMORY, size, VM_PROT_DEFAULT), "vm_wire");
-	end_long("vm_wire, entries");
+	end("vm_wire, entries");
 	begin();
 	need(vm_wire(test_host_priv(), self, MEMORY, size, VM_PROT_NONE), "vm_wire");
 	end("vm_wire, unwiring entries");
+	begin();
+	need(vm_wire_all(test_host_priv(), self, VM_WIRE_CURRENT), "vm_wire_all");
+	end("vm_wire_all, entries");
+	begin();
+	need(vm_wire_all(test_host_priv(), self, VM_WIRE_NONE), "vm_wire_all");
+	end("vm_wire_all, unwiring entries");
 	begin();
 	need(child_start(&child, nothing, NULL, &(struct child_options){ .suspended = true }), "a child");
 	end("task_create, entries");

@@ -123,6 +123,18 @@ static kern_return_t call_wire(void)
 	return vm_wire(HOST, mach_task_self(), MEMORY, BYTES, VM_PROT_READ);
 }
 
+static kern_return_t call_unwire(void)
+{
+	return vm_wire(HOST, mach_task_self(), MEMORY + 4096, BYTES - 2 * 4096, VM_PROT_NONE);
+}
+
+static kern_return_t call_wire_all(void)
+{
+	kern_return_t code = vm_wire_all(HOST, mach_task_self(), VM_WIRE_CURRENT);
+
+	return code == KERN_SUCCESS ? vm_wire_all(HOST, mach_task_self(), VM_WIRE_NONE) : code;
+}
+
 static kern_return_t call_create(void)
 {
 	kern_return_t code;
@@ -219,6 +231,8 @@ static const struct {
 	{ "vm_protect", call_protect, false },
 	{ "vm_inherit", call_inherit, false },
 	{ "vm_wire", call_wire, false },
+	{ "vm_wire, unwiring", call_unwire, false },
+	{ "vm_wire_all", call_wire_all, false },
 	{ "task_create", call_create, false },
 	{ "task_create by its trap", call_create_trap, false },
 	{ "mach_port_names", call_names, false },
