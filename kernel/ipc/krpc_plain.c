@@ -143,6 +143,14 @@ static __attribute__((noinline)) int64_t finish(kern_return_t code)
 	return result;
 }
 
+/* The end of a call whose sender wants no answer: there is nothing to throw away, unless the stub has left rights in one. */
+static inline int64_t sent(kern_return_t code)
+{
+	if (unlikely(code == KRPC_BLOCKED) || unlikely(code == KERN_SUCCESS && call.out_complex))
+		return finish(code);
+	return call.thread->state == THREAD_DEAD ? KERN_BLOCKED : MACH_MSG_SUCCESS;
+}
+
 /* reply NULL: without. */
 static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t w3)
 {
@@ -174,7 +182,7 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 		port_ref(call.reply_port);
 	code = call_routine->stub(&call);
 	if (reply == NULL)
-		return finish(code);
+		return sent(code);
 	thread = call.thread;
 	size = likely(code == KERN_SUCCESS) ? call.out_size : REPLY_HEAD;
 	if (unlikely(code == KERN_SUCCESS && call.out_complex) || !reply_is_plain(thread, code, size) ||

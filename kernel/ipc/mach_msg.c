@@ -259,7 +259,7 @@ int64_t msg_sent(struct thread *thread, bool may_wait)
 	return (thread->msg.option & MACH_RCV_MSG) != 0 ? msg_receive(thread, may_wait) : MACH_MSG_SUCCESS;
 }
 
-void msg_abandon_slow(struct thread *thread)
+__attribute__((noinline)) void msg_abandon_slow(struct thread *thread)
 {
 	struct msg_state *msg = &thread->msg;
 	struct kmsg *kmsg = msg->kmsg;

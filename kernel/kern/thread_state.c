@@ -73,7 +73,7 @@ static kern_return_t regs_set(struct thread *thread, const struct i386_thread_st
 	return KERN_SUCCESS;
 }
 
-static kern_return_t bases_set(struct thread *thread, const struct i386_fsgs_base_state *state)
+static __attribute__((noinline)) kern_return_t bases_set(struct thread *thread, const struct i386_fsgs_base_state *state)
 {
 	if (!machine_address_valid(state->fs_base) || !machine_address_valid(state->gs_base))
 		return KERN_INVALID_ARGUMENT;
@@ -123,7 +123,7 @@ static bool fpu_ready(struct thread *thread)
 	return thread_fpu_make(thread);
 }
 
-static kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, uint32_t count)
+static __attribute__((noinline)) kern_return_t xfloat_set(struct thread *thread, const uint32_t *words, uint32_t count)
 {
 	const struct i386_xfloat_state *state = (const struct i386_xfloat_state *)words;
 	uint32_t control;
@@ -167,7 +167,7 @@ static kern_return_t float_get(struct thread *thread, uint32_t *words, uint32_t 
 	return KERN_SUCCESS;
 }
 
-static kern_return_t float_set(struct thread *thread, const uint32_t *words, uint32_t count)
+static __attribute__((noinline)) kern_return_t float_set(struct thread *thread, const uint32_t *words, uint32_t count)
 {
 	const struct i386_float_state *state = (const struct i386_float_state *)words;
 	struct i386_fp_save save;
