@@ -138,7 +138,7 @@ void sched_task_leave(struct task *task)
 /* Is no thread ready but those of this share, of which there are? */
 static inline bool ready_alone(const struct sched_share *share)
 {
-	return share != NULL && RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
+	return RB_ROOT(&ready_shares) == share && RB_LEFT(share, node) == NULL && RB_RIGHT(share, node) == NULL;
 }
 
 /* It has ready threads. Mostly it is the only one: there is nothing to balance. */
@@ -167,12 +167,13 @@ static inline void share_remove(struct sched_share *share)
 static void queue_insert(struct thread *thread)
 {
 	struct sched_share *share = thread->share;
-	struct thread **head = &share->queue[thread->priority];
+	unsigned priority = thread->priority;
+	struct thread **head = &share->queue[priority];
 
 	if (*head == NULL) {
 		thread->wait.run.next = thread->wait.run.prev = thread;
 		*head = thread;
-		share->ready_mask |= 1ull << thread->priority;
+		share->ready_mask |= 1ull << priority;
 	} else {
 		thread->wait.run.next = *head;
 		thread->wait.run.prev = (*head)->wait.run.prev;
@@ -183,14 +184,14 @@ static void queue_insert(struct thread *thread)
 		share_insert(share);
 }
 
-static void queue_remove(struct thread *thread)
+/* Takes the thread out of the share's queue of the priority, its own. */
+static inline __attribute__((always_inline)) void queue_take(struct sched_share *share, struct thread *thread, unsigned priority)
 {
-	struct sched_share *share = thread->share;
-	struct thread **head = &share->queue[thread->priority];
+	struct thread **head = &share->queue[priority];
 
 	if (thread->wait.run.next == thread) {
 		*head = NULL;
-		share->ready_mask &= ~(1ull << thread->priority);
+		share->ready_mask &= ~(1ull << priority);
 	} else {
 		thread->wait.run.prev->wait.run.next = thread->wait.run.next;
 		thread->wait.run.next->wait.run.prev = thread->wait.run.prev;
@@ -199,6 +200,11 @@ static void queue_remove(struct thread *thread)
 	}
 	if (--share->ready == 0)
 		share_remove(share);
+}
+
+static void queue_remove(struct thread *thread)
+{
+	queue_take(thread->share, thread, thread->priority);
 }
 
 /* True if the thread, now queued, should run before the current one. */
@@ -327,7 +333,7 @@ static void account(struct sched_share *share, uint64_t now)
 }
 
 /* The thread stops running. When only the same share has any, its time goes on; each tick charges it. */
-static inline void account_switch(struct thread *thread)
+static inline __attribute__((always_inline)) void account_switch(struct thread *thread)
 {
 	switched = clock_ticks();
 	thread->cpu_ticks += switched;
@@ -368,6 +374,7 @@ static struct thread *choose(void)
 {
 	struct sched_share *share;
 	struct thread *thread = handoff_thread;
+	unsigned priority;
 
 	if (thread != NULL) {
 		handoff_set(NULL);
@@ -376,8 +383,9 @@ static struct thread *choose(void)
 		stop(thread);
 	}
 	while ((share = RB_MIN(share_tree, &ready_shares)) != NULL) {
-		thread = share->queue[__builtin_ctzll(share->ready_mask)];
-		queue_remove(thread);
+		priority = (unsigned)__builtin_ctzll(share->ready_mask);
+		thread = share->queue[priority];
+		queue_take(share, thread, priority);
 		if (sched_runnable(thread)) {
 			quantum_ticks = 0;
 			return thread;
