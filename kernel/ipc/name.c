@@ -78,6 +78,7 @@ static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *
 	}
 	if (freed)
 		space->elsewhere = space->last;
+	space->leaf = radix_leaf_of(&space->names, name);
 	return (mach_port_name_t)name;
 }
 
@@ -86,9 +87,10 @@ static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *
    denied. */
 static inline bool name_choose(struct space *space, struct name *entry)
 {
-	mach_port_name_t name = (mach_port_name_t)radix_put_beside(&space->names, space->last, entry);
+	struct radix_node *leaf = space->leaf;
+	mach_port_name_t name = leaf != NULL ? (mach_port_name_t)radix_leaf_put_beside(leaf, space->last, entry) : 0;
 
-	if (name == 0)
+	if (unlikely(name == 0))
 		name = name_choose_far(space, entry);
 	if (name == 0)
 		return false;
@@ -97,26 +99,51 @@ static inline bool name_choose(struct space *space, struct name *entry)
 	return true;
 }
 
+/* The name's radix node has no other left. */
+static void leaf_give_back(struct space *space, struct radix_node *leaf)
+{
+	radix_leaf_give_back(&space->names, leaf);
+	space->leaf = radix_leaf_of(&space->names, space->last);
+}
+
 void name_once_forget(struct space *space)
 {
-	if (space->once.type != 0)
-		radix_clear(&space->names, space->once.name);
-	space_forget(space, space->once.name, &space->once);
-	space->once.type = 0;
+	struct name *once = &space->once;
+	struct radix_node *leaf;
+
+	if (once->type != 0) {
+		leaf = space_leaf(space, once->name);
+		if (!radix_leaf_clear(leaf, once->name) && leaf->present == 0)
+			leaf_give_back(space, leaf);
+	}
+	space_forget(space, once->name, once);
+	once->type = 0;
+}
+
+/* One name at most is left where this one was. */
+static __attribute__((noinline)) void leaf_left(struct space *space, struct radix_node *leaf, mach_port_name_t name)
+{
+	const struct name *once = &space->once;
+
+	if (leaf->present == 0) {
+		leaf_give_back(space, leaf);
+		return;
+	}
+	if (once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
+		return;
+	/* It is the space's own entry. */
+	space->once_alone = true;
+	if (once->type == NAME_SPARE)
+		name_once_forget(space);
 }
 
 inline void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry)
 {
-	const struct name *once = &space->once;
-	const struct radix_node *left = radix_clear(&space->names, name);
+	struct radix_node *leaf = space_leaf(space, name);
 
 	space_forget(space, name, entry);
-	if (left == NULL || !radix_node_lonely(left) || once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
-		return;
-	/* What is left in the node is the space's own entry. */
-	space->once_alone = true;
-	if (once->type == NAME_SPARE)
-		name_once_forget(space);
+	if (unlikely(!radix_leaf_clear(leaf, name)))
+		leaf_left(space, leaf, name);
 }
 
 bool name_once_lonely(struct space *space)
@@ -152,7 +179,10 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 		space->once.type = 0;
 		return true;
 	}
-	return radix_put(&space->names, name, entry);
+	if (!radix_put(&space->names, name, entry))
+		return false;
+	space->leaf = radix_leaf_of(&space->names, space->last);
+	return true;
 }
 
 bool name_move(struct name *entry, struct space *to)

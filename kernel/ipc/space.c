@@ -29,12 +29,11 @@ void space_init(struct space *space, struct ledger *payer)
 	*space = (struct space){ 0 };
 #pragma GCC unroll 16
 	for (unsigned i = 0; i < SPACE_RECENT; i++)
-		space->recent[i] = space_none(i);
+		space->recent[i] = &space_none;
 	radix_init(&space->names, payer);
 }
 
-/* An odd name for even places, and an even one. */
-struct name space_nones[2] = { { .name = 1 }, { .name = 0 } };
+struct name space_none = { .name = MACH_PORT_NAME_NULL, .type = NAME_SPARE };
 
 struct name *space_find_far(struct space *space, mach_port_name_t name)
 {
@@ -194,9 +193,8 @@ static bool recent_is_good(const struct space *space, unsigned place)
 {
 	const struct name *entry = space->recent[place];
 
-	if (entry == space_none(place))
-		return entry->name % 2 != place % 2;
-	return entry->name % (SPACE_RECENT / 2) == place % (SPACE_RECENT / 2) && entry == radix_lookup(&space->names, entry->name);
+	return entry == &space_none ||
+	       (entry->name % (SPACE_RECENT / 2) == place % (SPACE_RECENT / 2) && entry == radix_lookup(&space->names, entry->name));
 }
 
 void space_check(struct space *space)
@@ -216,4 +214,5 @@ void space_check(struct space *space)
 	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);
 	assert(space->once.type == 0 || space->once_alone || !radix_lonely(&space->names, space->once.name));
 	assert(space->count != 0 || space->names.nodes == 0);
+	assert(space->leaf == radix_leaf_of(&space->names, space->last));
 }

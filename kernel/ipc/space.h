@@ -7,6 +7,7 @@
 #include <mach/kern_return.h>
 #include <mach/port.h>
 #include "ipc/port.h"
+#include "kern/likely.h"
 #include "mem/radix.h"
 
 /* An entry of its own, for what does not lie in struct port. */
@@ -51,6 +52,7 @@ struct space {
 		struct name once;
 		struct name_full once_full;
 	};
+	struct radix_node *leaf;	/* the radix node of `last`; NULL: there is none */
 	uint32_t count;			/* names */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
@@ -106,15 +108,11 @@ static inline struct name **space_first(struct space *space, mach_port_name_t na
 
 static inline struct name **space_second(struct space *space, mach_port_name_t name)
 {
-	return &space->recent[(name + SPACE_RECENT / 2) % SPACE_RECENT];
+	return &space->recent[(name ^ SPACE_RECENT / 2) % SPACE_RECENT];
 }
 
-/* Fills a place of the name that has no entry: is called what belongs elsewhere, so nobody finds it. */
-extern struct name space_nones[2];
-static inline struct name *space_none(mach_port_name_t name)
-{
-	return &space_nones[name % 2];
-}
+/* Fills the places of names that have no entry. Its name is MACH_PORT_NAME_NULL: who looks for that finds an entry which is unseen. */
+extern struct name space_none;
 
 /* Would space_find have it at once? */
 static inline bool space_has_recent(struct space *space, mach_port_name_t name)
@@ -151,10 +149,16 @@ static inline void space_replace(struct space *space, const struct name *old, st
 /* The entry is to have the name no more. */
 static inline void space_forget(struct space *space, mach_port_name_t name, const struct name *entry)
 {
-	if (*space_first(space, name) == entry)
-		*space_first(space, name) = space_none(name);
+	if (likely(*space_first(space, name) == entry))
+		*space_first(space, name) = &space_none;
 	if (*space_second(space, name) == entry)
-		*space_second(space, name) = space_none(name);
+		*space_second(space, name) = &space_none;
+}
+
+/* The radix node of a name that is there. */
+static inline struct radix_node *space_leaf(const struct space *space, mach_port_name_t name)
+{
+	return (name ^ space->last) < RADIX_SLOTS ? space->leaf : radix_leaf_of(&space->names, name);
 }
 
 /* Here, as each system call looks a name up. */

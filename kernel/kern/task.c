@@ -31,7 +31,7 @@ static struct ledger *task_payer(const void *element)
 
 void task_init(void)
 {
-	zone_init(&task_zone, "task", sizeof(struct task), LEDGER_TASKS, task_payer);
+	zone_init_aligned(&task_zone, "task", sizeof(struct task), 8, LEDGER_TASKS, task_payer);
 }
 
 struct task *task_by_id(uint32_t id)

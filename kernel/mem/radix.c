@@ -4,7 +4,7 @@
  * Theory. A node has 16 slots and a level: at level 0 the slots hold values, at level l nodes of
  * level l - 1. A tree of height h has its root at level h - 1 and holds keys below 16^h. Per node
  * two bitmaps: `present` (the slot holds something) and `full` (every key below the slot has a
- * value; at level 0 the same as present), so that the next present and the lowest free key are
+ * value; at level 0 that is present), so that the next present and the lowest free key are
  * found by looking at one word a level.
  *
  * Growing puts a new root above, whose slot 0 is the old one; shrinking takes a root away of which
@@ -24,7 +24,6 @@
 #include "mem/zone.h"
 
 #define SLOT_MASK (RADIX_SLOTS - 1)
-#define FULL 0xffffu
 
 static struct zone node_zone;
 
@@ -66,6 +65,12 @@ static void node_link(struct radix_node *parent, unsigned index, struct radix_no
 	parent->present |= 1u << index;
 	child->parent = parent;
 	child->index = index;
+}
+
+/* The slots below which every key has a value. */
+static inline unsigned node_full(const struct radix_node *node)
+{
+	return node->level == 0 ? node->present : node->full;
 }
 
 /* Takes away empty nodes from here upwards, then roots with slot 0 only. */
@@ -152,7 +157,7 @@ static void grow(struct radix *tree, uint64_t key, struct radix_node **spares)
 		tree->height = level + 1;
 		if (old != NULL) {
 			node_link(node, 0, old);
-			node->full = old->full == FULL;
+			node->full = node_full(old) == RADIX_FULL;
 		}
 	}
 }
@@ -206,41 +211,23 @@ void radix_unreserve(struct radix *tree, uint64_t key)
 	prune(tree, node);
 }
 
-/* Gives a free slot of a leaf its value; the leaf may be full then. */
-static inline void leaf_set(struct radix_node *leaf, unsigned index, void *value)
-{
-	assert(leaf->level == 0 && leaf->slot[index] == NULL && value != NULL);
-	leaf->slot[index] = value;
-	leaf->present |= 1u << index;
-	leaf->full = leaf->present;
-}
-
 static inline void leaf_fill(struct radix_node *node, uint64_t key, void *value)
 {
-	leaf_set(node, radix_slot_of(key, 0), value);
-	for (; node->full == FULL && node->parent != NULL; node = node->parent)
+	unsigned index = radix_slot_of(key, 0);
+
+	assert(node->level == 0 && node->slot[index] == NULL && value != NULL);
+	node->slot[index] = value;
+	node->present |= 1u << index;
+	for (; node_full(node) == RADIX_FULL && node->parent != NULL; node = node->parent)
 		node->parent->full |= 1u << node->index;
 }
 
-/* The full leaf is to have a free slot, and so have those above it. */
-static __attribute__((noinline)) void leaf_unfill(struct radix_node *node)
+void radix_leaf_unfill(struct radix_node *node)
 {
 	for (bool full = true; full && node->parent != NULL; node = node->parent) {
-		full = node->parent->full == FULL;
+		full = node->parent->full == RADIX_FULL;
 		node->parent->full &= ~(1u << node->index);
 	}
-}
-
-/* Takes the value of a slot out. False: the leaf is empty now. */
-static inline bool leaf_clear(struct radix_node *leaf, unsigned index)
-{
-	assert(leaf->level == 0 && leaf->slot[index] != NULL);
-	if (leaf->full == FULL)
-		leaf_unfill(leaf);
-	leaf->slot[index] = NULL;
-	leaf->present &= ~(1u << index);
-	leaf->full = leaf->present;
-	return leaf->present != 0;
 }
 
 void radix_insert(struct radix *tree, uint64_t key, void *value)
@@ -274,29 +261,6 @@ bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value)
 	return true;
 }
 
-uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value)
-{
-	struct radix_node *leaf = radix_leaf_of(tree, key);
-	uint64_t first = key & ~(uint64_t)SLOT_MASK;
-	unsigned free, ahead;
-
-	if (leaf == NULL)
-		return 0;
-	free = leaf->present ^ FULL;
-	if (first == 0)
-		free &= ~1u;
-	/* One, or two, of the free keys are left. */
-	ahead = free & (free - 1);
-	if ((leaf->present >> (key & SLOT_MASK)) & 1)
-		ahead &= ahead - 1;
-	if (ahead == 0)
-		return 0;
-	ahead = free & (~1u << (key & SLOT_MASK));
-	free = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
-	leaf_set(leaf, free, value);
-	return first + free;
-}
-
 void radix_replace(struct radix *tree, uint64_t key, void *value)
 {
 	struct radix_node *node = radix_leaf_of(tree, key);
@@ -308,24 +272,18 @@ void radix_replace(struct radix *tree, uint64_t key, void *value)
 void *radix_remove(struct radix *tree, uint64_t key)
 {
 	struct radix_node *leaf = radix_leaf_of(tree, key);
-	unsigned index = radix_slot_of(key, 0);
-	void *value = leaf != NULL ? leaf->slot[index] : NULL;
+	void *value = leaf != NULL ? leaf->slot[radix_slot_of(key, 0)] : NULL;
 
 	/* A leaf that is left is no reason for a root to go. */
-	if (value != NULL && !leaf_clear(leaf, index))
+	if (value != NULL && !radix_leaf_clear(leaf, key) && leaf->present == 0)
 		prune(tree, leaf);
 	return value;
 }
 
-struct radix_node *radix_clear(struct radix *tree, uint64_t key)
+void radix_leaf_give_back(struct radix *tree, struct radix_node *leaf)
 {
-	struct radix_node *leaf = radix_leaf_of(tree, key);
-
-	assert(leaf != NULL);
-	if (leaf_clear(leaf, radix_slot_of(key, 0)))
-		return leaf;
+	assert(leaf->level == 0 && leaf->present == 0);
 	prune(tree, leaf);
-	return NULL;
 }
 
 /* The first key behind the node of this level on the key's path. 0: there is none, keys end. */
@@ -352,7 +310,7 @@ void *radix_next(const struct radix *tree, uint64_t *start)
 	uint64_t key = *start;
 
 	while (node != NULL && radix_height_holds(tree->height, key)) {
-		unsigned mask = node->present & (FULL << radix_slot_of(key, node->level));
+		unsigned mask = node->present & (RADIX_FULL << radix_slot_of(key, node->level));
 
 		if (mask == 0) {
 			/* Nothing more below here: on behind it, from the top (once a level at most, but for
@@ -379,7 +337,7 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from)
 	uint64_t key = from;
 
 	while (node != NULL && radix_height_holds(tree->height, key)) {
-		unsigned mask = ~node->full & (FULL << radix_slot_of(key, node->level)) & FULL;
+		unsigned mask = ~node_full(node) & (RADIX_FULL << radix_slot_of(key, node->level)) & RADIX_FULL;
 
 		if (mask == 0) {
 			key = key_behind(key, node->level);
@@ -408,17 +366,13 @@ static void node_check(const struct radix *tree, const struct radix_node *node)
 {
 	for (unsigned i = 0; i < RADIX_SLOTS; i++) {
 		const struct radix_node *child = node->slot[i];
-		bool present = (node->present >> i) & 1, full = (node->full >> i) & 1;
+		bool present = (node->present >> i) & 1, full = (node_full(node) >> i) & 1;
 
 		if (present != (child != NULL) || (full && !present))
 			panic("radix: present or full bits are wrong");
-		if (node->level == 0) {
-			if (full != present)
-				panic("radix: full bits of a leaf are wrong");
-		} else if (present && (child->parent != node || child->index != i || child->level != node->level - 1 ||
-				       full != (child->full == FULL))) {
+		if (node->level != 0 && present && (child->parent != node || child->index != i || child->level != node->level - 1 ||
+						    full != (node_full(child) == RADIX_FULL)))
 			panic("radix: a child is wrong");
-		}
 	}
 	if (node->tree != tree || (node->present == 0 && node->reserved == 0))
 		panic("radix: a node is empty or of another tree");
@@ -430,7 +384,7 @@ static const struct radix_node *node_behind(const struct radix_node *node)
 	unsigned from = 0;
 
 	for (; node != NULL; node = node->parent) {
-		unsigned mask = node->level > 0 ? node->present & (FULL << from) & FULL : 0;
+		unsigned mask = node->level > 0 ? node->present & (RADIX_FULL << from) & RADIX_FULL : 0;
 
 		if (mask != 0)
 			return node->slot[__builtin_ctz(mask)];

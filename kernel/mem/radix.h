@@ -4,10 +4,13 @@
 #define MEM_RADIX_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "kern/assert.h"
+#include "kern/likely.h"
 #include "mem/ledger.h"
 
 #define RADIX_BITS 4			/* 16 slots a node */
 #define RADIX_SLOTS (1u << RADIX_BITS)
+#define RADIX_FULL ((1u << RADIX_SLOTS) - 1)
 
 #define RADIX_LEVELS_MAX 16
 
@@ -16,7 +19,7 @@ struct radix_node {
 	void *slot[RADIX_SLOTS];
 	struct radix *tree;
 	struct radix_node *parent;
-	uint16_t present, full;
+	uint32_t present, full;		/* bits of slots; level 0: present alone */
 	uint16_t reserved;		/* level 0: reservations below */
 	uint8_t level, index;		/* index in parent */
 };
@@ -47,17 +50,18 @@ static inline void *radix_lookup(const struct radix *tree, uint64_t key);
 void radix_replace(struct radix *tree, uint64_t key, void *value);
 /* Removes and returns the value, frees empty nodes. NULL: was not there. */
 void *radix_remove(struct radix *tree, uint64_t key);
-/* The same of a key that is there. Returns the level 0 node that it was in, NULL: nothing is left in that. */
-struct radix_node *radix_clear(struct radix *tree, uint64_t key);
 /* The first present key >= *key: its value, *key set; NULL: none. O(log n). */
 void *radix_next(const struct radix *tree, uint64_t *key);
 /* The lowest key >= from that has no value. O(log n): nodes keep a bitmap of full children. */
 uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
-/* Gives the value a free key that needs no node: in the leaf of `key`, the first behind it, else from the leaf's start, but not 0.
-   Returns it; 0: there is no such leaf, or less than two keys are free in it, or three when `key` itself is not. */
-uint64_t radix_put_beside(struct radix *tree, uint64_t key, void *value);
 /* Gives the key the value when it is free and needs no node. False: it is not so, tree unchanged. */
 bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value);
+/* For who has the leaf (radix_leaf_of) of a key at hand. Gives the value a free key of the leaf: the first behind `key`, else from the
+   leaf's start, but not 0. Returns it; 0: less than two keys are free in it, or three when `key` itself is not. */
+static inline uint64_t radix_leaf_put_beside(struct radix_node *leaf, uint64_t key, void *value);
+/* Removes a key that is there. True: two others are left in the leaf at least. An empty leaf is to be given back. */
+static inline bool radix_leaf_clear(struct radix_node *leaf, uint64_t key);
+void radix_leaf_give_back(struct radix *tree, struct radix_node *leaf);
 /* Charges the tree's nodes to another ledger, unrefused, in one step (a node points to its tree, the tree to its payer). */
 void radix_move_payer(struct radix *tree, struct ledger *to);
 /* Invariants; panics when broken. Walks the whole tree. */
@@ -114,6 +118,42 @@ static inline bool radix_node_lonely(const struct radix_node *node)
 static inline bool radix_lonely(const struct radix *tree, uint64_t key)
 {
 	return radix_node_lonely(radix_leaf_of(tree, key));
+}
+
+static inline uint64_t radix_leaf_put_beside(struct radix_node *leaf, uint64_t key, void *value)
+{
+	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1);
+	unsigned present = leaf->present, free = present ^ RADIX_FULL, ahead;
+
+	key %= RADIX_SLOTS;
+	if (first == 0)
+		free &= ~1u;
+	/* One, or two, of the free keys are left. */
+	ahead = free & (free - 1);
+	if ((present >> key) & 1)
+		ahead &= ahead - 1;
+	if (ahead == 0)
+		return 0;
+	ahead = free & (~1u << key);
+	free = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
+	leaf->slot[free] = value;
+	leaf->present = present | 1u << free;
+	return first + free;
+}
+
+/* The leaf is full, and is to have a free key. */
+void radix_leaf_unfill(struct radix_node *leaf);
+
+static inline bool radix_leaf_clear(struct radix_node *leaf, uint64_t key)
+{
+	unsigned index = radix_slot_of(key, 0), present = leaf->present;
+
+	assert(leaf->level == 0 && leaf->slot[index] != NULL);
+	if (unlikely(present == RADIX_FULL))
+		radix_leaf_unfill(leaf);
+	leaf->slot[index] = NULL;
+	leaf->present = present &= ~(1u << index);
+	return (present & (present - 1)) != 0;
 }
 
 #endif

@@ -766,7 +766,7 @@ static void test_recent(void)
 	space_find(&space, names[1]);
 	ok(space_find(&space, names[0]) == *space_first(&space, names[1]) && (*space_second(&space, names[0]))->name == names[1],
 	   "the one that makes way is at hand still");
-	ok(space_find(&space, 0x4105) == NULL && space_find(&space, MACH_PORT_NAME_NULL) == NULL &&
+	ok(space_find(&space, 0x4105) == NULL && space_lookup(&space, MACH_PORT_NAME_NULL) == NULL &&
 	   space_find(&space, MACH_PORT_NAME_DEAD) == NULL, "other names are not found in their places");
 	is_u64((uint64_t)mach_port_rename(&space, names[1], 0x510d), KERN_SUCCESS, "a name is changed that had made way");
 	space_check(&space);

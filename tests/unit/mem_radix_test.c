@@ -94,6 +94,7 @@ static void insert(uint64_t key, void *value)
 static void insert_beside(uint64_t key, void *value)
 {
 	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1), want = 0, got;
+	struct radix_node *leaf = radix_leaf_of(&tree, key);
 	uint32_t nodes = tree.nodes;
 	unsigned free = 0, there = 0;
 
@@ -111,7 +112,7 @@ static void insert_beside(uint64_t key, void *value)
 		want = 0;
 	claim(there != 1 || !model_has(key) || radix_lonely(&tree, key), "%lx is alone", key);
 	claim(there < 2 || !model_has(key) || !radix_lonely(&tree, key), "%lx is not alone", key);
-	got = radix_put_beside(&tree, key, value);
+	got = leaf != NULL ? radix_leaf_put_beside(leaf, key, value) : 0;
 	claim(got == want && tree.nodes == nodes, "beside %lx: %lx, not %lx", key, got, want);
 	if (got != 0)
 		model_insert(got, value);
