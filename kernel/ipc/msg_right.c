@@ -6,7 +6,8 @@
  * copied or made, among any items of plain data; all else (more rights, other ones, memory, names that are none, rights to
  * dead ports, bad items) is the general path's, which knows the codes. The right goes from the one space to the other in one step,
  * without having been in a message: first the receiver's name is made, the only thing that can be denied; then nothing can fail.
- * A moved right that was all its name stood for takes the entry along when one ledger pays for both.
+ * A moved right that was all its name stood for takes the entry along when one ledger pays for both: mostly nothing needs to be made
+ * (right_pass_alone), and that is tried first.
  *
  * Making a name may work off what is dead, and what is dead tells the living, who would then not be as msg_fast.c has found
  * them. So nothing may be waiting for the reaper. A name that is denied here is denied again in the general path, to the receiver,
@@ -15,54 +16,97 @@
 #include "ipc/msg_right.h"
 #include <mach/message.h>
 #include "ipc/right.h"
+#include "kern/likely.h"
 #include "mem/ledger.h"
 #include "mem/reap.h"
 
 #define HEAD sizeof(mach_msg_header_t)
 
-/* The one right of the body. False: there is none, or something else. */
-static bool find_right(char *message, uint32_t size, mach_msg_type_t **found, uint64_t **slot)
+/* What describes one right, but for its kind (msgt_name). */
+static const union { mach_msg_type_t type; uint64_t word; } one_right = { { .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 } };
+
+/* One right in a body. */
+struct item {
+	union {
+		mach_msg_type_t type;
+		uint64_t word;
+	};
+	uint64_t name;
+};
+
+/* The bytes of plain data that the item has; more than there can be: it is another one. */
+static uint64_t plain_bytes(const mach_msg_type_t *type)
 {
-	uint32_t at = HEAD;
+	if (!type->msgt_inline || type->msgt_deallocate || type->msgt_unused != 0 || MACH_MSG_TYPE_PORT_ANY(type->msgt_name))
+		return UINT32_MAX;
+	return ((uint64_t)type->msgt_size * type->msgt_number + 63) / 64 * 8;
+}
 
-	*found = NULL;
-	while (at < size) {
-		mach_msg_type_t *type = (mach_msg_type_t *)(message + at);
-		uint64_t bytes;
+static inline bool is_right(const struct item *item)
+{
+	return MACH_MSG_TYPE_PORT_ANY(item->word - one_right.word);
+}
 
-		at += sizeof(*type);
-		if (at > size || !type->msgt_inline || type->msgt_deallocate || type->msgt_unused != 0)
-			return false;
-		bytes = ((uint64_t)type->msgt_size * type->msgt_number + 7) / 8;
-		bytes = (bytes + 7) & ~7ull;
+/* The one right of the body. NULL: there is none, or something else. */
+static __attribute__((noinline)) struct item *find_right(char *message, uint32_t size)
+{
+	struct item *item, *found = NULL;
+	uint64_t bytes;
+
+	for (uint64_t at = HEAD; at < size; at += bytes) {
+		item = (struct item *)(message + at);
+		bytes = sizeof(*item);
+		if (!is_right(item))
+			bytes = sizeof(item->type) + plain_bytes(&item->type);
+		else if (found == NULL)
+			found = item;
+		else
+			return NULL;
 		if (bytes > size - at)
-			return false;
-		if (MACH_MSG_TYPE_PORT_ANY(type->msgt_name)) {
-			if (*found != NULL || type->msgt_size != 64 || type->msgt_number != 1)
-				return false;
-			*found = type;
-			*slot = (uint64_t *)(message + at);
-		}
-		at += (uint32_t)bytes;
+			return NULL;
 	}
-	return *found != NULL;
+	return found;
+}
+
+/* What is not for right_pass_alone. */
+static __attribute__((noinline)) bool pass(struct space *from, struct space *to, struct item *item)
+{
+	mach_port_name_t name;
+	bool passed;
+
+	if (reap_pending())
+		return false;
+	ledger_trying = true;
+	passed = right_pass_send(from, (mach_port_name_t)item->name, item->type.msgt_name, to, &name);
+	ledger_trying = false;
+	if (!passed)
+		return false;
+	item->type.msgt_name = MACH_MSG_TYPE_PORT_SEND;
+	item->name = name;
+	return true;
+}
+
+static inline bool pass_item(struct space *from, struct space *to, struct item *item)
+{
+	if (item->word == (one_right.word | MACH_MSG_TYPE_MOVE_SEND) &&
+	    right_pass_alone(from, (mach_port_name_t)item->name, to, &item->name))
+		return true;
+	return pass(from, to, item);
+}
+
+static __attribute__((noinline)) bool pass_among(struct space *from, struct space *to, char *message, uint32_t size)
+{
+	struct item *item = find_right(message, size);
+
+	return item != NULL && pass_item(from, to, item);
 }
 
 bool msg_right_pass(struct space *from, struct space *to, char *message, uint32_t size)
 {
-	mach_msg_type_t *type;
-	mach_port_name_t name;
-	uint64_t *slot;
-	bool passed;
+	struct item *item = (struct item *)(message + HEAD);
 
-	if (reap_pending() || !find_right(message, size, &type, &slot))
-		return false;
-	ledger_trying = true;
-	passed = right_pass_send(from, (mach_port_name_t)*slot, type->msgt_name, to, &name);
-	ledger_trying = false;
-	if (!passed)
-		return false;
-	type->msgt_name = MACH_MSG_TYPE_PORT_SEND;
-	*slot = name;
-	return true;
+	/* Often it is all there is. */
+	if (size == HEAD + sizeof(*item) && is_right(item))
+		return pass_item(from, to, item);
+	return pass_among(from, to, message, size);
 }

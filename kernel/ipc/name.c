@@ -63,9 +63,27 @@ static uint64_t name_search(const struct space *space, bool freed)
 	return name;
 }
 
+/* The entry is in the tree under this name. */
+static inline void name_chosen(struct space *space, struct name *entry, uint64_t name)
+{
+	entry->name = space->last = (mach_port_name_t)name;
+	space_remember(space, entry);
+}
+
+/* A name beside the last one. False: there is none. */
+static inline bool name_beside(struct space *space, struct name *entry)
+{
+	uint64_t name = space->last;
+
+	if (unlikely(space->leaf == NULL) || unlikely(!radix_leaf_put_beside(space->leaf, &name, entry)))
+		return false;
+	name_chosen(space, entry, name);
+	return true;
+}
+
 /* A name elsewhere, as there is none beside the last one. A program that makes and frees one name again and again, where each node
-   has but one free, uses two by turns, without a search: the last is free again when this one has gone. 0: denied. */
-static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *space, struct name *entry)
+   has but one free, uses two by turns, without a search: the last is free again when this one has gone. False: denied. */
+static __attribute__((noinline)) bool name_choose_far(struct space *space, struct name *entry)
 {
 	bool freed = radix_lookup(&space->names, space->last) == NULL;
 	uint64_t name = space->elsewhere;
@@ -74,12 +92,13 @@ static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *
 		name = name_search(space, freed);
 		assert(name != 0 && name < MACH_PORT_NAME_DEAD);
 		if (!radix_put(&space->names, name, entry))
-			return 0;
+			return false;
 	}
 	if (freed)
 		space->elsewhere = space->last;
+	name_chosen(space, entry, name);
 	space->leaf = radix_leaf_of(&space->names, name);
-	return (mach_port_name_t)name;
+	return true;
 }
 
 /* Names are small integers, so that the tree stays dense: beside the one given out last while there is room in its node, where they
@@ -87,22 +106,13 @@ static __attribute__((noinline)) mach_port_name_t name_choose_far(struct space *
    denied. */
 static inline bool name_choose(struct space *space, struct name *entry)
 {
-	struct radix_node *leaf = space->leaf;
-	mach_port_name_t name = leaf != NULL ? (mach_port_name_t)radix_leaf_put_beside(leaf, space->last, entry) : 0;
-
-	if (unlikely(name == 0))
-		name = name_choose_far(space, entry);
-	if (name == 0)
-		return false;
-	entry->name = space->last = name;
-	space_remember(space, entry);
-	return true;
+	return name_beside(space, entry) || name_choose_far(space, entry);
 }
 
-/* The name's radix node has no other left. */
-static void leaf_give_back(struct space *space, struct radix_node *leaf)
+/* A name is cleared out of the leaf. */
+static void leaf_cleared(struct space *space, struct radix_node *leaf)
 {
-	radix_leaf_give_back(&space->names, leaf);
+	radix_leaf_cleared(&space->names, leaf);
 	space->leaf = radix_leaf_of(&space->names, space->last);
 }
 
@@ -113,37 +123,41 @@ void name_once_forget(struct space *space)
 
 	if (once->type != 0) {
 		leaf = space_leaf(space, once->name);
-		if (!radix_leaf_clear(leaf, once->name) && leaf->present == 0)
-			leaf_give_back(space, leaf);
+		if (!radix_leaf_clear(leaf, once->name))
+			leaf_cleared(space, leaf);
 	}
 	space_forget(space, once->name, once);
 	once->type = 0;
 }
 
-/* One name at most is left where this one was. */
-static __attribute__((noinline)) void leaf_left(struct space *space, struct radix_node *leaf, mach_port_name_t name)
+/* The leaf that this name was in was full, or one name at most is left in it. True. */
+static __attribute__((noinline)) bool unlisted(struct space *space, struct radix_node *leaf, mach_port_name_t name)
 {
 	const struct name *once = &space->once;
+	bool lonely = leaf->present != 0 && radix_node_lonely(leaf);
 
-	if (leaf->present == 0) {
-		leaf_give_back(space, leaf);
-		return;
-	}
-	if (once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
-		return;
-	/* It is the space's own entry. */
+	leaf_cleared(space, leaf);
+	if (!lonely || once->type == 0 || (once->name ^ name) >= RADIX_SLOTS)
+		return true;
+	/* What is left is the space's own entry. */
 	space->once_alone = true;
 	if (once->type == NAME_SPARE)
 		name_once_forget(space);
+	return true;
 }
 
-inline void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry)
+/* Returns true, so that what is rare is a jump for those with nothing else to do. */
+static inline bool unlist(struct space *space, mach_port_name_t name, const struct name *entry)
 {
 	struct radix_node *leaf = space_leaf(space, name);
 
 	space_forget(space, name, entry);
-	if (unlikely(!radix_leaf_clear(leaf, name)))
-		leaf_left(space, leaf, name);
+	return likely(radix_leaf_clear(leaf, name)) || unlisted(space, leaf, name);
+}
+
+void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry)
+{
+	unlist(space, name, entry);
 }
 
 bool name_once_lonely(struct space *space)
@@ -161,7 +175,7 @@ inline void name_unmake(struct name *entry)
 		name_once_forget(space);
 		return;
 	}
-	name_unlist(space, entry->name, entry);
+	unlist(space, entry->name, entry);
 	if (name_is_own(entry)) {
 		entry->space = NULL;
 		entry->port = NULL;
@@ -185,6 +199,16 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 	return true;
 }
 
+/* The entry has its new name, in the other space. Returns true, as unlist. */
+static inline bool name_leave(struct name *entry, mach_port_name_t name, struct space *from, struct space *to)
+{
+	to->count++;
+	to->charged++;
+	from->count--;
+	from->charged--;
+	return unlist(from, name, entry);
+}
+
 bool name_move(struct name *entry, struct space *to)
 {
 	struct space *from = entry->space;
@@ -192,20 +216,23 @@ bool name_move(struct name *entry, struct space *to)
 
 	if (!name_choose(to, entry))
 		return false;
-	from->count--;
-	from->charged--;
-	name_unlist(from, name, entry);
-	to->count++;
-	to->charged++;
-	/* The root of the port's tree may be of any space. */
-	if (entry->port->names == entry) {
-		entry->space = to;
-		return true;
-	}
+	name_leave(entry, name, from, to);
 	name_unhang(entry);
 	entry->space = to;
 	name_hang(entry);
 	return true;
+}
+
+inline bool name_move_alone(struct name *entry, struct space *from, struct space *to, uint64_t *received)
+{
+	mach_port_name_t name = entry->name;
+
+	assert(name_hangs_alone(entry));
+	if (unlikely(!name_beside(to, entry)))
+		return false;
+	*received = entry->name;
+	entry->space = to;
+	return name_leave(entry, name, from, to);
 }
 
 /* An entry without a name. */

@@ -23,6 +23,9 @@ struct name *name_make_once(struct space *space);
 /* The entry of a send right alone goes with it to another space, which has none for its port and the same payer: under another
    name, but nothing is allocated for it (but a radix node perhaps) or charged. False: denied, nothing changed. */
 bool name_move(struct name *entry, struct space *to);
+/* The same of an entry that hangs alone, to a space with a free name at hand: nothing is allocated. False: there is none;
+   else *received is that. */
+bool name_move_alone(struct name *entry, struct space *from, struct space *to, uint64_t *received);
 /* The entry, which hangs nowhere, leaves its space. */
 void name_unmake(struct name *entry);
 /* The new entry takes a right over, its count and its reference, and is found under its port from now on. */

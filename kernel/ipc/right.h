@@ -21,6 +21,9 @@ void right_detach_receive(struct port *port);
 /* A send right goes from one space to another, taken as type says (MOVE_SEND, COPY_SEND, MAKE_SEND): *received is its name there.
    False: nothing has changed; it cannot be done, is denied, or is not that simple. Charged to the space `to`. */
 bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, struct space *to, mach_port_name_t *received);
+/* The same in the usual case: the name stands for one send right, which is moved to a space that lives, and but for the receive right's
+   there is no other name for the port. Nothing is allocated. False: it is another case, or there is no free name at hand. */
+bool right_pass_alone(struct space *from, mach_port_name_t name, struct space *to, uint64_t *received);
 /* One send or send-once right fewer; the reference is the caller's affair. The last send right may cause a no-senders
    notification; nothing else is sent. */
 static inline void right_uncount_send(struct port *port);

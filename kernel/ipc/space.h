@@ -151,7 +151,7 @@ static inline void space_forget(struct space *space, mach_port_name_t name, cons
 {
 	if (likely(*space_first(space, name) == entry))
 		*space_first(space, name) = &space_none;
-	if (*space_second(space, name) == entry)
+	if (unlikely(*space_second(space, name) == entry))
 		*space_second(space, name) = &space_none;
 }
 

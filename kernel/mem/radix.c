@@ -222,14 +222,6 @@ static inline void leaf_fill(struct radix_node *node, uint64_t key, void *value)
 		node->parent->full |= 1u << node->index;
 }
 
-void radix_leaf_unfill(struct radix_node *node)
-{
-	for (bool full = true; full && node->parent != NULL; node = node->parent) {
-		full = node->parent->full == RADIX_FULL;
-		node->parent->full &= ~(1u << node->index);
-	}
-}
-
 void radix_insert(struct radix *tree, uint64_t key, void *value)
 {
 	struct radix_node *node = radix_leaf_of(tree, key);
@@ -274,16 +266,23 @@ void *radix_remove(struct radix *tree, uint64_t key)
 	struct radix_node *leaf = radix_leaf_of(tree, key);
 	void *value = leaf != NULL ? leaf->slot[radix_slot_of(key, 0)] : NULL;
 
-	/* A leaf that is left is no reason for a root to go. */
-	if (value != NULL && !radix_leaf_clear(leaf, key) && leaf->present == 0)
-		prune(tree, leaf);
+	if (value != NULL && !radix_leaf_clear(leaf, key))
+		radix_leaf_cleared(tree, leaf);
 	return value;
 }
 
-void radix_leaf_give_back(struct radix *tree, struct radix_node *leaf)
+void radix_leaf_cleared(struct radix *tree, struct radix_node *leaf)
 {
-	assert(leaf->level == 0 && leaf->present == 0);
-	prune(tree, leaf);
+	struct radix_node *node = leaf;
+
+	/* It may have been full, and what is above it with it. */
+	for (bool full = true; full && node->parent != NULL; node = node->parent) {
+		full = node->parent->full == RADIX_FULL;
+		node->parent->full &= ~(1u << node->index);
+	}
+	/* A leaf that is left is no reason for a root to go. */
+	if (leaf->present == 0)
+		prune(tree, leaf);
 }
 
 /* The first key behind the node of this level on the key's path. 0: there is none, keys end. */

@@ -56,12 +56,13 @@ void *radix_next(const struct radix *tree, uint64_t *key);
 uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
 /* Gives the key the value when it is free and needs no node. False: it is not so, tree unchanged. */
 bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value);
-/* For who has the leaf (radix_leaf_of) of a key at hand. Gives the value a free key of the leaf: the first behind `key`, else from the
-   leaf's start, but not 0. Returns it; 0: less than two keys are free in it, or three when `key` itself is not. */
-static inline uint64_t radix_leaf_put_beside(struct radix_node *leaf, uint64_t key, void *value);
-/* Removes a key that is there. True: two others are left in the leaf at least. An empty leaf is to be given back. */
+/* For who has the leaf (radix_leaf_of) of a key at hand. Gives the value a free key of the leaf, which *key becomes: the first behind it,
+   else from the leaf's start, but not 0. False: less than two keys are free in it, or three when *key itself is not. */
+static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value);
+/* Removes a key that is there. False: less than two others are left in the leaf, or it was full; radix_leaf_cleared is to follow, which
+   frees nodes that are empty. */
 static inline bool radix_leaf_clear(struct radix_node *leaf, uint64_t key);
-void radix_leaf_give_back(struct radix *tree, struct radix_node *leaf);
+void radix_leaf_cleared(struct radix *tree, struct radix_node *leaf);
 /* Charges the tree's nodes to another ledger, unrefused, in one step (a node points to its tree, the tree to its payer). */
 void radix_move_payer(struct radix *tree, struct ledger *to);
 /* Invariants; panics when broken. Walks the whole tree. */
@@ -120,40 +121,35 @@ static inline bool radix_lonely(const struct radix *tree, uint64_t key)
 	return radix_node_lonely(radix_leaf_of(tree, key));
 }
 
-static inline uint64_t radix_leaf_put_beside(struct radix_node *leaf, uint64_t key, void *value)
+static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value)
 {
-	uint64_t first = key & ~(uint64_t)(RADIX_SLOTS - 1);
-	unsigned present = leaf->present, free = present ^ RADIX_FULL, ahead;
+	unsigned present = leaf->present, free = present ^ RADIX_FULL, index = *key % RADIX_SLOTS, ahead;
+	uint64_t first = *key - index;
 
-	key %= RADIX_SLOTS;
-	if (first == 0)
+	if (unlikely(first == 0))
 		free &= ~1u;
 	/* One, or two, of the free keys are left. */
 	ahead = free & (free - 1);
-	if ((present >> key) & 1)
+	if (unlikely((present >> index) & 1))
 		ahead &= ahead - 1;
-	if (ahead == 0)
-		return 0;
-	ahead = free & (~1u << key);
-	free = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
-	leaf->slot[free] = value;
-	leaf->present = present | 1u << free;
-	return first + free;
+	if (unlikely(ahead == 0))
+		return false;
+	ahead = free & (~1u << index);
+	index = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
+	leaf->slot[index] = value;
+	leaf->present = present | 1u << index;
+	*key = first + index;
+	return true;
 }
-
-/* The leaf is full, and is to have a free key. */
-void radix_leaf_unfill(struct radix_node *leaf);
 
 static inline bool radix_leaf_clear(struct radix_node *leaf, uint64_t key)
 {
-	unsigned index = radix_slot_of(key, 0), present = leaf->present;
+	unsigned index = radix_slot_of(key, 0), before = leaf->present, left = before & ~(1u << index);
 
 	assert(leaf->level == 0 && leaf->slot[index] != NULL);
-	if (unlikely(present == RADIX_FULL))
-		radix_leaf_unfill(leaf);
 	leaf->slot[index] = NULL;
-	leaf->present = present &= ~(1u << index);
-	return (present & (present - 1)) != 0;
+	leaf->present = left;
+	return likely(before != RADIX_FULL) && likely((left & (left - 1)) != 0);
 }
 
 #endif

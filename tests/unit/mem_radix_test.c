@@ -112,7 +112,9 @@ static void insert_beside(uint64_t key, void *value)
 		want = 0;
 	claim(there != 1 || !model_has(key) || radix_lonely(&tree, key), "%lx is alone", key);
 	claim(there < 2 || !model_has(key) || !radix_lonely(&tree, key), "%lx is not alone", key);
-	got = leaf != NULL ? radix_leaf_put_beside(leaf, key, value) : 0;
+	got = key;
+	if (leaf == NULL || !radix_leaf_put_beside(leaf, &got, value))
+		got = 0;
 	claim(got == want && tree.nodes == nodes, "beside %lx: %lx, not %lx", key, got, want);
 	if (got != 0)
 		model_insert(got, value);
