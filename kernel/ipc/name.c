@@ -288,6 +288,19 @@ struct name *name_make_own(struct space *space, struct port *port)
 	return entry;
 }
 
+inline bool name_make_own_quick(struct space *space, struct port *port)
+{
+	struct name *entry = &port->own;
+
+	if (unlikely(!name_beside(space, entry)))
+		return false;
+	entry->space = space;
+	entry->type = MACH_PORT_TYPE_RECEIVE;
+	entry->port = port;
+	space->count++;
+	return true;
+}
+
 struct name *name_make_own_at(struct space *space, struct port *port, mach_port_name_t name)
 {
 	struct name *entry = &port->own;
@@ -495,11 +508,30 @@ void name_lose_send(struct name *entry, uint32_t urefs)
 	port_unref(port);
 }
 
-void name_lose_receive(struct name *entry)
+static __attribute__((noinline)) void unlisted_bare(struct space *space, struct radix_node *leaf, mach_port_name_t name, struct port *port)
+{
+	unlisted(space, leaf, name);
+	port_free_bare(port);
+}
+
+/* The port goes with its own name, and nothing else is to be done. */
+static inline void lose_bare(struct space *space, struct port *port)
+{
+	mach_port_name_t name = port->receiver_name;
+	struct radix_node *leaf = space_leaf(space, name);
+
+	space->count--;
+	space_forget(space, name, &port->own);
+	if (likely(radix_leaf_clear(leaf, name)))
+		port_free_bare(port);
+	else
+		unlisted_bare(space, leaf, name, port);
+}
+
+static __attribute__((noinline)) void lose_receive(struct name *entry)
 {
 	struct port *port = entry->port;
 
-	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
 	if ((entry->type & MACH_PORT_TYPE_SEND) == 0) {
 		name_free(entry);
 		port_destroy(port);
@@ -512,6 +544,17 @@ void name_lose_receive(struct name *entry)
 	/* The entry is a dead name by now, is still to become one, or the right went to a port-destroyed notification. */
 	if (entry->port != NULL && entry->port->dead)
 		name_died(entry);
+}
+
+void name_lose_receive(struct name *entry)
+{
+	struct port *port = entry->port;
+
+	assert(entry->type & MACH_PORT_TYPE_RECEIVE);
+	if (likely(entry == &port->own) && likely(port->refs == 1) && likely(port_is_bare(port)))
+		lose_bare(entry->space, port);
+	else
+		lose_receive(entry);
 }
 
 void name_lose_send_once(struct name *entry)
@@ -541,7 +584,7 @@ static void name_lose_set(struct name *entry)
 
 void name_destroy(struct name *entry)
 {
-	if ((entry->type & MACH_PORT_TYPE_SEND_RECEIVE) == MACH_PORT_TYPE_RECEIVE) {
+	if (entry->type == MACH_PORT_TYPE_RECEIVE) {
 		name_lose_receive(entry);
 		return;
 	}

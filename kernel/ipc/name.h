@@ -13,6 +13,8 @@ struct name *name_make(struct space *space);
 struct name *name_make_at(struct space *space, mach_port_name_t name);
 /* The port's own entry, for its receive right or the set, which nobody holds. NULL: denied, nothing changed. */
 struct name *name_make_own(struct space *space, struct port *port);
+/* Fills in the own name of a new port for its receive right, when a free one is at hand. False: it is not. */
+bool name_make_own_quick(struct space *space, struct port *port);
 struct name *name_make_own_at(struct space *space, struct port *port, mach_port_name_t name);
 /* The entry, which may get a send right or a request, lies in no port from now on: itself or what takes its place. NULL: denied,
    nothing changed. */

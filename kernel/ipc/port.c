@@ -60,19 +60,12 @@ static void set_init(struct port *set)
 	set->queues = NULL;
 }
 
-/* Of any type, but whether it is a set the caller knows. */
-static inline __attribute__((always_inline)) struct port *make(enum kobject type, bool is_set, void *kobject, struct ledger *payer)
+/* All of it but its own name. Of any type, but whether it is a set the caller knows. */
+static inline __attribute__((always_inline)) void init(struct port *port, enum kobject type, bool is_set, struct ledger *payer)
 {
-	struct port *port = zone_alloc(&port_zone, payer);
-
-	if (port == NULL)
-		return NULL;
 	port->refs = 1;
 	port->state = 0;
 	port->kobject_type = type;
-	port->kobject = kobject;
-	port->receiver = NULL;
-	port->receiver_name = MACH_PORT_NAME_NULL;
 	port->charged = payer;
 	port->reply_bound = 0;
 	STACK_INIT(&port->receivers);
@@ -81,6 +74,18 @@ static inline __attribute__((always_inline)) struct port *make(enum kobject type
 		set_init(port);
 	else
 		port_init(port);
+}
+
+static inline __attribute__((always_inline)) struct port *make(enum kobject type, bool is_set, void *kobject, struct ledger *payer)
+{
+	struct port *port = zone_alloc(&port_zone, payer);
+
+	if (port == NULL)
+		return NULL;
+	init(port, type, is_set, payer);
+	port->kobject = kobject;
+	port->receiver = NULL;
+	port->receiver_name = MACH_PORT_NAME_NULL;
 	return port;
 }
 
@@ -92,6 +97,17 @@ struct port *port_make(enum kobject type, struct ledger *payer)
 struct port *port_make_kernel(enum kobject type, void *object, struct ledger *payer)
 {
 	return make(type, false, object, payer);
+}
+
+inline struct port *port_make_spare(struct ledger *payer)
+{
+	struct port *port;
+
+	if (!zone_has_spare(&port_zone, payer))
+		return NULL;
+	port = zone_take_spare(&port_zone);
+	init(port, KOBJECT_NONE, false, payer);
+	return port;
 }
 
 bool port_extend(struct port *port)
@@ -136,6 +152,12 @@ void port_free(struct port *port)
 		       port->names == NULL);
 	if (port->has_extra)
 		port_unextend(port);
+	zone_free(&port_zone, port, port->charged);
+}
+
+inline void port_free_bare(struct port *port)
+{
+	assert(port->refs <= 1 && port_is_bare(port) && port->senders == NULL && port->names == NULL);
 	zone_free(&port_zone, port, port->charged);
 }
 
@@ -197,19 +219,11 @@ static void port_die(struct port *port)
 		reap_defer(&port->reap, port_dismantle);
 }
 
-/* Nothing hangs from the port but what holds a reference. */
-static inline bool port_bare(const struct port *port)
-{
-	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
-
-	return (port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
-}
-
 void port_destroy_kernel(struct port *port)
 {
 	assert(port->kobject_type != KOBJECT_NONE && !port->dead);
 	port->kobject = NULL;
-	if (unlikely(!port_bare(port))) {
+	if (unlikely(!port_is_bare(port))) {
 		port_die(port);
 		return;
 	}
@@ -228,15 +242,14 @@ void port_destroy_kernel_later(struct port *port)
 	reap_defer(&port->reap, port_dismantle);
 }
 
-
 void port_destroy(struct port *port)
 {
 	struct port *once = port_port_destroyed(port);
 
 	assert(port->kobject_type == KOBJECT_NONE && !port->dead);
 	/* The last reference can just go. */
-	if (port->refs == 1 && port_bare(port)) {
-		port_free(port);
+	if (port->refs == 1 && port_is_bare(port)) {
+		port_free_bare(port);
 		return;
 	}
 	if (once != NULL) {

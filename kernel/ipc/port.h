@@ -194,6 +194,8 @@ void port_destroy_kernel(struct port *port);
 void port_destroy_kernel_later(struct port *port);
 /* An ordinary port or, with KOBJECT_PORT_SET, a port set; refs 1: the receive right's. NULL: denied. */
 struct port *port_make(enum kobject type, struct ledger *payer);
+/* An ordinary port in an element that is kept (zone_has_spare); its own name the caller fills in. NULL: there is none. */
+struct port *port_make_spare(struct ledger *payer);
 void port_ref(struct port *port);
 static inline void port_unref(struct port *port); /* frees at 0 */
 /* Rights held outside spaces (kernel, messages). make: from nothing; copy: another of the same; release: never fails and may
@@ -218,12 +220,22 @@ void right_release(struct port *port, uint32_t disposition);
 void port_destroy(struct port *port);
 /* The reaper is done with a dead port or set: gives the receive right's reference back. */
 void port_reaped(struct port *port);
-/* The last reference is gone. */
+/* Nothing hangs from the port but what holds a reference. */
+static inline bool port_is_bare(const struct port *port);
+/* The last reference is gone, of any port or set; of a bare one. */
 void port_free(struct port *port);
+void port_free_bare(struct port *port);
 /* Invariants of one port or set; panics when broken. Walks its names. */
 void port_check(struct port *port);
 
 /* -- inline -- */
+
+static inline bool port_is_bare(const struct port *port)
+{
+	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
+
+	return (port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
+}
 
 static inline void port_unref(struct port *port)
 {

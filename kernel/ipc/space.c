@@ -92,7 +92,7 @@ static inline struct port *allocate_port(struct space *space, mach_port_right_t 
 	return port_make(right == MACH_PORT_RIGHT_RECEIVE ? KOBJECT_NONE : KOBJECT_PORT_SET, space->names.payer);
 }
 
-kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
+static __attribute__((noinline)) kern_return_t allocate_far(struct space *space, mach_port_right_t right, mach_port_name_t *name)
 {
 	struct port *port = NULL;
 	struct name *entry;
@@ -110,6 +110,34 @@ kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_
 	if (kr == KERN_SUCCESS)
 		*name = entry->name;
 	return kr;
+}
+
+/* The port that is there gets a name that is not at hand. */
+static __attribute__((noinline)) kern_return_t allocate_name(struct space *space, struct port *port, mach_port_name_t *name)
+{
+	struct name *entry;
+
+	port->own = (struct name){ 0 };
+	entry = name_make_own(space, port);
+	if (entry != NULL)
+		*name = entry->name;
+	return allocate_commit(entry, MACH_PORT_RIGHT_RECEIVE, port);
+}
+
+/* A port with all at hand calls nothing on its way. */
+kern_return_t space_allocate(struct space *space, mach_port_right_t right, mach_port_name_t *name)
+{
+	struct port *port;
+
+	if (unlikely(right != MACH_PORT_RIGHT_RECEIVE) || unlikely(space->dead))
+		return allocate_far(space, right, name);
+	port = port_make_spare(space->names.payer);
+	if (unlikely(port == NULL))
+		return allocate_far(space, right, name);
+	if (unlikely(!name_make_own_quick(space, port)))
+		return allocate_name(space, port, name);
+	*name = port->own.name;
+	return KERN_SUCCESS;
 }
 
 kern_return_t space_allocate_at(struct space *space, mach_port_right_t right, mach_port_name_t name)
