@@ -56,6 +56,7 @@ static __attribute__((noinline)) struct kmsg *kmsg_extend(struct kmsg *kmsg)
 		if (kmsg->rest == NULL)
 			goto denied;
 		kmsg->rest->payer = payer;
+		kmsg->has_rest = true;
 	}
 	while (kmsg->pages < pages) {
 		page = kpage_alloc(payer);
@@ -97,7 +98,7 @@ static __attribute__((noinline)) void kmsg_free_uncommon(struct kmsg *kmsg)
 		kmsg->kind = KMSG_NORMAL;
 	else if (kmsg->kind == KMSG_NORMAL) {
 		kmsg_free_pages(kmsg);
-		if (kmsg->rest != NULL)
+		if (kmsg->has_rest)
 			zone_free(&kmsg_zone, kmsg->rest, kmsg->payer);
 		zone_free(&kmsg_zone, kmsg, kmsg->payer);
 	}
@@ -108,8 +109,7 @@ void kmsg_free(struct kmsg *kmsg)
 	if (kmsg == NULL)
 		return;
 	assert(!kmsg->queued && kmsg->holder == NULL);
-	/* An exception's has no memory, and no rest to look at. */
-	if (kmsg->kind != KMSG_NORMAL || kmsg->pages != 0 || kmsg->rest != NULL)
+	if ((kmsg->state & KMSG_STATE(.kind = 0xff, .pages = 0xffff, .has_rest = true)) != 0)
 		kmsg_free_uncommon(kmsg);
 	else
 		zone_free(&kmsg_zone, kmsg, kmsg->payer);

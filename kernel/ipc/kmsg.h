@@ -50,9 +50,10 @@ struct kmsg {
 			bool queued;			/* in remote->messages */
 			bool receive_rights;		/* the body carries receive rights */
 			bool numbered;			/* has left the queue, with its sequence number (mqueue.c) */
+			bool has_rest;
 			uint16_t pages;			/* 0: small */
 		};
-		uint64_t state;			/* all of these. 0: as a new message */
+		uint64_t state;			/* all of these, to look at several at once: KMSG_STATE. 0: a new message of one element */
 	};
 	struct thread *holder;			/* the receiver that it was handed to and that has not run yet, else NULL */
 	union {
@@ -65,8 +66,10 @@ struct kmsg {
 		uint8_t small[KMSG_INSIDE] __attribute__((aligned(8)));
 		uint8_t *linear;
 	};
-	struct kmsg_rest *rest;			/* NULL: none */
+	struct kmsg_rest *rest;			/* while has_rest */
 };
+/* kmsg->state with these values, and all else 0. */
+#define KMSG_STATE(...) (((struct kmsg){ __VA_ARGS__ }).state)
 _Static_assert(offsetof(struct kmsg, payer) == offsetof(struct kmsg_rest, payer) && sizeof(struct kmsg_rest) <= sizeof(struct kmsg),
 	       "elements of one zone");
 #define KMSG_HEAD_BYTES offsetof(struct kmsg, small)
@@ -84,8 +87,6 @@ static inline void kmsg_init(struct kmsg *kmsg, uint32_t size, struct ledger *pa
 	_Static_assert(KMSG_NORMAL == 0, "the kind of a new one");
 	kmsg->state = 0;
 	kmsg->holder = NULL;
-	kmsg->queued_ns = 0;
-	kmsg->rest = NULL;
 }
 /* kmsg_alloc in line, for at most KMSG_INSIDE bytes. */
 static inline struct kmsg *kmsg_alloc_inside(uint32_t size, struct ledger *payer)
@@ -137,7 +138,7 @@ static inline uint32_t kmsg_capacity(const struct kmsg *kmsg)
 {
 	if (kmsg->pages != 0)
 		return kmsg->pages * PAGE_SIZE;
-	return kmsg->rest != NULL ? KMSG_SMALL : KMSG_INSIDE;
+	return kmsg->has_rest ? KMSG_SMALL : KMSG_INSIDE;
 }
 
 /* The first size bytes of the message, at most kmsg->size. */

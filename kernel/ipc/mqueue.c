@@ -437,12 +437,6 @@ void mqueue_deliver(struct kmsg *kmsg)
 		throttle_taken(set, 0);
 }
 
-void mqueue_queue(struct kmsg *kmsg)
-{
-	kmsg->by_send_once = false;
-	queue_add(kmsg->remote, kmsg, false);
-}
-
 /* The port of object whose message is next. */
 static struct port *queue_next(struct port *object)
 {

@@ -15,8 +15,22 @@ struct thread;
  * a kernel object: the message is discarded.
  */
 void mqueue_deliver(struct kmsg *kmsg);
-/* The same for a message by a send right to a living port where nobody waits to receive, in no throttled set: it is queued. */
-void mqueue_queue(struct kmsg *kmsg);
+/* The same for a message by a send right to a living port in no set at which nobody waits to receive: it is queued. */
+static inline void mqueue_queue(struct port *port, struct kmsg *kmsg)
+{
+	port->queued++;
+	port->message_count++;
+	kmsg->queued = true;
+	kmsg->queued_ns = 0;
+	RING_INSERT_TAIL(port->messages, kmsg, link);
+}
+/* The reverse: the first message, which is such a one, of such a port without blocked senders, leaves the queue and means nothing more. */
+static inline void mqueue_unqueue(struct port *port, struct kmsg *kmsg)
+{
+	RING_REMOVE_HEAD(port->messages, kmsg, link);
+	port->message_count--;
+	port->queued--;
+}
 /* Discards a bounded number of queued messages; true: none is left. */
 bool mqueue_flush(struct port *port);
 /*

@@ -341,20 +341,20 @@ static __attribute__((noipa)) int64_t reply_with_right(struct thread *thread, st
 	return msg_general(thread);
 }
 
-/* A message may be so long: from a head to KMSG_SMALL, in whole eightbytes. */
-static inline bool size_is_good(uint32_t size)
+/* A message may be so long: from a head to most bytes, in whole eightbytes. */
+static inline bool size_is_good(uint32_t size, uint32_t most)
 {
 	uint32_t beyond = size - HEAD;
 
 	_Static_assert(MACH_MSG_USER_ALIGNMENT == 8, "three bits");
 	/* The low bits, which must not be set, become the highest. */
-	return (beyond >> 3 | beyond << 29) <= (KMSG_SMALL - HEAD) / 8;
+	return (beyond >> 3 | beyond << 29) <= (most - HEAD) / 8;
 }
 
 /* The head of the message, whose size is one of those that go here. False: not so, or it is not there. */
 static inline bool head_read(const struct thread *thread, uint64_t word[4])
 {
-	return size_is_good((uint32_t)thread->regs.rdx) && user_read4(thread->regs.rdi, word);
+	return size_is_good((uint32_t)thread->regs.rdx, KMSG_SMALL) && user_read4(thread->regs.rdi, word);
 }
 
 static __attribute__((noipa)) int64_t call_find(struct thread *thread, struct port *port, HEAD_WORDS);
@@ -428,38 +428,76 @@ static __attribute__((noinline)) int64_t call_again(struct thread *thread)
 	return call(thread, true);
 }
 
-static inline __attribute__((always_inline)) int64_t send_by_words(struct thread *thread, HEAD_WORDS)
-{
-	struct name *there = msg_entry(&thread->task->space, name_of(w1), MACH_PORT_TYPE_SEND);
-	int64_t result;
+static __attribute__((noipa)) int64_t send_find(struct thread *thread, struct port *port, HEAD_WORDS);
 
-	if (there == NULL || there->port->dead || name_of(w2) != MACH_PORT_NAME_NULL ||
-	    (bits_of(w0) & ~MACH_MSGH_BITS_COMPLEX) != MESSAGE_BITS)
+/* Sends only. port: none. inside: at most KMSG_INSIDE bytes. */
+static inline __attribute__((always_inline)) int64_t send_by_words(struct thread *thread, struct port *port, HEAD_WORDS, bool inside)
+{
+	struct space *space = &thread->task->space;
+	struct name *there;
+
+	if (!space_has_recent(space, name_of(w1)))
+		return send_find(thread, port, w0, w1, w2, w3);
+	there = msg_entry(space, name_of(w1), MACH_PORT_TYPE_SEND);
+	if (there == NULL || name_of(w2) != MACH_PORT_NAME_NULL)
 		return msg_general(thread);
-	if (there->port->kobject_type == KOBJECT_NONE)
-		return msg_plain_send(thread, there->port, bits_of(w0), id_of(w3), &result) ? result : msg_general(thread);
-	return bits_of(w0) == MESSAGE_BITS ? krpc_plain_message(thread, there->port, w0, w1, w2, w3) : msg_general(thread);
+	port = there->port;
+	if (inside && likely(bits_of(w0) == MESSAGE_BITS && (port->state & PORT_STATE(.dead = true, .in_set = true, PORT_ANY_KOBJECT)) == 0))
+		return msg_plain_send_near(thread, port, id_of(w3));
+	if ((bits_of(w0) & ~MACH_MSGH_BITS_COMPLEX) != MESSAGE_BITS || port->dead)
+		return msg_general(thread);
+	if (port->kobject_type == KOBJECT_NONE)
+		return msg_plain_send(thread, port, bits_of(w0), id_of(w3));
+	return bits_of(w0) == MESSAGE_BITS ? krpc_plain_message(thread, port, w0, w1, w2, w3) : msg_general(thread);
 }
 
-static __attribute__((noinline)) int64_t send(struct thread *thread)
+static __attribute__((noipa)) int64_t send_again(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	return send_by_words(thread, port, w0, w1, w2, w3, false);
+}
+
+static __attribute__((noipa)) int64_t send_find(struct thread *thread, struct port *port, HEAD_WORDS)
+{
+	/* Found, it is at hand. */
+	if (space_find_far(&thread->task->space, name_of(w1)) == NULL)
+		return msg_general(thread);
+	return send_again(thread, port, w0, w1, w2, w3);
+}
+
+static __attribute__((noinline)) int64_t send_far(struct thread *thread)
 {
 	uint64_t word[4];
 
 	if (!head_read(thread, word))
 		return msg_general(thread);
-	return send_by_words(thread, word[0], word[1], word[2], word[3]);
+	return send_again(thread, PORT_NULL, word[0], word[1], word[2], word[3]);
 }
 
-static __attribute__((noinline)) int64_t receive(struct thread *thread)
+static inline __attribute__((always_inline)) int64_t send(struct thread *thread)
 {
-	struct name *here = msg_entry(&thread->task->space, (uint32_t)thread->regs.r8,
-				     MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
-	int64_t result;
+	uint64_t word[4];
 
-	if (here == NULL || (here->port->state & PORT_STATE(.dead = true, .in_set = true, .is_split = true)) != 0 ||
-	    !msg_plain_receive(thread, here->port, &result))
-		return msg_general(thread);
-	return result;
+	if (!size_is_good((uint32_t)thread->regs.rdx, KMSG_INSIDE) || !user_read4(thread->regs.rdi, word))
+		return send_far(thread);
+	return send_by_words(thread, PORT_NULL, word[0], word[1], word[2], word[3], true);
+}
+
+/* Receives only, by a name that is not at hand. */
+static __attribute__((noinline)) int64_t receive_find(struct thread *thread)
+{
+	struct name *here = msg_entry(&thread->task->space, (uint32_t)thread->regs.r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+
+	return here != NULL ? msg_plain_receive(thread, here->port) : msg_general(thread);
+}
+
+static inline __attribute__((always_inline)) int64_t receive(struct thread *thread)
+{
+	struct name *here;
+
+	if (!space_has_recent(&thread->task->space, (uint32_t)thread->regs.r8))
+		return receive_find(thread);
+	here = msg_entry(&thread->task->space, (uint32_t)thread->regs.r8, MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET);
+	return here != NULL ? msg_plain_receive_near(thread, here->port) : msg_general(thread);
 }
 
 int64_t trap_mach_msg(struct thread *thread)

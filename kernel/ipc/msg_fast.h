@@ -42,13 +42,15 @@ static inline __attribute__((always_inline)) struct port *msg_reply_port(struct 
 /* -- plain messages: theory in msg_plain.c -- */
 
 /*
- * The current thread's message, arguments in its registers and head read (its msgh_bits and msgh_id), at most KMSG_SMALL bytes
- * without a reply right, to a living port by a copy of a send right. True: it is sent, or *result says why not. False: it must
- * go the general way, and nothing has changed. Charged to the sender's ledger. Does not block.
+ * Sends the current thread's message, arguments in its registers, its head read (its msgh_bits and msgh_id), at most KMSG_SMALL
+ * bytes without a reply right, to a living port by a copy of a send right. The whole of the trap: goes on by msg_general where it must.
+ * Charged to the sender's ledger. Near: at most KMSG_INSIDE bytes of data only, to a port in no set; goes on by the other form.
  */
-bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result);
-/* Receives the next message of the living port, in no set, or set, never throttled, that the current thread names; false: as above. */
-bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result);
+int64_t msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id);
+int64_t msg_plain_send_near(struct thread *thread, struct port *port, uint32_t id);
+/* The same for receiving the next message of the port or set that the current thread names. */
+int64_t msg_plain_receive(struct thread *thread, struct port *object);
+int64_t msg_plain_receive_near(struct thread *thread, struct port *object);
 
 /* -- calls of kernel objects: theory in krpc_plain.c -- */
 

@@ -7,6 +7,9 @@
  * are copied once each way, straight between the user's buffer and the message; its body is as in any other message
  * (kmsg_copy.h). All else is as in the general path (msg_send.c, mach_msg.c), which whatever is not plain, or not ready, is left
  * to with nothing changed: full queues, throttled sets that have no room, buffers that are not there.
+ *
+ * There is a near form of each for what is plainest: a message of one element with data only, which the zone has a spare for, at a
+ * port in no set. As in msg_fast.c it calls nothing on its way, and leaves what is not at hand to the other form, which begins again.
  */
 #include "ipc/kmsg.h"
 #include "ipc/kmsg_copy.h"
@@ -14,6 +17,7 @@
 #include "ipc/mqueue.h"
 #include "ipc/msg_fast.h"
 #include "ipc/name.h"
+#include "ipc/right.h"
 #include "kern/likely.h"
 #include "kern/task.h"
 #include "kern/thread.h"
@@ -58,33 +62,64 @@ static inline void plain_deliver(struct port *port, struct kmsg *kmsg)
 	if (kmsg->receive_rights && !msg_transit_begin(kmsg))
 		kmsg_discard(kmsg);
 	else if (likely((port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers)))
-		mqueue_queue(kmsg);
+		mqueue_queue(port, kmsg);
 	else
 		mqueue_deliver(kmsg);
 }
 
-bool msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id, int64_t *result)
+int64_t msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id)
 {
 	uint32_t size = (uint32_t)thread->regs.rdx;
+	mach_msg_return_t error;
 	struct kmsg *kmsg;
 
 	if (mqueue_full(port))
-		return false;
+		return msg_general(thread);
 	/* Allocating may work off the reaper's list, and the port's death with it. The right is copied before anything is moved. */
 	port_ref(port);
 	port->send_rights++;
 	kmsg = likely(size <= KMSG_INSIDE) ? kmsg_alloc_inside(size, thread->task->ledger) : kmsg_alloc(size, thread->task->ledger);
-	*result = kmsg != NULL ? plain_copyin(thread, kmsg, bits, id) : MACH_SEND_NO_BUFFER;
-	if (*result != MACH_MSG_SUCCESS) {
+	error = kmsg != NULL ? plain_copyin(thread, kmsg, bits, id) : MACH_SEND_NO_BUFFER;
+	if (error != MACH_MSG_SUCCESS) {
 		kmsg_free(kmsg);
 		right_release_send(port);
 		/* A page that was not there is for the general path to fetch. */
-		return *result != MACH_SEND_INVALID_DATA;
+		return error == MACH_SEND_INVALID_DATA ? msg_general(thread) : error;
 	}
 	kmsg->remote = port;
 	thread->task->messages_sent++;
 	plain_deliver(port, kmsg);
-	return true;
+	return MACH_MSG_SUCCESS;
+}
+
+/* The bytes were not there. */
+static __attribute__((noinline)) int64_t plain_unread(struct thread *thread, struct kmsg *kmsg)
+{
+	kmsg_free(kmsg);
+	return msg_general(thread);
+}
+
+int64_t msg_plain_send_near(struct thread *thread, struct port *port, uint32_t id)
+{
+	struct task *task = thread->task;
+	uint32_t size = (uint32_t)thread->regs.rdx;
+	struct kmsg *kmsg;
+
+	if (unlikely(port->queued >= port->qlimit || !STACK_EMPTY(&port->receivers) || !zone_has_spare(&kmsg_zone, task->ledger)))
+		return msg_plain_send(thread, port, MACH_MSG_TYPE_COPY_SEND, id);
+	kmsg = zone_take_spare(&kmsg_zone);
+	/* All at once, so that nothing is written twice. */
+	kmsg_init(kmsg, size, task->ledger);
+	kmsg->remote = port;
+	kmsg->bits = MACH_MSG_TYPE_PORT_SEND;
+	kmsg->id = id;
+	if (!user_words_in(kmsg->small, thread->regs.rdi, HEAD, size))
+		return plain_unread(thread, kmsg);
+	port_ref(port);
+	port->send_rights++;
+	mqueue_queue(port, kmsg);
+	task->messages_sent++;
+	return MACH_MSG_SUCCESS;
 }
 
 /* Is the message plain, and is there a place for its reply right? */
@@ -109,7 +144,7 @@ static bool head_out(uint64_t buffer, const struct kmsg *kmsg, mach_port_name_t 
 	return user_write_head(buffer, bits, kmsg->size, reply, kmsg->remote->receiver_name, kmsg->remote->sequence, kmsg->id);
 }
 
-bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *result)
+int64_t msg_plain_receive(struct thread *thread, struct port *object)
 {
 	const struct regs *regs = &thread->regs;
 	struct task *task = thread->task;
@@ -118,19 +153,20 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 	struct port *port;
 	bool complex;
 
-	if (thread->serves != NULL || !usercopy_range(regs->rdi))
-		return false;
+	if ((object->state & PORT_STATE(.dead = true, .in_set = true, .is_split = true)) != 0 || thread->serves != NULL ||
+	    !usercopy_range(regs->rdi))
+		return msg_general(thread);
 	kmsg = mqueue_peek(object);
 	if (kmsg == NULL || kmsg->size > (uint32_t)regs->r10 || !is_plain(kmsg, &task->space))
-		return false;
+		return msg_general(thread);
 	port = kmsg->remote;
 	complex = (kmsg->bits & MACH_MSGH_BITS_COMPLEX) != 0;
 	/* Whatever may fail comes first; should the message not be received here, these bytes are written once more. A body that
 	   is written later must lie in the page that the head has shown to be there. */
 	if (!head_out(regs->rdi, kmsg, kmsg->local != PORT_NULL ? task->space.once.name : MACH_PORT_NAME_NULL))
-		return false;
+		return msg_general(thread);
 	if (complex ? regs->rdi % PAGE_SIZE + kmsg->size > PAGE_SIZE : !body_out(regs->rdi, kmsg))
-		return false;
+		return msg_general(thread);
 	mqueue_take(object);
 	port->sequence++;
 	port->reply_bound = 0;
@@ -144,6 +180,38 @@ bool msg_plain_receive(struct thread *thread, struct port *object, int64_t *resu
 	task->messages_received++;
 	kmsg_free(kmsg);
 	right_release_send(port);
-	*result = unlikely(bits != 0) ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
-	return true;
+	return unlikely(bits != 0) ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
+}
+
+static __attribute__((noinline)) int64_t received(struct kmsg *kmsg)
+{
+	zone_free(&kmsg_zone, kmsg, kmsg->payer);
+	return MACH_MSG_SUCCESS;
+}
+
+int64_t msg_plain_receive_near(struct thread *thread, struct port *port)
+{
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .has_payload = true, PORT_ANY_KOBJECT);
+	const struct regs *regs = &thread->regs;
+	struct task *task = thread->task;
+	uint64_t buffer = regs->rdi;
+	struct kmsg *kmsg;
+
+	if (unlikely((port->state & looked_at) != 0))
+		return msg_plain_receive(thread, port);
+	kmsg = port->messages;
+	/* Its right is not the last one: nobody is to be told of its end. */
+	if (unlikely(kmsg == NULL || kmsg->state != KMSG_STATE(.queued = true) || kmsg->bits != MACH_MSG_TYPE_PORT_SEND ||
+		     kmsg->size > (uint32_t)regs->r10 || port->send_rights == 1 || thread->serves != NULL || !usercopy_range(buffer)))
+		return msg_plain_receive(thread, port);
+	if (!user_write_message(buffer, MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND), kmsg->size, &port->receiver_name, &port->sequence,
+				&kmsg->id, kmsg->small))
+		return msg_general(thread);
+	mqueue_unqueue(port, kmsg);
+	port->sequence++;
+	port->reply_bound = 0;
+	port->send_rights--;
+	port->refs--;
+	task->messages_received++;
+	return likely(zone_keep_spare(&kmsg_zone, kmsg, kmsg->payer)) ? MACH_MSG_SUCCESS : received(kmsg);
 }

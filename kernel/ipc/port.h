@@ -113,8 +113,8 @@ struct port {
 			uint32_t make_send_count;
 			struct kmsg *messages;		/* a ring (link) */
 			struct kmsg_list prepaid;	/* one for each send-once right that users hold (DESIGN 5) */
-			uint32_t qlimit : 5;		/* messages allowed */
-			uint32_t queued : 27;		/* in messages (send-once ones do not count), or promised to woken senders */
+			uint32_t qlimit;		/* messages allowed */
+			uint32_t queued;		/* in messages (send-once ones do not count), or promised to woken senders */
 		};
 		struct {		/* a port set */
 			TAILQ_HEAD(, port) ready;	/* members with messages, in the order of service (ready.c) */
@@ -124,7 +124,6 @@ struct port {
 		};
 	};
 };
-_Static_assert(MACH_PORT_QLIMIT_MAX < 1 << 5, "it fits into qlimit");
 /* The bits of port->state that have these values, for masks (all of a field: its highest value) and for what they are to be. */
 #define PORT_STATE(...) (((struct port){ __VA_ARGS__ }).state)
 #define PORT_ANY_KOBJECT .kobject_type = 0xff

@@ -64,6 +64,8 @@ static inline void zone_free(struct zone *zone, void *element, struct ledger *pa
 static inline bool zone_has_spare(const struct zone *zone, const struct ledger *payer);
 static inline void *zone_take_spare_at(struct zone *zone, const struct alloc_site *site);
 #define zone_take_spare(zone) zone_take_spare_at(zone, ALLOC_SITE())
+/* zone_free, if nothing else is kept. False: not done. */
+static inline bool zone_keep_spare(struct zone *zone, void *element, struct ledger *payer);
 /* Frees what all zones keep for somebody, so that figures are exact: by ledger_settle. */
 void zone_spares_return(void);
 /* Live elements. */
@@ -129,6 +131,8 @@ static inline void *zone_take_spare_at(struct zone *zone, const struct alloc_sit
 	zone->allocs++;
 	if (ZONE_DEBUG)
 		zone_element_give(zone, element, site);
+	if (element == NULL)
+		__builtin_unreachable();
 	return element;
 }
 
@@ -137,14 +141,19 @@ static inline void *zone_alloc_at(struct zone *zone, struct ledger *payer, const
 	return zone_has_spare(zone, payer) ? zone_take_spare_at(zone, site) : zone_alloc_more(zone, payer, site);
 }
 
-static inline void zone_free(struct zone *zone, void *element, struct ledger *payer)
+static inline bool zone_keep_spare(struct zone *zone, void *element, struct ledger *payer)
 {
-	if (ZONE_DEBUG || unlikely(zone->spare_payer != NULL) || unlikely(payer->dead)) {
-		zone_free_more(zone, element, payer);
-		return;
-	}
+	if (ZONE_DEBUG || unlikely(zone->spare_payer != NULL) || unlikely(payer->dead))
+		return false;
 	zone->spare = element;
 	zone->spare_payer = payer;
+	return true;
+}
+
+static inline void zone_free(struct zone *zone, void *element, struct ledger *payer)
+{
+	if (!zone_keep_spare(zone, element, payer))
+		zone_free_more(zone, element, payer);
 }
 
 #endif

@@ -100,6 +100,27 @@ static inline __attribute__((always_inline)) bool user_words_out(uint64_t to, co
 	return user_words_copy((char *)to, from, first, end);
 }
 
+/* A message of size bytes without a reply right, to a user address (usercopy_range): its head, and from there on as in `from`, at most
+   USERCOPY_ROW_MAX bytes; false: it may be there in part. bits: a constant. What is loaded is stored at once: it takes one register. */
+static inline __attribute__((always_inline)) bool user_write_message(uint64_t to, uint32_t bits, uint64_t size, const uint32_t *local,
+								     const uint32_t *sequence, const uint32_t *id, const void *from)
+{
+	register const char *r10 __asm__("r10") = (const char *)from + 32 + 128;
+	register uint64_t r11 __asm__("r11") = to + 32 + 128;
+
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movl %[bits], -160(%%r11)\n\tmovl %k[end], -156(%%r11)\n\tmovq $0, -152(%%r11)\n\t"
+		"movl %[local], %%eax\n\tmovq %%rax, -144(%%r11)\n\tmovl %[sequence], %%eax\n\tmovl %%eax, -136(%%r11)\n\t"
+		"movl %[id], %%eax\n\tmovl %%eax, -132(%%r11)\n\t"
+		USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
+		: : [bits] "i"(bits), [first] "i"(32), [end] "r"(size), [local] "m"(*local), [sequence] "m"(*sequence), [id] "m"(*id),
+		    "r"(r10), "r"(r11)
+		: "rax", "memory", "cc" : fault);
+	return true;
+fault:
+	return false;
+}
+
 /* A reply of size bytes: its head (mig_reply_header_t), halves of words as of user_write_head, and from there on as in `from`, at most
    USERCOPY_ROW_MAX bytes. bits and type: constants. */
 static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local,

@@ -48,8 +48,7 @@ bool port_prepay(struct port *port, struct ledger *payer)
 		return false;
 	memset(kmsg, 0xa5, sizeof(*kmsg));
 	kmsg->payer = payer;
-	kmsg->pages = 0;
-	kmsg->queued = false;
+	kmsg->state = KMSG_STATE(.has_rest = true);
 	LIST_INSERT_HEAD(&port->prepaid, kmsg, prepaid_link);
 	return true;
 }

@@ -15,7 +15,7 @@
 
 #define RING_INSERT_TAIL(head, element, field) do {					\
 	(element)->field.next = NULL;							\
-	if ((head) == NULL) {								\
+	if (__builtin_expect((head) == NULL, 1)) {					\
 		(element)->field.prev = (element);					\
 		(head) = (element);							\
 	} else {									\
@@ -45,6 +45,13 @@
 	else										\
 		(at)->field.prev->field.next = (element);				\
 	(at)->field.prev = (element);							\
+} while (0)
+
+/* element: the first of the list. */
+#define RING_REMOVE_HEAD(head, element, field) do {					\
+	if ((element)->field.next != NULL)						\
+		(element)->field.next->field.prev = (element)->field.prev;		\
+	(head) = (element)->field.next;							\
 } while (0)
 
 #define RING_REMOVE(head, element, field) do {						\

@@ -61,4 +61,11 @@ static inline bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, u
 	       (size == sizeof(word) || user_words_out(to, from, sizeof(word), size));
 }
 
+static inline bool user_write_message(uint64_t to, uint32_t bits, uint64_t size, const uint32_t *local, const uint32_t *sequence,
+				      const uint32_t *id, const void *from)
+{
+	return user_write_head(to, bits, (uint32_t)size, 0, *local, *sequence, *id) &&
+	       (size == 32 || user_words_out(to, from, 32, size));
+}
+
 #endif
