@@ -28,7 +28,8 @@ struct wait_kind {
 };
 
 struct wait {
-	const struct wait_kind *kind;	/* of its wait or, when it was woken, pauses or is new, of the continuation that is still to run; NULL: none */
+	/* Of its wait or, when it was woken, pauses or is new, of the continuation that is still to run; NULL: none. */
+	const struct wait_kind *kind;
 	void *object;			/* what it waits on */
 	uint64_t deadline_ns;		/* while thread->timed, and while deadline_kept */
 	union {

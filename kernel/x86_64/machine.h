@@ -91,8 +91,7 @@ _Noreturn void user_return(void);
 _Noreturn void syscall_return(struct thread *thread);
 /* Empties the kernel stack and calls fn(argument), which must not return. */
 _Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
-/* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space (pmap NULL:
-   kernel's own), CR0.TS as its FPU state demands. */
+/* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space, CR0.TS as its FPU state demands. NULL: none is. */
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap);
 /* The same for a thread that goes on in user mode, where it waited in a system call, whose result is 0. */
 _Noreturn void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap);

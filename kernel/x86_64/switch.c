@@ -50,7 +50,7 @@ void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
 {
 	cpu_local *cpu = cpu_current();
 
-	pmap_activate(pmap ? pmap : &kernel_pmap);
+	pmap_activate(pmap);
 	fpu_switch(from, to);
 	if (!to) {
 		cpu->thread = NULL;
