@@ -332,12 +332,13 @@ static void account(struct sched_share *share, uint64_t now)
 	}
 }
 
-/* The thread stops running. When only the same share has any, its time goes on; each tick charges it. */
+/* The thread stops running. When the next is of the same share, its time goes on: after a hand-off, and when no other share has any
+   ready. Each tick charges it. */
 static inline __attribute__((always_inline)) void account_switch(struct thread *thread)
 {
 	switched = clock_ticks();
 	thread->cpu_ticks += switched;
-	if (!ready_alone(thread->share))
+	if (handoff_thread == NULL && !ready_alone(thread->share))
 		account(thread->share, switched);
 }
 
@@ -380,6 +381,7 @@ static struct thread *choose(void)
 		handoff_set(NULL);
 		if (sched_runnable(thread))
 			return thread;
+		account(thread->share, switched);
 		stop(thread);
 	}
 	while ((share = RB_MIN(share_tree, &ready_shares)) != NULL) {
