@@ -57,6 +57,7 @@ const struct krpc_routine *krpc_routines[KRPC_IDS];
 #define REQUEST_MAX (2 * PAGE_SIZE)
 static uint8_t request_bytes[REQUEST_MAX] __attribute__((aligned(16)));
 static struct kmsg request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
+struct krpc krpc_now;
 uint8_t krpc_reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
 static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = krpc_reply_bytes };
 
@@ -66,7 +67,7 @@ void krpc_system_init(void)
 		const struct krpc_subsystem *subsystem = subsystems[i];
 
 		for (uint32_t n = 0; subsystem != NULL && n < subsystem->count; n++) {
-			uint32_t place = subsystem->base + n - KRPC_ID_FIRST;
+			uint32_t place = subsystem->base + n;
 
 			assert(place < KRPC_IDS && krpc_routines[place] == NULL);
 			if (subsystem->routines[n].routine != NULL)
@@ -315,7 +316,7 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 	return MACH_MSG_SUCCESS;
 }
 
-static kern_return_t request_run(struct thread *thread, struct call *call, struct port *port, struct krpc *krpc)
+static kern_return_t request_run(struct thread *thread, struct call *call, struct port *port)
 {
 	mach_msg_header_t *in = kmsg_at(call->request, 0);
 
@@ -325,11 +326,11 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 		return MIG_BAD_ARGUMENTS;
 	in->msgh_size = call->request->size;
 	in->msgh_bits = call->request->bits;
-	krpc_fill(krpc, thread, port, in, call->request->size,
+	krpc_fill(thread, port, in, call->request->size,
 		  thread->reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
 	if (!krpc_fits(call->routine, call->request->size, (call->request->bits & MACH_MSGH_BITS_COMPLEX) != 0))
 		return MIG_BAD_ARGUMENTS;
-	return call->routine->stub(krpc);
+	return call->routine->stub();
 }
 
 /* The request is over: what the routine left in it is destroyed. */
@@ -373,14 +374,14 @@ void krpc_created_undo(struct port *port)
 	created_undo(port->kobject);
 }
 
-int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc)
+int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code)
 {
 	bool good = code == KERN_SUCCESS;
 
 	/* The stub's rights in a reply that nobody gets are destroyed with it. */
 	if (thread->state == THREAD_DEAD) {
-		if (good && krpc->out_complex) {
-			reply_fill(thread, code, krpc->out_size, true);
+		if (good && krpc_now.out_complex) {
+			reply_fill(thread, code, krpc_now.out_size, true);
 			kmsg_discard(&reply_buffer);
 		}
 		return KERN_BLOCKED;
@@ -389,7 +390,7 @@ int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, co
 		return KERN_BLOCKED;
 	if (code == MIG_NO_REPLY || !answered)
 		return reply_none(thread);
-	reply_fill(thread, code, good ? krpc->out_size : sizeof(mig_reply_header_t), good && krpc->out_complex);
+	reply_fill(thread, code, good ? krpc_now.out_size : sizeof(mig_reply_header_t), good && krpc_now.out_complex);
 	return reply_send(thread, true);
 }
 
@@ -397,7 +398,6 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 {
 	const mach_msg_header_t *header = (const mach_msg_header_t *)head;
 	struct call call = { .routine = krpc_routine_find((uint32_t)header->msgh_id) };
-	struct krpc krpc = { .out_size = sizeof(mig_reply_header_t) };
 	mach_msg_return_t error = MACH_SEND_NO_BUFFER;
 	kern_return_t code;
 	int64_t result;
@@ -416,10 +416,10 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 		return request_failed(thread, &call, error);
 	}
 	thread->msg.reply_id = (uint32_t)header->msgh_id + KRPC_REPLY_ID_OFFSET;
-	code = request_run(thread, &call, port, &krpc);
+	code = request_run(thread, &call, port);
 	request_done(&call);
 	port_unref(port);
-	result = krpc_finish(thread, call.answered, code, &krpc);
+	result = krpc_finish(thread, call.answered, code);
 	krpc_created_settle();
 	return result;
 }

@@ -16,26 +16,43 @@ struct port_array;
 #define KRPC_BLOCKED KERN_BLOCKED	/* the routine made the thread wait; krpc_reply will follow */
 #define KRPC_REPLY_MAX 4096		/* bytes of the largest inline reply */
 
+/* The call that is being carried out. There is one at a time: its stub runs to the end before anything else can. */
 struct krpc {
-	struct port *target;
+	struct port *target;		/* krpc_target() */
 	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or
 					   struct port_array *. Stubs zero the slots whose contents a successful routine consumed. */
+	union {
+		struct {
+			uint32_t out_size;	/* of the reply; 48 and false before the stub; other values only with KERN_SUCCESS */
+			uint32_t out_complex;	/* bool */
+		};
+		uint64_t out_plain;		/* the size, if it is not complex; else more than any size */
+	};
 	uint32_t in_size;
-	uint8_t *out;			/* reply, KRPC_REPLY_MAX bytes: the stub writes what is behind the head (RetCode at 40) */
-	uint32_t out_size;		/* 48 and false before the stub; other values only with KERN_SUCCESS */
-	uint32_t out_complex;		/* bool */
 	struct port *reply_port;	/* for sreplyport routines */
 	struct thread *thread;		/* the caller */
 };
+extern struct krpc krpc_now;
+/* KRPC_REPLY_MAX bytes: the stub writes what is behind the 48-byte head (RetCode at 40). No bound, as a Reply of the longest array has more. */
+extern uint8_t krpc_reply_bytes[];
+/* A message goes to a port that is there: so the compiler knows what the converters ask. */
+static inline struct port *krpc_target(void)
+{
+	if (krpc_now.target == (struct port *)0 || krpc_now.target == (struct port *)~0ull)
+		__builtin_unreachable();
+	return krpc_now.target;
+}
+
 struct krpc_routine {
 	/* Given only requests of the size and bits told below, it looks at the items. */
-	kern_return_t (*stub)(struct krpc *);	/* returns RetCode; MIG_NO_REPLY, KRPC_BLOCKED: no reply now */
+	kern_return_t (*stub)(void);		/* returns RetCode; MIG_NO_REPLY, KRPC_BLOCKED: no reply now */
 	void (*routine)(void);			/* what it calls; NULL: the kernel has none, MIG_BAD_ID */
 	const char *name;
 	uint32_t request_min, reply_max;
 	bool simple;				/* simpleroutine: never a reply */
 	bool request_varies;			/* it may be longer than request_min */
 	uint8_t request_complex;		/* KRPC_PLAIN and so on */
+	uint32_t plain_size;			/* that of all its requests, if these may be plain and are answered; else 0 */
 };
 /* Must the request have MACH_MSGH_BITS_COMPLEX? */
 enum { KRPC_PLAIN, KRPC_COMPLEX, KRPC_EITHER };

@@ -22,7 +22,6 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 
 #define KRPC_REPLY_ID_OFFSET 100
 /* A reply while it is made: the kernel is never entered twice. */
-extern uint8_t krpc_reply_bytes[KRPC_REPLY_MAX];
 /* The descriptor of a reply's code. */
 static const union { mach_msg_type_t type; uint64_t word; } krpc_code_type = {
 	{ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 }
@@ -33,31 +32,30 @@ static inline void krpc_code_fill(mig_reply_header_t *reply, kern_return_t code)
 	reply->RetCode = code;
 	reply->RetCodePadding = 0;
 }
-/* By id - KRPC_ID_FIRST; NULL: there is none. */
-#define KRPC_ID_FIRST 2000u
-#define KRPC_IDS 3400u
+/* By id; NULL: there is none. */
+#define KRPC_IDS 5400u
 extern const struct krpc_routine *krpc_routines[KRPC_IDS];
 static inline const struct krpc_routine *krpc_routine_find(uint32_t id)
 {
-	return id - KRPC_ID_FIRST < KRPC_IDS ? krpc_routines[id - KRPC_ID_FIRST] : NULL;
+	return id < KRPC_IDS ? krpc_routines[id] : NULL;
 }
 
 /* What a stub works on: the request, and an empty reply. */
-static inline void krpc_fill(struct krpc *krpc, struct thread *thread, struct port *target, const mach_msg_header_t *in,
-			     uint32_t size, struct port *reply)
+static inline __attribute__((always_inline)) void krpc_fill(struct thread *thread, struct port *target, const mach_msg_header_t *in,
+							    uint32_t size, struct port *reply)
 {
+	struct krpc *krpc = &krpc_now;
+
 	krpc->target = target;
 	krpc->in = in;
 	krpc->in_size = size;
-	krpc->out = krpc_reply_bytes;
-	krpc->out_size = sizeof(mig_reply_header_t);
-	krpc->out_complex = false;
+	krpc->out_plain = sizeof(mig_reply_header_t);
 	krpc->reply_port = reply;
 	krpc->thread = thread;
 }
 
 /* Sends what the stub left with its code, if anything is answered, and goes on with the call; result as of krpc_call. */
-int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code, const struct krpc *krpc);
+int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code);
 extern struct port *krpc_created_port;	/* krpc.c */
 void krpc_created_undo(struct port *port);
 /* The reply is on its way or gone: has anybody the right to what was made? */

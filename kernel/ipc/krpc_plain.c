@@ -45,28 +45,23 @@ static const mach_msg_type_t send_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND,
 					   .msgt_number = 1 };
 
 /*
- * The call that is being carried out: the kernel is never entered twice. It lies here and not on the stack, so that nothing is kept in
- * registers while the routine runs, none is saved for that, and what never changes is written once. Of the head of the request there is
- * the last word only: stubs do not look at it.
+ * The call that is being carried out lies in krpc_now and here, and not on the stack, so that nothing is kept in registers while the routine
+ * runs, none is saved for that, and what never changes is written once. Of the head of the request there is the last word only: stubs do
+ * not look at it.
  */
 static union {
 	mach_msg_header_t head;
 	uint64_t word[KMSG_SMALL / sizeof(uint64_t)];
 } request;
-static struct krpc call = { .in = &request.head, .out = krpc_reply_bytes };
-static const struct krpc_routine *call_routine;
 static uint64_t call_buffer;			/* where the request was read, and the reply goes */
 
 /* Writes the reply into the caller's buffer: its head, and what the stub has written behind that. */
-static inline __attribute__((always_inline)) bool reply_write(uint32_t bits, uint32_t size, kern_return_t code)
+static inline __attribute__((always_inline)) bool reply_write(const struct port *port, uint32_t bits, uint64_t size, kern_return_t code)
 {
-	const struct port *port = call.reply_port;
-	const uint64_t buffer = call_buffer;
-
 	/* The request was read there, so usercopy_range is true of it. */
 	_Static_assert(REPLY_PLAIN_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
 	_Static_assert(REPLY_HEAD == 48 && offsetof(mig_reply_header_t, RetCode) == 40, "user_write_reply knows it");
-	return user_write_reply(buffer, bits, size, port->receiver_name, port->sequence, id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET,
+	return user_write_reply(call_buffer, bits, size, port->receiver_name, port->sequence, id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET,
 				krpc_code_type.word, (uint32_t)code, krpc_reply_bytes);
 }
 
@@ -77,41 +72,38 @@ static bool reply_write_right(struct thread *thread, int64_t *result)
 	struct port *right = reply->right;
 	mach_msg_return_t bits;
 	mach_port_name_t name;
-	uint64_t slot;
 
-	if (call.out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
+	if (krpc_now.out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
 		return false;
 	reply->name = MACH_PORT_NULL;
-	if (!reply_write(MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), KERN_SUCCESS)) {
+	if (!reply_write(krpc_now.reply_port, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), KERN_SUCCESS)) {
 		reply->right = right;
 		return false;
 	}
 	bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
-	slot = name;
-	user_write(call_buffer + offsetof(struct reply_with_right, name), slot);
+	user_write(call_buffer + offsetof(struct reply_with_right, name), name);
 	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
 
-/* Can the reply be written at once, and be of this size? */
-static inline bool reply_is_plain(const struct thread *thread, kern_return_t code, uint32_t size)
+/*
+ * The routine is over; can a reply of this size be written at once? It may have done anything to the reply port that a call without
+ * rights in it can do, so the port is where it was if it lives and has its name. Nobody else ran, so nobody began to wait there.
+ */
+static inline __attribute__((always_inline)) bool reply_is_plain(const struct thread *thread, const struct port *port, uint64_t size)
 {
 	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, PORT_ANY_MESSAGES);
-	const struct port *port = call.reply_port;
 
-	if (code == KRPC_BLOCKED || code == MIG_NO_REPLY || thread->state == THREAD_DEAD || size > (uint32_t)thread->regs.r10 ||
-	    size > REPLY_PLAIN_MAX)
+	if (unlikely(size > REPLY_PLAIN_MAX) || unlikely(size > (uint32_t)thread->regs.r10) ||
+	    unlikely((port->state & looked_at) != 0) || unlikely(port->receiver_name != (uint32_t)thread->regs.r8))
 		return false;
-	/* The routine may have done anything to it. */
-	return (port->state & looked_at) == 0 && port->receiver == &thread->task->space &&
-	       port->receiver_name == (uint32_t)thread->regs.r8 && STACK_EMPTY(&port->receivers);
+	assert(port->receiver == &thread->task->space && STACK_EMPTY(&port->receivers));
+	return true;
 }
 
-/* The reply was written. */
-static inline int64_t replied(struct thread *thread, int64_t result)
+/* The reply was written. A thread that has ended itself meanwhile does not come to see it (ast_handle). */
+static inline __attribute__((always_inline)) int64_t replied(struct thread *thread, struct port *port, int64_t result)
 {
-	struct port *port = call.reply_port;
-
 	port->sequence++;
 	port->reply_bound = 0;
 	thread->reply_direct = false;
@@ -119,26 +111,30 @@ static inline int64_t replied(struct thread *thread, int64_t result)
 	/* The receive right has a reference too. */
 	assert(port->refs > 1);
 	port->refs--;
-	krpc_created_settle();
 	return result;
 }
 
 /* The end of a call that has a reply of another kind, or none. */
 static __attribute__((noinline)) int64_t finish(kern_return_t code)
 {
-	struct thread *thread = call.thread;
-	struct port *reply = call.reply_port;
-	int64_t result;
+	struct thread *thread = krpc_now.thread;
+	struct port *reply = krpc_now.reply_port;
+	uint32_t size = code == KERN_SUCCESS ? krpc_now.out_size : REPLY_HEAD;
+	bool with_right = code == KERN_SUCCESS && krpc_now.out_complex;
+	int64_t result = MACH_MSG_SUCCESS;
 
-	if (reply != NULL && code == KERN_SUCCESS && call.out_complex && reply_is_plain(thread, code, call.out_size) &&
-	    reply_write_right(thread, &result))
-		return replied(thread, result);
-	/* The general way goes on: with the receive, now or when the wait of the routine has ended. */
-	msg_arguments(thread);
-	thread->msg.reply_id = id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET;
-	result = krpc_finish(thread, !call_routine->simple, code, &call);
-	if (reply != NULL)
-		port_unref(reply);
+	if (reply != NULL && code != KRPC_BLOCKED && code != MIG_NO_REPLY && thread->state != THREAD_DEAD &&
+	    reply_is_plain(thread, reply, size) &&
+	    (with_right ? reply_write_right(thread, &result) : reply_write(reply, REPLY_BITS, size, code))) {
+		result = replied(thread, reply, result);
+	} else {
+		/* The general way goes on: with the receive, now or when the wait of the routine has ended. */
+		msg_arguments(thread);
+		thread->msg.reply_id = id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET;
+		result = krpc_finish(thread, true, code);
+		if (reply != NULL)
+			port_unref(reply);
+	}
 	krpc_created_settle();
 	return result;
 }
@@ -146,9 +142,9 @@ static __attribute__((noinline)) int64_t finish(kern_return_t code)
 /* The end of a call whose sender wants no answer: there is nothing to throw away, unless the stub has left rights in one. */
 static inline int64_t sent(kern_return_t code)
 {
-	if (unlikely(code == KRPC_BLOCKED) || unlikely(code == KERN_SUCCESS && call.out_complex))
+	if (unlikely(code == KRPC_BLOCKED) || unlikely(code == KERN_SUCCESS && krpc_now.out_complex))
 		return finish(code);
-	return call.thread->state == THREAD_DEAD ? KERN_BLOCKED : MACH_MSG_SUCCESS;
+	return krpc_now.thread->state == THREAD_DEAD ? KERN_BLOCKED : MACH_MSG_SUCCESS;
 }
 
 /* reply NULL: without. */
@@ -158,37 +154,33 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 	uint32_t size = (uint32_t)thread->regs.rdx;
 	kern_return_t code;
 
-	if (routine == NULL || !krpc_fits(routine, size, false))
+	if (routine == NULL || ((reply == NULL || routine->plain_size != size) && !krpc_fits(routine, size, false)))
 		return msg_general(thread);
-	if (reply != NULL && (routine->simple || !STACK_EMPTY(&reply->receivers)))
+	if (reply != NULL && ((routine->plain_size != size && routine->simple) || !STACK_EMPTY(&reply->receivers)))
 		return msg_general(thread);
 	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
-	call.target = port;
-	call.in_size = size;
-	call.out_size = REPLY_HEAD;
-	call.out_complex = false;
-	call.reply_port = reply;
-	call.thread = thread;
-	call_routine = routine;
+	krpc_fill(thread, port, &request.head, size, reply);
 	call_buffer = thread->regs.rdi;
 	request.word[3] = w3;
-	if (size != HEAD && !user_words_in(&request, call_buffer, HEAD, size))
-		return msg_general(call.thread);
-	thread = call.thread;
+	if (size != HEAD && !user_words_in(&request, thread->regs.rdi, HEAD, size))
+		return msg_general(thread);
 	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
 	thread->reply_direct = reply != NULL;
 	thread->task->messages_sent++;
 	if (reply != NULL)
-		port_ref(call.reply_port);
-	code = call_routine->stub(&call);
+		port_ref(reply);
+	code = routine->stub();
 	if (reply == NULL)
 		return sent(code);
-	thread = call.thread;
-	size = likely(code == KERN_SUCCESS) ? call.out_size : REPLY_HEAD;
-	if (unlikely(code == KERN_SUCCESS && call.out_complex) || !reply_is_plain(thread, code, size) ||
-	    !reply_write(REPLY_BITS, size, code))
+	if (unlikely(code != KERN_SUCCESS))
 		return finish(code);
-	return replied(thread, MACH_MSG_SUCCESS);
+	/* An object that the routine has made is in a complex reply. */
+	assert(krpc_created_port == NULL || krpc_now.out_complex);
+	thread = krpc_now.thread;
+	reply = krpc_now.reply_port;
+	if (!reply_is_plain(thread, reply, krpc_now.out_plain) || !reply_write(reply, REPLY_BITS, krpc_now.out_plain, KERN_SUCCESS))
+		return finish(KERN_SUCCESS);
+	return replied(thread, reply, MACH_MSG_SUCCESS);
 }
 
 static __attribute__((noinline)) int64_t call_far(struct thread *thread, struct port *port, HEAD_WORDS)

@@ -136,7 +136,7 @@ static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, 
 		"movl %[code], -136(%%r11)\n\tmovl $0, -132(%%r11)\n\t"
 		USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
 		: : [bits] "i"(bits), [first] "i"(48), [end] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
-		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "r"(code), "r"(r10), "r"(r11)
+		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "ri"(code), "r"(r10), "r"(r11)
 		: "rax", "memory", "cc" : fault);
 	return true;
 fault:

@@ -21,6 +21,7 @@ void *calls_watch(void *watcher)
 	void *before = thread->watcher;
 
 	thread->watcher = watcher;
+	thread->rpc_port = watcher == NULL ? thread->reply_port : MACH_PORT_NULL;
 	return before;
 }
 

@@ -83,6 +83,8 @@ mach_port_t mig_get_reply_port(void)
 
 	if (thread->reply_port == MACH_PORT_NULL)
 		thread->reply_port = mach_reply_port();
+	if (thread->watcher == NULL)
+		thread->rpc_port = thread->reply_port;
 	return thread->reply_port;
 }
 
@@ -90,7 +92,7 @@ void mig_dealloc_reply_port(mach_port_t port)
 {
 	struct thread *thread = thread_self();
 
-	thread->reply_port = MACH_PORT_NULL;
+	thread->reply_port = thread->rpc_port = MACH_PORT_NULL;
 	if (port == MACH_PORT_NULL || thread->replacing_port)
 		return;
 	/* The new port is made by this very call; should that fail too, it must not come back here. */
@@ -118,10 +120,9 @@ static inline mach_msg_return_t rpc_trap(mach_msg_header_t *msg, uint32_t option
 mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
 			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
 {
-	const struct thread *thread = thread_self();
-	mach_port_t reply = thread->reply_port;
+	mach_port_t reply = ((const __seg_fs struct thread *)0)->rpc_port;
 
-	if (reply == MACH_PORT_NULL || thread->watcher != NULL)
+	if (reply == MACH_PORT_NULL)
 		return RPC_NOT_TRIED;
 	msg->msgh_local_slot = reply;
 	return rpc_trap(msg, (uint32_t)option, send_size, rcv_size, reply, timeout);

@@ -21,7 +21,7 @@ static kern_return_t set_self(struct thread *thread)
 
 void thread_adopt(struct thread *thread)
 {
-	thread->reply_port = MACH_PORT_NULL;
+	thread->reply_port = thread->rpc_port = MACH_PORT_NULL;
 	thread->port = MACH_PORT_NULL;
 	thread->replacing_port = false;
 	thread->watcher = thread->serving = NULL;

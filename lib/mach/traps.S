@@ -33,8 +33,7 @@ MACH_TRAP_LIST(T)
 	.type	mach_msg, @function
 	.balign	16
 mach_msg:
-	movq	%fs:0, %rax
-	cmpq	$0, THREAD_WATCHER(%rax)
+	cmpq	$0, %fs:THREAD_WATCHER
 	jne	mach_msg_watched
 	movl	$TRAP_mach_msg_trap, %eax
 	movq	%rcx, %r10

@@ -34,11 +34,11 @@ static unsigned passes_before;
 
 /* -- kernel calls: 2000 adds one to a word, 2001 waits, 2002 a long reply, 2003 fails, 2004 simple, 2005 a right -- */
 
-static kern_return_t stub_add(struct krpc *krpc)
+static kern_return_t stub_add(void)
 {
-	memcpy(krpc->out + 48, (const uint8_t *)krpc->in + 32, 16);
-	((uint32_t *)(krpc->out + 48))[2]++;
-	krpc->out_size = 64;
+	memcpy(krpc_reply_bytes + 48, (const uint8_t *)krpc_now.in + 32, 16);
+	((uint32_t *)(krpc_reply_bytes + 48))[2]++;
+	krpc_now.out_size = 64;
 	return KERN_SUCCESS;
 }
 
@@ -53,42 +53,41 @@ static inline void stub_cancelled(struct thread *thread, enum wait_reason reason
 		krpc_reply(thread, KERN_ABORTED);
 }
 
-static kern_return_t stub_wait(struct krpc *krpc)
+static kern_return_t stub_wait(void)
 {
 	static const struct wait_kind test_wait = { "test", stub_over, stub_cancelled, false };
 
-	wait_begin(krpc->thread, &test_wait, NULL, -1);
+	wait_begin(krpc_now.thread, &test_wait, NULL, -1);
 	return KRPC_BLOCKED;
 }
 
-static kern_return_t stub_long(struct krpc *krpc)
+static kern_return_t stub_long(void)
 {
-	memset(krpc->out + 48, 7, 600 - 48);
-	krpc->out_size = 600;
+	memset(krpc_reply_bytes + 48, 7, 600 - 48);
+	krpc_now.out_size = 600;
 	return KERN_SUCCESS;
 }
 
-static kern_return_t stub_fail(struct krpc *krpc)
+static kern_return_t stub_fail(void)
 {
-	krpc->out_size = 200;
+	krpc_now.out_size = 200;
 	return KERN_NO_ACCESS;
 }
 
-static kern_return_t stub_simple(struct krpc *krpc)
+static kern_return_t stub_simple(void)
 {
-	(void)krpc;
 	return KERN_SUCCESS;
 }
 
-static kern_return_t stub_right(struct krpc *krpc)
+static kern_return_t stub_right(void)
 {
 	mach_msg_type_t type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 };
-	struct port *right = right_make_send(krpc->thread->self);
+	struct port *right = right_make_send(krpc_now.thread->self);
 
-	memcpy(krpc->out + 48, &type, 8);
-	memcpy(krpc->out + 56, &right, 8);
-	krpc->out_size = 64;
-	krpc->out_complex = true;
+	memcpy(krpc_reply_bytes + 48, &type, 8);
+	memcpy(krpc_reply_bytes + 56, &right, 8);
+	krpc_now.out_size = 64;
+	krpc_now.out_complex = true;
 	return KERN_SUCCESS;
 }
 
@@ -97,12 +96,12 @@ static inline void stub_exists(void)
 }
 
 static const struct krpc_routine routines[] = {
-	{ stub_add, stub_exists, "add", 48, 64, false, false, KRPC_PLAIN },
-	{ stub_wait, stub_exists, "wait", 32, 48, false, true, KRPC_EITHER },
-	{ stub_long, stub_exists, "long", 32, 600, false, true, KRPC_EITHER },
-	{ stub_fail, stub_exists, "fail", 32, 48, false, true, KRPC_EITHER },
-	{ stub_simple, stub_exists, "simple", 32, 48, true, true, KRPC_EITHER },
-	{ stub_right, stub_exists, "right", 32, 64, false, true, KRPC_EITHER },
+	{ stub_add, stub_exists, "add", 48, 64, false, false, KRPC_PLAIN, 48 },
+	{ stub_wait, stub_exists, "wait", 32, 48, false, true, KRPC_EITHER, 0 },
+	{ stub_long, stub_exists, "long", 32, 600, false, true, KRPC_EITHER, 0 },
+	{ stub_fail, stub_exists, "fail", 32, 48, false, true, KRPC_EITHER, 0 },
+	{ stub_simple, stub_exists, "simple", 32, 48, true, true, KRPC_EITHER, 0 },
+	{ stub_right, stub_exists, "right", 32, 64, false, true, KRPC_EITHER, 0 },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, sizeof(routines) / sizeof(routines[0]), routines };
 

@@ -112,7 +112,7 @@ class Stub:
         routine = self.routine
         if self.kernel:
             lines = [f"#pragma weak {self.name}",
-                     f"static kern_return_t _X{routine.name}(struct krpc *r)", "{"]
+                     f"static kern_return_t _X{routine.name}(void)", "{"]
         else:
             lines = [f"static void _X{routine.name}(mach_msg_header_t *InHeadP, "
                      "mach_msg_header_t *OutHeadP)", "{"]
@@ -136,8 +136,8 @@ class Stub:
                              ".msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 };")
             lines += [emit.type_constant(i, self.sent(i)) for i in self.reply.items]
         if kernel:
-            lines += ["\tRequest *const InP = (Request *) (uintptr_t) r->in;"] if self.request.items else []
-            lines += ["\tReply *const OutP = (Reply *) r->out;"] if self.reply.items else []
+            lines += ["\tRequest *const InP = (Request *) (uintptr_t) krpc_now.in;"] if self.request.items else []
+            lines += ["\tReply *const OutP = (Reply *) krpc_reply_bytes;"] if self.reply.items else []
         else:
             lines.append("\tRequest *const InP = (Request *) InHeadP;")
             lines.append(f"\t{'mig_reply_header_t' if routine.simple else 'Reply'} *const OutP = "
@@ -197,7 +197,7 @@ class Stub:
 
     def checks(self):
         request = self.request
-        size = "r->in_size" if self.kernel else "InP->Head.msgh_size"
+        size = "krpc_now.in_size" if self.kernel else "InP->Head.msgh_size"
         lines = []
         compare = "!=" if request.fixed else "<"
         test = f"{size} {compare} {request.min}"
@@ -227,7 +227,7 @@ class Stub:
     def port(self, a):
         """A right that came in, before translation."""
         if a.direction == "requestport":
-            return "r->target" if self.kernel else "InP->Head.msgh_local_port"
+            return "krpc_target()" if self.kernel else "InP->Head.msgh_local_port"
         return self.ins.data(self.in_items[a.name])
 
     def prepare_outs(self):
@@ -313,10 +313,10 @@ class Stub:
     def values(self, a):
         t = a.type
         if a.direction == "msgseqno":
-            return ["r->in->msgh_seqno" if self.kernel else "InP->Head.msgh_seqno"]
+            return ["krpc_now.in->msgh_seqno" if self.kernel else "InP->Head.msgh_seqno"]
         if a.direction in ("sreplyport", "replyport"):
             if self.kernel:
-                return ["r->reply_port"]
+                return ["krpc_now.reply_port"]
             poly = ["MACH_MSGH_BITS_REMOTE(InP->Head.msgh_bits)"] if t.server_name == POLY else []
             return ["InP->Head.msgh_remote_port"] + poly
         if a.direction == "requestport":
@@ -422,11 +422,11 @@ class Stub:
             lines += self.pack_reply()
             size = str(self.reply.min) if self.reply.fixed else \
                 "(uint32_t) (At - (uint8_t *) OutP)"
-            lines.append(f"\tr->out_size = {size};")
+            lines.append(f"\tkrpc_now.out_size = {size};")
             if any(i.type.kind == "indef" for i in self.reply.items):
-                lines.append("\tr->out_complex = Complex;")
+                lines.append("\tkrpc_now.out_complex = Complex;")
             elif self.reply.is_complex:
-                lines.append("\tr->out_complex = true;")
+                lines.append("\tkrpc_now.out_complex = true;")
         return lines + ["\treturn Code;"]
 
     def finish_user(self):
@@ -462,6 +462,10 @@ def complexity(request):
     return "KRPC_EITHER" if request.may_be_complex else "KRPC_PLAIN"
 
 
+def plain_size(routine, request):
+    return 0 if routine.simple or not request.fixed or request.is_complex else request.min
+
+
 def kernel_table(subsystem):
     lines = [f"static const struct krpc_routine routines[] = {{"]
     for number, routine in enumerate(by_id(subsystem)):
@@ -475,7 +479,7 @@ def kernel_table(subsystem):
                   f"\t\t.name = \"{routine.name}\", .request_min = {request.min}, .reply_max = {reply_max},",
                   f"\t\t.simple = {'true' if routine.simple else 'false'},"
                   f" .request_varies = {'false' if request.fixed else 'true'},",
-                  f"\t\t.request_complex = {complexity(request)} }},"]
+                  f"\t\t.request_complex = {complexity(request)}, .plain_size = {plain_size(routine, request)} }},"]
     lines += ["};", "",
               f"const struct krpc_subsystem {subsystem.name}_subsystem = {{",
               f"\t.name = \"{subsystem.name}\", .base = {subsystem.base}, "

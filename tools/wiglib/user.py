@@ -155,22 +155,25 @@ def receive(routine, reply):
     lines = [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
              "\t\tmach_msg_destroy(&OutP->Head);",
              "\t\treturn OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE ? MIG_SERVER_DIED : "
-             "MIG_REPLY_MISMATCH;", "\t}",
-             f"\tif (OutP->Head.msgh_size < {head}"
-             " || !wig_type_is(&OutP->RetCodeType, &RetCodeWant, WIG_FIXED))", "\t\tgoto Wrong;"]
-    if reply.items:
-        lines += ["\tif (OutP->RetCode != KERN_SUCCESS) {",
-                  f"\t\tif (OutP->Head.msgh_size != {head} || {CARRIES})", "\t\t\tgoto Wrong;",
-                  "\t\treturn OutP->RetCode;", "\t}"]
+             "MIG_REPLY_MISMATCH;", "\t}"]
     compare = "!=" if reply.fixed else "<"
-    lines.append(f"\tif (OutP->Head.msgh_size {compare} {reply.min}")
+    other = f"OutP->Head.msgh_size {compare} {reply.min}"
     if not reply.may_be_complex:
-        lines[-1] += f" || {CARRIES})"
+        other += f" || {CARRIES}"
     elif reply.is_complex:
-        lines[-1] += f" || {CARRIES} != MACH_MSGH_BITS_COMPLEX)"
+        other += f" || {CARRIES} != MACH_MSGH_BITS_COMPLEX"
     else:
-        lines[-1] += " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_REMOTE_MASK))"
-    lines.append("\t\tgoto Wrong;")
+        other += " || (OutP->Head.msgh_bits & MACH_MSGH_BITS_REMOTE_MASK)"
+    type_wrong = "!wig_type_is(&OutP->RetCodeType, &RetCodeWant, WIG_FIXED)"
+    if reply.items:
+        # An error is a head only; a success is longer.
+        lines += [f"\tif ({other}) {{",
+                  f"\t\tif (OutP->Head.msgh_size != {head} || {CARRIES} || {type_wrong}",
+                  "\t\t    || OutP->RetCode == KERN_SUCCESS)", "\t\t\tgoto Wrong;",
+                  "\t\treturn OutP->RetCode;", "\t}",
+                  f"\tif ({type_wrong} || OutP->RetCode != KERN_SUCCESS)", "\t\tgoto Wrong;"]
+    else:
+        lines += [f"\tif ({other} || {type_wrong})", "\t\tgoto Wrong;"]
     lines += access.check("OutP->Head.msgh_size", fail)
     for item in reply.items:
         lines += check_room(access, item)

@@ -23,6 +23,7 @@ struct thread {
 	bool replacing_port;		/* inside mig_dealloc_reply_port */
 	void *watcher;			/* on whose behalf its calls are watched (calls.h), or NULL */
 	void *serving;			/* lib/ports: the request that it serves, or NULL */
+	mach_port_t rpc_port;		/* reply_port while its calls are not watched, else MACH_PORT_NULL */
 };
 
 static inline struct thread *thread_self(void)
