@@ -8,6 +8,7 @@
 #include <mach/calls.h>
 #include <mach/mig_support.h>
 #include <stdlib.h>
+#include <throttle_user.h>
 
 /* A worker's memory, all made before it takes its first message. */
 struct worker {
@@ -351,6 +352,9 @@ kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket
 		.max_size = max_size, .max_workers = 1, .throttle = PORTS_THROTTLE_CAP,
 	};
 
+	/* One thread needs no bound, but a set that once had one has turns by ledgers. Denied, it goes without. */
+	if (port_set_throttle(mach_task_self(), bucket->set, 1, 1) == KERN_SUCCESS)
+		port_set_throttle(mach_task_self(), bucket->set, 0, 0);
 	return ports_manage_port_operations_multithread(bucket, demuxer, &options);
 }
 

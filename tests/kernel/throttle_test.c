@@ -458,9 +458,9 @@ static void guest_main(void *argument)
 
 /*
  * Messages of another ledger, sent last, are not behind all those of this one; also when one of these, the last, is before it
- * in the port (shared). throttle_late: the set is throttled when they are there.
+ * in the port (shared). throttle_late: the set is throttled when they are there. ended: it was, and has no bound any more.
  */
-static void ledgers_in_turn(bool throttle_late, bool shared)
+static void ledgers_in_turn(bool throttle_late, bool shared, bool ended)
 {
 	struct guest *guest = shared_alloc(sizeof *guest);
 	mach_port_t ports[PORTS];
@@ -474,6 +474,8 @@ static void ledgers_in_turn(bool throttle_late, bool shared)
 	if (throttle_late) {
 		port_free(set);
 		set = port_new_set();
+	} else if (ended) {
+		need(port_set_throttle(self, set, 0, 0), "no bound");
 	}
 	for (unsigned i = 0; i < PORTS; i++) {
 		ports[i] = port_new_send();
@@ -490,6 +492,8 @@ static void ledgers_in_turn(bool throttle_late, bool shared)
 	ok(word_await(&guest->step, 1, PATIENCE_MS), "the guest has sent behind forty messages");
 	if (throttle_late)
 		need(port_set_throttle(self, set, 1, LONG_MS), "a target");
+	if (throttle_late && ended)
+		need(port_set_throttle(self, set, 0, 0), "no bound");
 	for (unsigned n = 0; n < 2u * PORTS + 1 + shared; n++) {
 		need(msg_receive(&m, set, MACH_RCV_TIMEOUT, 0), "a message");
 		if (m.head.msgh_id == ID_GUEST)
@@ -573,8 +577,8 @@ int main(int argc, char **argv)
 	senders_wait();
 	ends();
 	moves();
-	for (unsigned how = 0; how < 4; how++)
-		ledgers_in_turn(how & 1, how & 2);
+	for (unsigned how = 0; how < 8; how++)
+		ledgers_in_turn(how & 1, how & 2, how & 4);
 	leave_and_die();
 	denied();
 	return done_testing();

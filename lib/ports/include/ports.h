@@ -214,7 +214,8 @@ struct ports_manage_options {
 
 /*
  * Serves the bucket on this thread, for ever: notifications itself, the rest by
- * the demuxer. Returns only on a failure, with its code. Buffers are made once.
+ * the demuxer; messages of different ledgers in turn. Returns only on a failure,
+ * with its code. Buffers are made once.
  */
 kern_return_t ports_manage_port_operations_one_thread(struct port_bucket *bucket,
 						      mach_msg_demux_t demuxer,

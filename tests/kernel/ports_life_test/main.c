@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * lib/ports: the life of ports and servers. Weak references and a cache that uses them, dead names,
- * requests that are inhibited and resumed, the end of a port, a class, a server; all also under
+ * requests that are inhibited and resumed, turns of ledgers, the end of a port, a class, a server; all also under
  * requests, and denied.
  * RUN: in root ports_life_test
  */
@@ -18,6 +18,7 @@ int main(int argc, char **argv)
 	test_weak();
 	test_dead_names();
 	test_inhibition();
+	test_turns();
 	test_end();
 	return done_testing();
 }

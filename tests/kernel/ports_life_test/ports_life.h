@@ -20,6 +20,7 @@ enum {
 	ID_ALONE,			/* inhibits its own port, sees that nobody else is in it */
 	ID_ALONE_ALL,			/* the same with the bucket */
 	ID_PARK,			/* answered by ports_resume */
+	ID_MARK,			/* notes how many requests have begun, in `marked` */
 };
 
 struct thing {
@@ -45,6 +46,7 @@ extern uint32_t inside, handled, alone, intruders;
 /* Ports cleaned, ports that had only weak references, dead names told of; the last of these names. */
 extern uint32_t cleaned, dropped, deaths;
 extern mach_port_t dead;
+extern uint32_t marked;
 extern uint32_t gate;				/* 1: ID_HOLD and ID_PARK are answered */
 extern struct ports_parked_queue parked;
 extern struct client clients[CLIENTS];
@@ -81,9 +83,10 @@ unsigned dead_refs(mach_port_t name);
 void kill_peer(mach_port_t peer);
 void test_dead_names(void);
 
-/* -- inhibit.c, end.c -- */
+/* -- inhibit.c, turns.c, end.c -- */
 
 void test_inhibition(void);
+void test_turns(void);
 void test_end(void);
 
 #endif

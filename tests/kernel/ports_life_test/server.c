@@ -10,7 +10,7 @@
 
 struct port_bucket bucket;
 struct thread *manager;
-uint32_t gate, inside, handled, alone, intruders;
+uint32_t gate, inside, handled, alone, intruders, marked;
 uint32_t cleaned, dropped, deaths;
 mach_port_t dead;
 struct ports_parked_queue parked;
@@ -94,6 +94,9 @@ static kern_return_t handle(struct thing *thing, mach_msg_id_t id)
 		return be_alone(thing, id == ID_ALONE_ALL);
 	case ID_PARK:
 		return park();
+	case ID_MARK:
+		marked = handled;
+		return ANSWER;
 	default:
 		/* Made now, not when something is measured. */
 		mig_get_reply_port();
