@@ -70,8 +70,8 @@ void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n);
 /* Moves a charge, unrefused: a ledger over its limit is only denied new things. */
 void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n);
 
-/* Makes all figures exact: what a refund has left with the ledgers above goes back (ledger_slack.c). Before anyone reads
-   used or peak. O(depth) for each resource. */
+/* Makes all figures exact: what a refund has left with the ledgers above goes back (ledger_slack.c), and so does what zones keep
+   (zone.c). Before anyone reads used or peak. O(depth) for each resource. */
 void ledger_settle(void);
 
 /* The same without the fail-nth hook: for those who have called it themselves. */

@@ -312,9 +312,11 @@ static bool is_quiet(const struct quiet *quiet, uint64_t used)
 static __attribute__((noinline)) void pressure_look(void)
 {
 	uint64_t ram_used, map_used;
-	unsigned level, map, before = pressure_level;
+	unsigned level, map, before;
 
+	/* What that frees may lead here too. */
 	ledger_settle();
+	before = pressure_level;
 	ram_used = ram_used_pages();
 	map_used = zone_map_used_pages();
 	level = level_of(ram_used, ram_limit_pages(false));
