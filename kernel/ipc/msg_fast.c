@@ -117,6 +117,13 @@ static inline bool may_overlap(const char *to, uint64_t from, uint32_t size)
 	return ((uint64_t)to - from - 1) % PAGE_SIZE + 1 < size;
 }
 
+/* It is not, as far as is remembered: a thread mostly sends from where it receives. */
+static inline bool is_apart(const struct thread *thread, const char *to, uint32_t size)
+{
+	return thread->msg.buffer == thread->regs.rdi && straight_is_good(thread, size) &&
+	       ((uint64_t)thread->straight.place ^ (uint64_t)to) >= PAGE_SIZE;
+}
+
 /* Would it? That needs memory that both threads have. True also if that cannot be told. */
 static bool overlaps(struct thread *thread, const char *to, uint64_t from, uint32_t size)
 {
@@ -145,7 +152,8 @@ static inline __attribute__((always_inline)) bool body_copy(struct thread *threa
 
 	if (size == HEAD)
 		return true;
-	if (may_overlap(place, from, size) && (form == NEAR || overlaps(thread, place, from, size)))
+	if (unlikely(may_overlap(place, from, size)) && !is_apart(thread, place, size) &&
+	    (form == NEAR || overlaps(thread, place, from, size)))
 		return false;
 	return user_words_in(place, from, HEAD, size);
 }

@@ -86,27 +86,17 @@ static __attribute__((noinline)) bool pass(struct space *from, struct space *to,
 	return true;
 }
 
-static inline bool pass_item(struct space *from, struct space *to, struct item *item)
+/* In line in the two that use it: a call would save again what they have saved. */
+inline __attribute__((always_inline)) bool msg_right_pass(struct space *from, struct space *to, char *message, uint32_t size)
 {
-	if (item->word == (one_right.word | MACH_MSG_TYPE_MOVE_SEND) &&
-	    right_pass_alone(from, (mach_port_name_t)item->name, to, &item->name))
-		return true;
-	return pass(from, to, item);
-}
-
-static __attribute__((noinline)) bool pass_among(struct space *from, struct space *to, char *message, uint32_t size)
-{
-	struct item *item = find_right(message, size);
-
-	return item != NULL && pass_item(from, to, item);
-}
-
-bool msg_right_pass(struct space *from, struct space *to, char *message, uint32_t size)
-{
+	const uint64_t moved = one_right.word | MACH_MSG_TYPE_MOVE_SEND;
 	struct item *item = (struct item *)(message + HEAD);
 
 	/* Often it is all there is. */
-	if (size == HEAD + sizeof(*item) && is_right(item))
-		return pass_item(from, to, item);
-	return pass_among(from, to, message, size);
+	if (unlikely(size != HEAD + sizeof(*item) || item->word != moved) && (item = find_right(message, size)) == NULL)
+		return false;
+	if (likely(item->word == moved) &&
+	    likely(right_pass_alone(from, (mach_port_name_t)item->name, to, &item->name)))
+		return true;
+	return pass(from, to, item);
 }

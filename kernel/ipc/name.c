@@ -223,7 +223,7 @@ bool name_move(struct name *entry, struct space *to)
 	return true;
 }
 
-inline bool name_move_alone(struct name *entry, struct space *from, struct space *to, uint64_t *received)
+inline __attribute__((always_inline)) bool name_move_alone(struct name *entry, struct space *from, struct space *to, uint64_t *received)
 {
 	mach_port_name_t name = entry->name;
 

@@ -489,7 +489,7 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 	return true;
 }
 
-inline bool right_pass_alone(struct space *from, mach_port_name_t name, struct space *to, uint64_t *received)
+inline __attribute__((always_inline)) bool right_pass_alone(struct space *from, mach_port_name_t name, struct space *to, uint64_t *received)
 {
 	struct name *entry = *space_first(from, name);
 	const struct port *port = entry->port;

@@ -57,7 +57,7 @@ uint64_t radix_lowest_free(const struct radix *tree, uint64_t from);
 /* Gives the key the value when it is free and needs no node. False: it is not so, tree unchanged. */
 bool radix_put_in_leaf(struct radix *tree, uint64_t key, void *value);
 /* For who has the leaf (radix_leaf_of) of a key at hand. Gives the value a free key of the leaf, which *key becomes: the first behind it,
-   else from the leaf's start, but not 0. False: less than two keys are free in it, or three when *key itself is not. */
+   else from the leaf's start, but not 0. False: less than two keys are free in it, or three when *key itself is not (as 0 never is). */
 static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value);
 /* Removes a key that is there. False: less than two others are left in the leaf, or it was full; radix_leaf_cleared is to follow, which
    frees nodes that are empty. */
@@ -123,22 +123,21 @@ static inline bool radix_lonely(const struct radix *tree, uint64_t key)
 
 static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value)
 {
-	unsigned present = leaf->present, free = present ^ RADIX_FULL, index = *key % RADIX_SLOTS, ahead;
-	uint64_t first = *key - index;
+	unsigned index = *key % RADIX_SLOTS, free = leaf->present ^ RADIX_FULL, ahead;
 
-	if (unlikely(first == 0))
+	if (rarely(*key < RADIX_SLOTS))
 		free &= ~1u;
 	/* One, or two, of the free keys are left. */
 	ahead = free & (free - 1);
-	if (unlikely((present >> index) & 1))
+	if (rarely(((free >> index) & 1) == 0))
 		ahead &= ahead - 1;
 	if (unlikely(ahead == 0))
 		return false;
 	ahead = free & (~1u << index);
 	index = (unsigned)__builtin_ctz(ahead != 0 ? ahead : free);
 	leaf->slot[index] = value;
-	leaf->present = present | 1u << index;
-	*key = first + index;
+	leaf->present |= 1u << index;
+	*key = (*key & ~(uint64_t)(RADIX_SLOTS - 1)) | index;
 	return true;
 }
 

@@ -259,8 +259,18 @@ static void sender_buffers(enum side side)
 	settle(true, "a sender's buffer: ", side_name[side]);
 }
 
-/* Two threads of a task whose buffers overlap: the message is as it was when it was sent. */
-static void overlap(enum side side)
+/* Where the thread received last, and would again, it is remembered that it takes messages of this size. */
+static void remember(struct thread *thread, uint64_t buffer, uint32_t size)
+{
+	struct pmap *pmap = &thread->task->map.pmap;
+
+	thread->msg.buffer = buffer;
+	thread->straight = (struct straight){ pmap_writable(pmap, buffer, size), pmap->changes };
+	thread->straight_room = (uint16_t)size;
+}
+
+/* Two threads of a task whose buffers overlap, the sender's perhaps one where it receives: the message is as it was when it was sent. */
+static void overlap(enum side side, bool remembered)
 {
 	for (int by = -64; by <= 64; by += 8) {
 		struct call c = prepare(side, 0, ROOM, 1024);
@@ -282,6 +292,8 @@ static void overlap(enum side side)
 		}
 		c.buffer = area + 1024 + (uint64_t)(int64_t)by;
 		c.size = 200;
+		if (remembered)
+			remember(from, c.buffer, c.size);
 		ok(go(from, &c) == KERN_BLOCKED && has_got(receiver_of(side), area + 1024, c.id, 200),
 		   "a %s from a buffer %d bytes from the receiver's", side_name[side], by);
 		once = side == REQUEST ? m.h.msgh_remote_port : once;
@@ -564,7 +576,8 @@ int main(void)
 		receiver_moved(side);
 		sender_states(side);
 		sender_buffers(side);
-		overlap(side);
+		overlap(side, false);
+		overlap(side, true);
 	}
 	warm = false;
 	reply_port_in_set();

@@ -108,7 +108,7 @@ static void insert_beside(uint64_t key, void *value)
 		if (want == 0)
 			want = other;
 	}
-	if (there == 0 || free < (model_has(key) ? 3 : 2))
+	if (there == 0 || free < (key == 0 || model_has(key) ? 3 : 2))
 		want = 0;
 	claim(there != 1 || !model_has(key) || radix_lonely(&tree, key), "%lx is alone", key);
 	claim(there < 2 || !model_has(key) || !radix_lonely(&tree, key), "%lx is not alone", key);
