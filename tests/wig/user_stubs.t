@@ -60,9 +60,9 @@ CARRIERS = (("vm_allocate", "vm_allocate", -300), ("vm_allocate", "vm_allocate_d
             ("mach_port_insert_right", "plain_3315", -300))
 # code of mach_msg, what becomes of the reply port
 SENDS = (
-    (0x1000000d, "kept"), (0x10000003, "kept"), (0x1000000f, "kept"),
+    (0x1000000d, "kept"), (0x10000003, "kept"), (0x1000000f, "kept"), (0x1000600c, "kept"),
     (0x10000004, "lost"), (0x10000007, "lost"), (0x10000009, "lost"),
-    (0x10004003, "lost"), (0x10004005, "lost"), (0x10004009, "lost"), (0x1000600c, "lost"),
+    (0x10004003, "lost"), (0x10004005, "lost"), (0x10004009, "lost"), (0x1000400b, "lost"),
 )
 
 tap = Tap(__file__)

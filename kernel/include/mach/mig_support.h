@@ -25,10 +25,14 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout);
 /*
  * After a failed call: may the reply port still be named in a message, or hold one? Not when the send itself was refused, for
- * then nothing has left. KERN_RESOURCE_SHORTAGE is of the receive: the buffer's pages were denied, the reply is in the port.
+ * then nothing has left; nor when the reply was received, without what could not be held (MACH_RCV_BODY_ERROR): who was denied
+ * memory for that might be denied another port. KERN_RESOURCE_SHORTAGE is of the receive: the buffer's pages were denied, the reply
+ * is in the port.
  */
 static inline int mig_reply_port_lost(mach_msg_return_t code)
 {
+	if ((code & ~MACH_MSG_MASK) == MACH_RCV_BODY_ERROR)
+		return 0;
 	return (code & ~MACH_MSG_MASK) >= MACH_RCV_IN_PROGRESS || code == KERN_RESOURCE_SHORTAGE ||
 	       code == MACH_SEND_INVALID_REPLY || code == MACH_SEND_TIMED_OUT || code == MACH_SEND_INTERRUPTED ||
 	       code == MACH_SEND_WILL_NOTIFY;
