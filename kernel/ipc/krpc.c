@@ -23,6 +23,7 @@
 #include "ipc/krpc_call.h"
 #include "ipc/mach_msg.h"
 #include "ipc/mqueue.h"
+#include "ipc/msg_fast.h"
 #include "ipc/portset.h"
 #include "ipc/right.h"
 #include "ipc/space.h"
@@ -52,6 +53,7 @@ static const struct krpc_subsystem *const subsystems[] = {
 	&mach4_subsystem, &gnumach_subsystem, &ledger_subsystem, &weir_subsystem, &throttle_subsystem,
 };
 const struct krpc_routine *krpc_routines[KRPC_IDS];
+const struct krpc_routine krpc_no_routine = { .request_min = UINT32_MAX, .plain_size = KRPC_NOT_PLAIN };
 
 /* The longest arrays in line are of 1024 integers (thread_set_state): 4 KiB, and other arguments. */
 #define REQUEST_MAX (2 * PAGE_SIZE)
@@ -63,15 +65,20 @@ static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .
 
 void krpc_system_init(void)
 {
+	for (uint32_t place = 0; place < KRPC_IDS; place++)
+		krpc_routines[place] = &krpc_no_routine;
 	for (unsigned i = 0; i < sizeof(subsystems) / sizeof(subsystems[0]); i++) {
 		const struct krpc_subsystem *subsystem = subsystems[i];
 
 		for (uint32_t n = 0; subsystem != NULL && n < subsystem->count; n++) {
 			uint32_t place = subsystem->base + n;
 
-			assert(place < KRPC_IDS && krpc_routines[place] == NULL);
-			if (subsystem->routines[n].routine != NULL)
-				krpc_routines[place] = &subsystem->routines[n];
+			assert(place < KRPC_IDS && krpc_routines[place] == &krpc_no_routine);
+			if (subsystem->routines[n].routine == NULL)
+				continue;
+			krpc_routines[place] = &subsystem->routines[n];
+			assert(krpc_routines[place]->plain_size == KRPC_NOT_PLAIN ||
+			       msg_size_is_good((uint32_t)krpc_routines[place]->plain_size, KMSG_SMALL));
 		}
 	}
 }
@@ -259,7 +266,7 @@ void krpc_reply(struct thread *thread, kern_return_t code)
 /* -- requests -- */
 
 struct call {
-	const struct krpc_routine *routine;	/* NULL: none has this id */
+	const struct krpc_routine *routine;	/* or krpc_no_routine */
 	struct kmsg *request;
 	bool answered;				/* there is a reply */
 };
@@ -268,7 +275,7 @@ struct call {
 static bool reply_reserve(struct thread *thread, const struct call *call, const mach_msg_header_t *header)
 {
 	uint32_t local = MACH_MSGH_BITS_LOCAL(header->msgh_bits);
-	uint32_t size = call->routine != NULL ? call->routine->reply_max : 0;
+	uint32_t size = call->routine->reply_max;
 
 	thread->msg.kmsg = NULL;
 	if (!call->answered || thread->reply_direct || local == 0)
@@ -320,7 +327,7 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 {
 	mach_msg_header_t *in = kmsg_at(call->request, 0);
 
-	if (call->routine == NULL)
+	if (call->routine == &krpc_no_routine)
 		return MIG_BAD_ID;
 	if (kmsg_contiguous(call->request, 0) != call->request->size)
 		return MIG_BAD_ARGUMENTS;
@@ -404,7 +411,7 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 
 	if (port->kobject_type == KOBJECT_THREAD && MACH_MSGH_BITS_REMOTE(header->msgh_bits) == MACH_MSG_TYPE_MOVE_SEND_ONCE)
 		return exception_reply_message(thread, port, head, have);
-	call.answered = call.routine == NULL || !call.routine->simple;
+	call.answered = !call.routine->simple;
 	thread->msg.reply_port = NULL;
 	thread->reply_direct = call.answered && reply_is_direct(thread, header);
 	/* The object may die in the call, its port is needed until the end. */

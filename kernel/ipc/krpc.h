@@ -52,7 +52,8 @@ struct krpc_routine {
 	bool simple;				/* simpleroutine: never a reply */
 	bool request_varies;			/* it may be longer than request_min */
 	uint8_t request_complex;		/* KRPC_PLAIN and so on */
-	uint32_t plain_size;			/* that of all its requests, if these may be plain and are answered; else 0 */
+	uint64_t plain_size;			/* that of all its requests, if these may be plain and short, and are answered; */
+#define KRPC_NOT_PLAIN UINT64_MAX		/* else this, which is no size */
 };
 /* Must the request have MACH_MSGH_BITS_COMPLEX? */
 enum { KRPC_PLAIN, KRPC_COMPLEX, KRPC_EITHER };

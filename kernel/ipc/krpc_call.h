@@ -32,12 +32,13 @@ static inline void krpc_code_fill(mig_reply_header_t *reply, kern_return_t code)
 	reply->RetCode = code;
 	reply->RetCodePadding = 0;
 }
-/* By id; NULL: there is none. */
+/* By id; where there is none, one that no request fits. */
 #define KRPC_IDS 5400u
 extern const struct krpc_routine *krpc_routines[KRPC_IDS];
+extern const struct krpc_routine krpc_no_routine;
 static inline const struct krpc_routine *krpc_routine_find(uint32_t id)
 {
-	return id < KRPC_IDS ? krpc_routines[id] : NULL;
+	return id < KRPC_IDS ? krpc_routines[id] : &krpc_no_routine;
 }
 
 /* What a stub works on: the request, and an empty reply. */

@@ -154,9 +154,10 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 	uint32_t size = (uint32_t)thread->regs.rdx;
 	kern_return_t code;
 
-	if (routine == NULL || ((reply == NULL || routine->plain_size != size) && !krpc_fits(routine, size, false)))
+	if (unlikely(reply == NULL || routine->plain_size != size) &&
+	    (!msg_size_is_good(size, KMSG_SMALL) || !krpc_fits(routine, size, false) || (reply != NULL && routine->simple)))
 		return msg_general(thread);
-	if (reply != NULL && ((routine->plain_size != size && routine->simple) || !STACK_EMPTY(&reply->receivers)))
+	if (reply != NULL && !STACK_EMPTY(&reply->receivers))
 		return msg_general(thread);
 	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
 	krpc_fill(thread, port, &request.head, size, reply);

@@ -152,6 +152,8 @@ static inline __attribute__((always_inline)) bool body_copy(struct thread *threa
 
 	if (size == HEAD)
 		return true;
+	if (!msg_size_is_good(size, KMSG_SMALL))
+		return false;
 	if (unlikely(may_overlap(place, from, size)) && !is_apart(thread, place, size) &&
 	    (form == NEAR || overlaps(thread, place, from, size)))
 		return false;
@@ -349,22 +351,6 @@ static __attribute__((noipa)) int64_t reply_with_right(struct thread *thread, st
 	return msg_general(thread);
 }
 
-/* A message may be so long: from a head to most bytes, in whole eightbytes. */
-static inline bool size_is_good(uint32_t size, uint32_t most)
-{
-	uint32_t beyond = size - HEAD;
-
-	_Static_assert(MACH_MSG_USER_ALIGNMENT == 8, "three bits");
-	/* The low bits, which must not be set, become the highest. */
-	return (beyond >> 3 | beyond << 29) <= (most - HEAD) / 8;
-}
-
-/* The head of the message, whose size is one of those that go here. False: not so, or it is not there. */
-static inline bool head_read(const struct thread *thread, uint64_t word[4])
-{
-	return size_is_good((uint32_t)thread->regs.rdx, KMSG_SMALL) && user_read4(thread->regs.rdi, word);
-}
-
 static __attribute__((noipa)) int64_t call_find(struct thread *thread, struct port *port, HEAD_WORDS);
 
 /* Sends and receives, with a right in the body or a time-out, or with a name that is not at hand. port: none. */
@@ -407,6 +393,7 @@ static inline __attribute__((always_inline)) int64_t call_near(struct thread *th
 {
 	struct space *space = &thread->task->space;
 	struct name *there;
+	uint64_t kind;
 
 	if (bits_of(w0) == REPLY_BITS)
 		return reply_near(thread, port, w0, w1, w2, w3);
@@ -416,16 +403,19 @@ static inline __attribute__((always_inline)) int64_t call_near(struct thread *th
 	if (there == NULL)
 		return msg_general(thread);
 	port = there->port;
-	if ((port->state & PORT_STATE(.dead = true, PORT_ANY_KOBJECT)) == 0)
+	kind = port->state & PORT_STATE(.dead = true, PORT_ANY_KOBJECT);
+	if (kind == 0)
 		return request_near(thread, port, w0, w1, w2, w3);
-	return port->dead ? msg_general(thread) : krpc_plain_call(thread, port, w0, w1, w2, w3);
+	/* dead is the sign. */
+	return (int32_t)kind < 0 ? msg_general(thread) : krpc_plain_call(thread, port, w0, w1, w2, w3);
 }
 
+/* Every way from here looks at the size of what is behind the head. */
 static inline __attribute__((always_inline)) int64_t call(struct thread *thread, bool far)
 {
 	uint64_t word[4];
 
-	if (!head_read(thread, word))
+	if (!user_read4(thread->regs.rdi, word))
 		return msg_general(thread);
 	return far ? call_far(thread, PORT_NULL, word[0], word[1], word[2], word[3]) :
 		       call_near(thread, PORT_NULL, word[0], word[1], word[2], word[3]);
@@ -476,7 +466,7 @@ static __attribute__((noinline)) int64_t send_far(struct thread *thread)
 {
 	uint64_t word[4];
 
-	if (!head_read(thread, word))
+	if (!msg_size_is_good((uint32_t)thread->regs.rdx, KMSG_SMALL) || !user_read4(thread->regs.rdi, word))
 		return msg_general(thread);
 	return send_again(thread, PORT_NULL, word[0], word[1], word[2], word[3]);
 }
@@ -485,7 +475,7 @@ static inline __attribute__((always_inline)) int64_t send(struct thread *thread)
 {
 	uint64_t word[4];
 
-	if (!size_is_good((uint32_t)thread->regs.rdx, KMSG_INSIDE) || !user_read4(thread->regs.rdi, word))
+	if (!msg_size_is_good((uint32_t)thread->regs.rdx, KMSG_INSIDE) || !user_read4(thread->regs.rdi, word))
 		return send_far(thread);
 	return send_by_words(thread, PORT_NULL, word[0], word[1], word[2], word[3], true);
 }

@@ -19,6 +19,16 @@ static inline uint32_t bits_of(uint64_t w0) { return (uint32_t)w0; }
 static inline mach_port_name_t name_of(uint64_t w) { return (mach_port_name_t)w; }	/* w1: the remote port's; w2: the local one's */
 static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
 
+/* A message may be so long: from a head to `most` bytes, in whole eightbytes. */
+static inline bool msg_size_is_good(uint32_t size, uint32_t most)
+{
+	uint32_t beyond = size - sizeof(mach_msg_header_t);
+
+	_Static_assert(MACH_MSG_USER_ALIGNMENT == 8, "three bits");
+	/* The low bits, which must not be set, become the highest. */
+	return (beyond >> 3 | beyond << 29) <= (most - sizeof(mach_msg_header_t)) / 8;
+}
+
 /* The entry of a name with a right of this type; NULL: it has none. Its port may be dead. */
 static inline struct name *msg_entry(struct space *space, mach_port_name_t name, uint32_t type)
 {

@@ -124,7 +124,7 @@ fault:
 /* A reply of size bytes: its head (mig_reply_header_t), halves of words as of user_write_head, and from there on as in `from`, at most
    USERCOPY_ROW_MAX bytes. bits and type: constants. */
 static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local,
-								   uint32_t sequence, uint32_t id, uint64_t type, uint32_t code,
+								   uint32_t sequence, uint32_t id, uint64_t type, uint64_t code,
 								   const void *from)
 {
 	register const char *r10 __asm__("r10") = (const char *)from + 48 + 128;
@@ -133,10 +133,10 @@ static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, 
 	__asm__ volatile goto(USERCOPY_STAC
 		"1: movl %[bits], -176(%%r11)\n\tmovl %k[end], -172(%%r11)\n\tmovq $0, -168(%%r11)\n\tmovq %[local], -160(%%r11)\n\t"
 		"movl %[sequence], -152(%%r11)\n\tmovl %[id], -148(%%r11)\n\tmovl %[low], -144(%%r11)\n\tmovl %[high], -140(%%r11)\n\t"
-		"movl %[code], -136(%%r11)\n\tmovl $0, -132(%%r11)\n\t"
+		"movq %[code], -136(%%r11)\n\t"
 		USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
 		: : [bits] "i"(bits), [first] "i"(48), [end] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
-		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "ri"(code), "r"(r10), "r"(r11)
+		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "re"(code), "r"(r10), "r"(r11)
 		: "rax", "memory", "cc" : fault);
 	return true;
 fault:

@@ -97,11 +97,11 @@ static inline void stub_exists(void)
 
 static const struct krpc_routine routines[] = {
 	{ stub_add, stub_exists, "add", 48, 64, false, false, KRPC_PLAIN, 48 },
-	{ stub_wait, stub_exists, "wait", 32, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_long, stub_exists, "long", 32, 600, false, true, KRPC_EITHER, 0 },
-	{ stub_fail, stub_exists, "fail", 32, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_simple, stub_exists, "simple", 32, 48, true, true, KRPC_EITHER, 0 },
-	{ stub_right, stub_exists, "right", 32, 64, false, true, KRPC_EITHER, 0 },
+	{ stub_wait, stub_exists, "wait", 32, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_long, stub_exists, "long", 32, 600, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_fail, stub_exists, "fail", 32, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_simple, stub_exists, "simple", 32, 48, true, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_right, stub_exists, "right", 32, 64, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, sizeof(routines) / sizeof(routines[0]), routines };
 

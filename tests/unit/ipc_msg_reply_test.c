@@ -102,15 +102,15 @@ static void there(void)
 }
 
 static const struct krpc_routine routines[] = {
-	{ stub_add, there, "add", 48, 64, false, true, KRPC_EITHER, 0 },
-	{ stub_wait, there, "wait", 32, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_big, there, "big", 32, 2000, false, true, KRPC_EITHER, 0 },
-	{ stub_fail, there, "fail", 32, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_eat, there, "eat", 48, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_simple, there, "simple", 32, 48, true, true, KRPC_EITHER, 0 },
-	{ stub_kill, there, "kill", 32, 48, false, true, KRPC_EITHER, 0 },
-	{ stub_right, there, "right", 32, 64, false, true, KRPC_EITHER, 0 },
-	{ stub_kill, NULL, "not there", 0, 0, false, true, KRPC_EITHER, 0 },
+	{ stub_add, there, "add", 48, 64, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_wait, there, "wait", 32, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_big, there, "big", 32, 2000, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_fail, there, "fail", 32, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_eat, there, "eat", 48, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_simple, there, "simple", 32, 48, true, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_kill, there, "kill", 32, 48, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_right, there, "right", 32, 64, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
+	{ stub_kill, NULL, "not there", 0, 0, false, true, KRPC_EITHER, KRPC_NOT_PLAIN },
 };
 const struct krpc_subsystem mach_subsystem = { "mach", 2000, 9, routines };
 

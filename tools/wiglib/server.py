@@ -462,8 +462,14 @@ def complexity(request):
     return "KRPC_EITHER" if request.may_be_complex else "KRPC_PLAIN"
 
 
+# Bytes that a short message has at most: KMSG_SMALL in the kernel, which asserts it.
+SHORT = 256
+
+
 def plain_size(routine, request):
-    return 0 if routine.simple or not request.fixed or request.is_complex else request.min
+    if routine.simple or not request.fixed or request.is_complex or request.min > SHORT:
+        return "KRPC_NOT_PLAIN"
+    return request.min
 
 
 def kernel_table(subsystem):
