@@ -508,6 +508,82 @@ static void test_abort_then_set_state(void)
 	thread_join(thread);
 }
 
+/* --- registers set while a message is awaited --- */
+
+static mach_port_t landing_port;
+static uint64_t landed[4] __attribute__((used));		/* rcx, r11, r12, rax */
+static uint32_t has_landed __attribute__((used));
+
+/* Where the receiver finds itself: it notes its registers, and stays. */
+void landing(void);
+__asm__(".text\nlanding:\n\tmovq %rcx, landed\n\tmovq %r11, landed + 8\n\tmovq %r12, landed + 16\n\tmovq %rax, landed + 24\n\t"
+	"movl $1, has_landed\n1:\tpause\n\tjmp 1b\n");
+
+struct echo { mach_msg_header_t h; uint8_t trailer[64]; };
+
+/* Answers each message; the receive is that of the reply, as fast servers have it. Bare threads make traps only. */
+static struct echo served;
+static void echo_thread(uint64_t unused)
+{
+	mach_msg_return_t code = mach_msg_trap(&served.h, MACH_RCV_MSG, 0, sizeof served, landing_port, 0, MACH_PORT_NULL);
+
+	(void)unused;
+	while (code == MACH_MSG_SUCCESS) {
+		served.h.msgh_bits &= MACH_MSGH_BITS_REMOTE_MASK;
+		served.h.msgh_local_port = MACH_PORT_NULL;
+		code = mach_msg_trap(&served.h, MACH_SEND_MSG | MACH_RCV_MSG, sizeof served.h, sizeof served, landing_port, 0,
+				     MACH_PORT_NULL);
+	}
+}
+
+static mach_msg_return_t echo_call(mach_port_t reply)
+{
+	static struct echo m;
+
+	m.h = (mach_msg_header_t){ .msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_COPY_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE),
+				   .msgh_remote_port = landing_port, .msgh_local_port = reply };
+	return mach_msg_trap(&m.h, MACH_SEND_MSG | MACH_RCV_MSG, sizeof m.h, sizeof m, reply, 0, MACH_PORT_NULL);
+}
+
+static void call_thread(uint64_t reply)
+{
+	echo_call((mach_port_t)reply);
+}
+
+/* A message that goes straight to a receiver whose registers were changed meanwhile lets it go on with all of these. */
+static void test_set_state_of_receiver(void)
+{
+	mach_port_t reply = mach_reply_port(), last = mach_reply_port();
+	struct i386_thread_state state;
+	thread_t server, caller;
+
+	need(mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &landing_port), "a port");
+	need(mach_port_insert_right(mach_task_self(), landing_port, landing_port, MACH_MSG_TYPE_MAKE_SEND), "its send right");
+	server = bare_thread(0, echo_thread, 0);
+	need(thread_resume(server), "thread_resume");
+	for (unsigned i = 0; i < 3; i++)
+		need(echo_call(reply), "a call");
+	ok(thread_await_waiting(server, 5000), "a server waits for the next call");
+	registers_get(server, &state);
+	state.rip = (uint64_t)(uintptr_t)landing;
+	state.rcx = 0x1111;
+	state.r11 = 0x2222;
+	state.r12 = 0x3333;
+	registers_set(server, &state);
+	caller = bare_thread(1, call_thread, last);
+	need(thread_resume(caller), "thread_resume");
+	ok(word_await(&has_landed, 1, 5000), "the message lets it go on where it was set to");
+	ok(landed[0] == 0x1111 && landed[1] == 0x2222 && landed[2] == 0x3333, "with the registers that were set");
+	is(landed[3], MACH_MSG_SUCCESS, "and its receive's result");
+	end_thread(caller);
+	end_thread(server);
+	mach_port_mod_refs(mach_task_self(), landing_port, MACH_PORT_RIGHT_RECEIVE, -1);
+	give_back_right(landing_port);
+	mach_port_mod_refs(mach_task_self(), reply, MACH_PORT_RIGHT_RECEIVE, -1);
+	mach_port_mod_refs(mach_task_self(), last, MACH_PORT_RIGHT_RECEIVE, -1);
+	give_back_right(served.h.msgh_remote_port);
+}
+
 static void test_abort_nothing(void)
 {
 	thread_t thread = bare_thread(0, count_up, 1);
@@ -677,6 +753,7 @@ int main(int argc, char **argv)
 		test_abort(&wait_cases[i], true);
 	}
 	test_abort_then_set_state();
+	test_set_state_of_receiver();
 	test_abort_nothing();
 	test_terminate_waiting();
 	test_special_ports();
