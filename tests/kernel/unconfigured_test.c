@@ -40,6 +40,7 @@ static void sets_and_processors(void)
 	mach_port_deallocate(self, processors[0]);
 	give_back_memory((vm_address_t)processors, count * sizeof *processors);
 	is_code(processor_set_create(host, &made, &made_name), KERN_FAILURE, "no further processor set can be made");
+	is_code(processor_set_create(mach_host_self(), &made, &made_name), KERN_FAILURE, "nor by the host's name");
 	is_code(processor_set_create(self, &made, &made_name), KERN_INVALID_ARGUMENT, "the less by a task");
 	is_code(processor_set_destroy(set), KERN_FAILURE, "the default set cannot be destroyed");
 	is_code(processor_set_destroy(set_name), KERN_INVALID_ARGUMENT, "a set's name does not do");
