@@ -108,7 +108,7 @@ static inline struct name **space_first(struct space *space, mach_port_name_t na
 
 static inline struct name **space_second(struct space *space, mach_port_name_t name)
 {
-	return &space->recent[(name ^ SPACE_RECENT / 2) % SPACE_RECENT];
+	return &space->recent[name % SPACE_RECENT ^ SPACE_RECENT / 2];
 }
 
 /* Fills the places of names that have no entry. Its name is MACH_PORT_NAME_NULL: who looks for that finds an entry which is unseen. */
