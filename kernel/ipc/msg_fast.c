@@ -30,9 +30,10 @@
  *
  * What may stand in the way at a port or set is in one word of it, port->state (port.h). Where the receiver's buffer lies is remembered
  * from one wait to the next, as servers and clients wait with the same buffer again and again (thread->straight): it is good while the
- * arguments of the thread's receive are the same (pass), the thread serves no throttled set (throttle_join) and is not suspended
- * (thread_suspend_one), which is what straight_room says; and while no present slot of its page tables has changed and its task was not
- * suspended and did not die, which pmap.changes says. So one that is good was once found by straight_find, and would be found again.
+ * arguments of the thread's receive are the same (pass), the thread serves no throttled set (throttle_join), is not suspended
+ * (thread_suspend_one) and its registers are those of its call (thread_state.c), which is what straight_room says; and while no present
+ * slot of its page tables has changed and its task was not suspended and did not die, which pmap.changes says. So one that is good was
+ * once found by straight_find, and would be found again.
  *
  * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc_plain.c); so are
  * messages that only go into a queue or come out of one (msg_plain.c).
