@@ -81,13 +81,31 @@ static inline bool name_beside(struct space *space, struct name *entry)
 	return true;
 }
 
+/* A free name in a node next to that of the last one, which has another free one as well, so that the name after it is beside it. 0: they
+   have not. */
+static uint64_t name_next_door(const struct space *space)
+{
+	for (unsigned tries = 0; tries < 4; tries++) {
+		uint64_t steps = (tries / 2 + 1) * RADIX_SLOTS;
+		uint64_t first = (space->last & ~(uint64_t)(RADIX_SLOTS - 1)) + (tries % 2 != 0 ? steps : -steps);
+		const struct radix_node *leaf = first != 0 ? radix_leaf_of(&space->names, first) : NULL;
+		unsigned free = leaf != NULL ? leaf->present ^ RADIX_FULL : 0;
+
+		if ((free & (free - 1)) != 0)
+			return first + (unsigned)__builtin_ctz(free);
+	}
+	return 0;
+}
+
 /* A name elsewhere, as there is none beside the last one. A program that makes and frees one name again and again, where each node
    has but one free, uses two by turns, without a search: the last is free again when this one has gone. False: denied. */
 static __attribute__((noinline)) bool name_choose_far(struct space *space, struct name *entry)
 {
 	bool freed = radix_lookup(&space->names, space->last) == NULL;
-	uint64_t name = space->elsewhere;
+	uint64_t name = freed ? name_next_door(space) : 0;
 
+	if (name == 0)
+		name = space->elsewhere;
 	if (!freed || name == 0 || name == space->last || !radix_put_in_leaf(&space->names, name, entry)) {
 		name = name_search(space, freed);
 		assert(name != 0 && name < MACH_PORT_NAME_DEAD);

@@ -38,12 +38,14 @@ struct name space_none = { .name = MACH_PORT_NAME_NULL, .type = NAME_SPARE };
 struct name *space_find_far(struct space *space, mach_port_name_t name)
 {
 	struct name **first = space_first(space, name), **second = space_second(space, name);
-	struct name *entry = *second;
+	struct name *entry = *second, *before = *first;
+	bool at_hand = entry->name == name;
 
-	if (entry->name != name && (entry = radix_lookup(&space->names, name)) == NULL)
+	if (!at_hand && (entry = radix_lookup(&space->names, name)) == NULL)
 		return NULL;
-	/* Two names that are used by turns take turns here. */
-	*second = *first;
+	/* Two names that are used by turns take turns here. One whose second place this was goes, and drives nothing out elsewhere. */
+	if (at_hand || (before->name ^ name) % SPACE_RECENT == 0)
+		*second = before;
 	*first = entry;
 	return entry;
 }
