@@ -191,6 +191,18 @@ static void test_turns(void)
 		last = name;
 	}
 	claim_end();
+	claim_begin("or stays in a node next to it that has two");
+	mach_port_destroy(&space, (last & ~(RADIX_SLOTS - 1)) + 2 * RADIX_SLOTS + 9);
+	for (unsigned round = 0; round < 40; round++) {
+		mach_port_name_t name = allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
+
+		claim(name / RADIX_SLOTS == last / RADIX_SLOTS + 2, "%u behind %u", name, last);
+		mach_port_destroy(&space, name);
+	}
+	claim_end();
+	mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, (last & ~(RADIX_SLOTS - 1)) + 2 * RADIX_SLOTS + 9);
+	space.last = last;
+	space.leaf = radix_leaf_of(&space.names, last);
 	claim_begin("also when one of the two is taken, or its node goes");
 	mach_port_allocate_name(&space, MACH_PORT_RIGHT_DEAD_NAME, before);
 	claim(allocate(&space, MACH_PORT_RIGHT_DEAD_NAME) != before, "%u is taken", before);
@@ -745,7 +757,6 @@ static unsigned tree_depth(struct name *entry)
 	return 1 + (a > b ? a : b);
 }
 
-/* One port in many spaces, by turns. */
 /* Three names with the same first place, and one whose first place is their second. */
 static void test_recent(void)
 {
@@ -766,6 +777,11 @@ static void test_recent(void)
 	space_find(&space, names[1]);
 	ok(space_find(&space, names[0]) == *space_first(&space, names[1]) && (*space_second(&space, names[0]))->name == names[1],
 	   "the one that makes way is at hand still");
+	space_find(&space, names[3]);
+	ok(space_has_recent(&space, names[0]) && space_has_recent(&space, names[3]),
+	   "names whose places are each other's second do not drive each other out for a third one");
+	space_find(&space, names[1]);
+	space_find(&space, names[0]);
 	ok(space_find(&space, 0x4105) == NULL && space_lookup(&space, MACH_PORT_NAME_NULL) == NULL &&
 	   space_find(&space, MACH_PORT_NAME_DEAD) == NULL, "other names are not found in their places");
 	is_u64((uint64_t)mach_port_rename(&space, names[1], 0x510d), KERN_SUCCESS, "a name is changed that had made way");
@@ -782,6 +798,7 @@ static void test_recent(void)
 	space_check(&space);
 }
 
+/* One port in many spaces, by turns. */
 static void test_holders(void)
 {
 	enum { SPACES = 3000 };
