@@ -21,7 +21,6 @@ int64_t krpc_call(struct thread *thread, struct port *port, const uint8_t *head,
 /* -- shared by krpc.c, krpc_plain.c and krpc_later.c -- */
 
 #define KRPC_REPLY_ID_OFFSET 100
-/* A reply while it is made: the kernel is never entered twice. */
 /* The descriptor of a reply's code. */
 static const union { mach_msg_type_t type; uint64_t word; } krpc_code_type = {
 	{ .msgt_name = MACH_MSG_TYPE_INTEGER_32, .msgt_size = 32, .msgt_inline = 1, .msgt_number = 1 }

@@ -83,7 +83,7 @@ void zone_init_aligned(struct zone *zone, const char *name, size_t elem_size, ui
 		panic("zone %s: %s are charged already", name, ledger_resource_name(resource));
 	*zone = (struct zone){
 		.name = name, .resource = resource, .account = ledger_account_offset(resource),
-		.max = LEDGER_UNLIMITED, .payer = payer, .spare_payer = zone_reclaim_eager ? ZONE_NO_SPARE : NULL,
+		.max = LEDGER_UNLIMITED, .payer = payer, .spare_payer = ZONE_NO_SPARE,
 	};
 	zone_layout(zone, elem_size, align);
 	TAILQ_INIT(&zone->partial);
@@ -327,12 +327,18 @@ static inline void element_return(struct zone *zone, void *element, struct ledge
 
 /* -- spares: they are charged and count as live, but are poisoned as what is free -- */
 
-static void spare_return(struct zone *zone)
+/* Zones that have one, or had since all were returned: few, and memory that grows has them returned at each new peak. */
+static SLIST_HEAD(, zone) spare_zones = SLIST_HEAD_INITIALIZER(spare_zones);
+
+/* none: what spare_payer is then. */
+static void spare_return(struct zone *zone, struct ledger *none)
 {
 	struct ledger *payer = zone->spare_payer;
 
-	zone->spare_payer = zone_reclaim_eager ? ZONE_NO_SPARE : NULL;
-	if (payer != NULL && payer != ZONE_NO_SPARE)
+	if (payer == ZONE_NO_SPARE)
+		return;
+	zone->spare_payer = none;
+	if (payer != NULL)
 		element_return(zone, zone->spare, payer);
 }
 
@@ -340,20 +346,25 @@ void zone_spares_return(void)
 {
 	struct zone *zone;
 
-	LIST_FOREACH(zone, &zone_list, all)
-		spare_return(zone);
+	while ((zone = SLIST_FIRST(&spare_zones)) != NULL) {
+		SLIST_REMOVE_HEAD(&spare_zones, spare_link);
+		spare_return(zone, ZONE_NO_SPARE);
+	}
 }
 
 /* May an element be kept for the payer? In debug builds it waits in the quarantine as well, which gives another one for it. */
 static inline bool spare_may(const struct zone *zone, const struct ledger *payer)
 {
-	return zone->spare_payer != ZONE_NO_SPARE && !payer->dead && (!ZONE_DEBUG || zone->quarantined == ZONE_QUARANTINE);
+	return !zone_reclaim_eager && !payer->dead && (!ZONE_DEBUG || zone->quarantined == ZONE_QUARANTINE);
 }
 
 /* The freed element is kept in place of another payer's. */
 static __attribute__((noinline)) void spare_change(struct zone *zone, void *element, struct ledger *payer)
 {
-	spare_return(zone);
+	/* A page that this frees may have all spares returned. */
+	spare_return(zone, NULL);
+	if (zone->spare_payer == ZONE_NO_SPARE)
+		SLIST_INSERT_HEAD(&spare_zones, zone, spare_link);
 	zone->spare = quarantine_pass(zone, element);
 	zone->spare_payer = payer;
 }
@@ -367,7 +378,7 @@ uint64_t zone_reclaim_some(uint64_t most)
 		uint64_t before = zone->slabs;
 
 		/* Draining may trim by itself, so there may be a few pages more. */
-		spare_return(zone);
+		spare_return(zone, NULL);
 		quarantine_drain(zone);
 		current_give_up(zone);
 		if (pages < most)

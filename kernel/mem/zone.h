@@ -23,7 +23,8 @@ struct slab;
 
 struct zone {
 	void *spare;			/* the element freed last that is charged still, to spare_payer, for whom it is kept (zone.c) */
-	struct ledger *spare_payer;	/* NULL: there is none; ZONE_NO_SPARE: and none is kept */
+	struct ledger *spare_payer;	/* NULL: there is none; ZONE_NO_SPARE: nor was there since all were returned */
+	SLIST_ENTRY(zone) spare_link;	/* unless spare_payer is ZONE_NO_SPARE: among the zones to return them from */
 	const char *name;
 	uint32_t elem_size;		/* bytes, as rounded */
 	uint32_t stride;		/* with the red zone */
@@ -64,7 +65,7 @@ static inline void zone_free(struct zone *zone, void *element, struct ledger *pa
 static inline bool zone_has_spare(const struct zone *zone, const struct ledger *payer);
 static inline void *zone_take_spare_at(struct zone *zone, const struct alloc_site *site);
 #define zone_take_spare(zone) zone_take_spare_at(zone, ALLOC_SITE())
-/* zone_free, if nothing else is kept. False: not done. */
+/* zone_free, if nothing else is kept, and something was before. False: not done. */
 static inline bool zone_keep_spare(struct zone *zone, void *element, struct ledger *payer);
 /* Frees what all zones keep for somebody, so that figures are exact: by ledger_settle. */
 void zone_spares_return(void);
