@@ -92,7 +92,7 @@ static bool reply_write_right(struct thread *thread, int64_t *result)
  */
 static inline __attribute__((always_inline)) bool reply_is_plain(const struct thread *thread, const struct port *port, uint64_t size)
 {
-	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, PORT_ANY_MESSAGES);
+	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, .has_bound = true, PORT_ANY_MESSAGES);
 
 	if (unlikely(size > REPLY_PLAIN_MAX) || unlikely(size > (uint32_t)thread->regs.r10) ||
 	    unlikely((port->state & looked_at) != 0) || unlikely(port->receiver_name != (uint32_t)thread->regs.r8))
@@ -105,7 +105,6 @@ static inline __attribute__((always_inline)) bool reply_is_plain(const struct th
 static inline __attribute__((always_inline)) int64_t replied(struct thread *thread, struct port *port, int64_t result)
 {
 	port->sequence++;
-	port->reply_bound = 0;
 	thread->reply_direct = false;
 	thread->task->messages_received++;
 	/* The receive right has a reference too. */
@@ -148,10 +147,10 @@ static inline int64_t sent(kern_return_t code)
 }
 
 /* reply NULL: without. */
-static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t w3)
+static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t buffer,
+								uint32_t size, uint64_t w3)
 {
 	const struct krpc_routine *routine = krpc_routine_find(id_of(w3));
-	uint32_t size = (uint32_t)thread->regs.rdx;
 	kern_return_t code;
 
 	if (unlikely(reply == NULL || routine->plain_size != size) &&
@@ -161,9 +160,9 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 		return msg_general(thread);
 	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
 	krpc_fill(thread, port, &request.head, size, reply);
-	call_buffer = thread->regs.rdi;
+	call_buffer = buffer;
 	request.word[3] = w3;
-	if (size != HEAD && !user_words_in(&request, thread->regs.rdi, HEAD, size))
+	if (size != HEAD && !user_words_in(&request, buffer, HEAD, size))
 		return msg_general(thread);
 	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
 	thread->reply_direct = reply != NULL;
@@ -184,24 +183,24 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 	return replied(thread, reply, MACH_MSG_SUCCESS);
 }
 
-static __attribute__((noinline)) int64_t call_far(struct thread *thread, struct port *port, HEAD_WORDS)
+static __attribute__((noipa)) int64_t call_far(NEAR_ARGUMENTS(struct port *port))
 {
 	/* Found, it is at hand. */
-	return space_find_far(&thread->task->space, name_of(w2)) != NULL ? krpc_plain_call(thread, port, w0, w1, w2, w3) :
-									     msg_general(thread);
+	return space_find_far(&thread->task->space, (mach_port_name_t)name) != NULL ? krpc_plain_call(thread, port, size, buffer, name, w3) :
+											msg_general(thread);
 }
 
-__attribute__((noipa)) int64_t krpc_plain_call(struct thread *thread, struct port *port, HEAD_WORDS)
+__attribute__((noipa)) int64_t krpc_plain_call(NEAR_ARGUMENTS(struct port *port))
 {
 	struct port *reply;
 
-	if (!space_has_recent(&thread->task->space, name_of(w2)))
-		return call_far(thread, port, w0, w1, w2, w3);
-	reply = msg_reply_port(thread, name_of(w2), false);
-	return reply != NULL ? carry_out(thread, port, reply, w3) : msg_general(thread);
+	if (!space_has_recent(&thread->task->space, (mach_port_name_t)name))
+		return call_far(thread, port, size, buffer, name, w3);
+	reply = msg_reply_port(thread, (mach_port_name_t)name, false, true);
+	return reply != NULL ? carry_out(thread, port, reply, buffer, (uint32_t)size, w3) : msg_general(thread);
 }
 
-__attribute__((noipa)) int64_t krpc_plain_message(struct thread *thread, struct port *port, HEAD_WORDS)
+int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t w3)
 {
-	return carry_out(thread, port, NULL, w3);
+	return carry_out(thread, port, NULL, thread->regs.rdi, (uint32_t)thread->regs.rdx, w3);
 }

@@ -82,7 +82,7 @@ int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writab
 		exception_answer_apart(kmsg);
 	}
 	if (port_valid(kmsg->remote))
-		kmsg->remote->reply_bound = 0;
+		kmsg->remote->has_bound = false;
 	if (kmsg->size <= msg->receive_size)
 		return kmsg_copyout(kmsg, thread->task, msg->buffer, writable, msg->option, msg->notify);
 	if (msg->receive_size >= sizeof(mach_msg_header_t) &&
@@ -139,6 +139,9 @@ static void receive_cancel(struct thread *thread, enum wait_reason reason)
 	struct port *object = thread->wait.object;
 
 	STACK_REMOVE(&object->receivers, thread, wait.stack_link);
+	/* A reply may still come. */
+	if (object->kobject_type == KOBJECT_NONE && object->send_once_rights != 0 && msg_promises(thread))
+		port_bound_set(object, thread->msg.receive_size);
 	if (reason != WAIT_KILLED)
 		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
 }
@@ -150,20 +153,13 @@ int64_t msg_timeout(const struct thread *thread)
 	return thread->wait.deadline_ns > clock_uptime_ns() ? WAIT_AS_BEFORE : 0;
 }
 
-static const struct wait_kind receiving = { "receive", receive_continue, receive_cancel, false };
-
-inline void msg_receive_begin(struct thread *thread, struct port *object)
-{
-	STACK_PUSH(&object->receivers, thread, wait.stack_link);
-	assert(!thread->serves_counted);
-	wait_begin_plain(thread, &receiving, object);
-}
+const struct wait_kind msg_receiving = { "receive", receive_continue, receive_cancel, false };
 
 void msg_receive_begin_timed(struct thread *thread, struct port *object)
 {
 	STACK_PUSH(&object->receivers, thread, wait.stack_link);
 	assert(!thread->serves_counted);
-	wait_begin(thread, &receiving, object, thread->msg.timeout_ms);
+	wait_begin(thread, &msg_receiving, object, thread->msg.timeout_ms);
 }
 
 static int64_t receive_wait(struct thread *thread, struct port *object, bool may_wait)
@@ -177,7 +173,7 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
 	STACK_PUSH(&object->receivers, thread, wait.stack_link);
-	wait_begin(thread, &receiving, object, timeout_ms);
+	wait_begin(thread, &msg_receiving, object, timeout_ms);
 	return KERN_BLOCKED;
 }
 

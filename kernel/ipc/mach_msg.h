@@ -5,17 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <mach/message.h>
+#include "ipc/port.h"
+#include "kern/assert.h"
+#include "kern/syscall.h"
 #include "kern/thread.h"
 
 struct kmsg;
 struct port;
 
 /*
- * The trap (manual: Mach Message Call): arguments from the thread's saved registers. Returns the code for rax, or KERN_BLOCKED when
+ * The trap (manual: Mach Message Call): by a handler's arguments. Returns the code for rax, or KERN_BLOCKED when
  * the thread waits, or has an exception for an unreadable stack, or is dead; not at all when the message went straight to another
  * thread, which has the CPU now (msg_fast.c).
  */
-int64_t trap_mach_msg(struct thread *thread);
+int64_t trap_mach_msg(SYSCALL_ARGUMENTS);
 /* The same in the general way, for calls of all kinds. */
 int64_t msg_general(struct thread *thread);
 
@@ -41,6 +44,13 @@ int64_t msg_send_once(struct thread *thread, bool again);
 void msg_send_end(struct thread *thread, int64_t code);
 /* Copyin and pseudo-receive in one step: the send's result with the code. */
 int64_t msg_give_back(struct thread *thread, int64_t code);
+/* The thread, which waits for a message, has sent one by the same call: its ledger stands for an answer as long as its buffer. */
+static inline bool msg_promises(const struct thread *thread)
+{
+	return (thread->msg.option & MACH_SEND_MSG) != 0;
+}
+/* The longest reply, bytes, that the ledger of the living port stands for: what the call that waits for it has room for; or had. */
+uint32_t msg_reply_bound(const struct port *port);
 /* Receive rights in the body are where the message, about to be delivered, is now. False: it would end inside itself, or
    nest too deep, and is to be discarded. */
 bool msg_transit_begin(struct kmsg *kmsg);
@@ -52,7 +62,13 @@ int64_t msg_timeout(const struct thread *thread);
 int64_t msg_receive(struct thread *thread, bool may_wait);
 /* The fast path's: the thread waits at object, where nothing is to be received and nobody waits to send, as thread->msg says; it
    is neither depressed nor counted by a throttled set. Without a time-out, and with. */
-void msg_receive_begin(struct thread *thread, struct port *object);
+extern const struct wait_kind msg_receiving;
+static inline void msg_receive_begin(struct thread *thread, struct port *object)
+{
+	STACK_PUSH(&object->receivers, thread, wait.stack_link);
+	assert(!thread->serves_counted);
+	wait_begin_plain(thread, &msg_receiving, object);
+}
 void msg_receive_begin_timed(struct thread *thread, struct port *object);
 /* Moves a message that is in no queue to the thread's buffer, which is writable or not (then MACH_RCV_INVALID_DATA). Consumes it. */
 int64_t msg_receive_finish(struct thread *thread, struct kmsg *kmsg, bool writable);

@@ -8,16 +8,35 @@
 
 #include "ipc/port.h"
 #include "ipc/space.h"
+#include "kern/syscall.h"
 #include "kern/task.h"
 #include "kern/thread.h"
 
-/* The head of a message, as the sender has written it, is passed on as four words, and always as the same arguments of functions that
-   the compiler leaves as they are (noipa): so each way to go on is a jump, and nothing is moved for it. */
-#define HEAD_WORDS \
-	__attribute__((unused)) uint64_t w0, __attribute__((unused)) uint64_t w1, __attribute__((unused)) uint64_t w2, uint64_t w3
+/*
+ * What a function of the fast path gets, always in the same place and in functions that the compiler leaves as they are (noipa): so each way
+ * to go on is a jump, and nothing is moved for it. First the thread, and its call's option, or what was found instead; near, then come
+ * the arguments as a handler gets them (SYSCALL_ARGUMENTS), the time-out making way for the last word of the message's head, as the sender has
+ * written it; far, the head's words and a place that is not used.
+ */
+#define NEAR_ARGUMENTS(second) \
+	struct thread *thread, __attribute__((unused)) second, UNUSED_ARGUMENT size, UNUSED_ARGUMENT buffer, UNUSED_ARGUMENT name, UNUSED_ARGUMENT w3
+#define HEAD_WORDS(second) \
+	struct thread *thread, second, UNUSED_ARGUMENT w0, UNUSED_ARGUMENT w2, UNUSED_ARGUMENT name, UNUSED_ARGUMENT w3
 static inline uint32_t bits_of(uint64_t w0) { return (uint32_t)w0; }
 static inline mach_port_name_t name_of(uint64_t w) { return (mach_port_name_t)w; }	/* w1: the remote port's; w2: the local one's */
 static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
+
+/* -- the near forms: theory in msg_near.c -- */
+
+/*
+ * The current thread's mach_msg that sends and receives, without a time-out, its head read: a request by a copy of a send right to a living
+ * port, with a send-once right for the reply, which comes where it receives; the same to a port in a set or with a payload; a reply.
+ */
+_Noreturn void msg_request_near(NEAR_ARGUMENTS(struct port *port));
+_Noreturn void msg_request_near_in_set(NEAR_ARGUMENTS(struct port *port));
+_Noreturn void msg_reply_near(NEAR_ARGUMENTS(uint64_t w1));
+/* For what is not near: the call begins again. */
+_Noreturn void msg_fast_again(struct thread *thread);
 
 /* A message may be so long: from a head to `most` bytes, in whole eightbytes. */
 static inline bool msg_size_is_good(uint32_t size, uint32_t most)
@@ -30,21 +49,31 @@ static inline bool msg_size_is_good(uint32_t size, uint32_t most)
 }
 
 /* The entry of a name with a right of this type; NULL: it has none. Its port may be dead. */
-static inline struct name *msg_entry(struct space *space, mach_port_name_t name, uint32_t type)
+static inline __attribute__((always_inline)) struct name *msg_entry(struct space *space, mach_port_name_t name, uint32_t type)
 {
 	struct name *entry = space_find(space, name);
 
 	return entry != NULL && (entry->type & type) != 0 ? entry : NULL;
 }
 
-/* The port of its own at which the current thread, by its mach_msg's arguments, waits for the reply: in no set, with nothing to be
-   received and no blocked senders; keeps: and with its message for replies. NULL: it does not. */
-static inline __attribute__((always_inline)) struct port *msg_reply_port(struct thread *thread, mach_port_name_t name, bool keeps)
+/* The same only if it is at hand. */
+static inline __attribute__((always_inline)) struct name *msg_entry_near(struct space *space, mach_port_name_t name, uint32_t type)
 {
-	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .spare_prepaid = keeps, PORT_ANY_MESSAGES);
-	struct name *here = msg_entry(&thread->task->space, name, MACH_PORT_TYPE_RECEIVE);
+	struct name *entry = *space_first(space, name);
 
-	if (here == NULL || name != (uint32_t)thread->regs.r8 || (here->port->state & looked_at) != PORT_STATE(.spare_prepaid = keeps))
+	return likely(entry->name == name) && (entry->type & type) != 0 ? entry : NULL;
+}
+
+/* The port of its own, of this name, at which the current thread waits for the reply: in no set, with nothing to be received and no blocked
+   senders, without a bound; keeps: and with its message for replies; near: as of msg_entry_near. NULL: it does not. */
+static inline __attribute__((always_inline)) struct port *msg_reply_port(struct thread *thread, mach_port_name_t name, bool keeps, bool near)
+{
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .has_bound = true,
+					      .spare_prepaid = keeps, PORT_ANY_MESSAGES);
+	struct name *here = near ? msg_entry_near(&thread->task->space, name, MACH_PORT_TYPE_RECEIVE) :
+				   msg_entry(&thread->task->space, name, MACH_PORT_TYPE_RECEIVE);
+
+	if (here == NULL || (here->port->state & looked_at) != PORT_STATE(.spare_prepaid = keeps))
 		return NULL;
 	return here->port;
 }
@@ -57,10 +86,10 @@ static inline __attribute__((always_inline)) struct port *msg_reply_port(struct 
  * Charged to the sender's ledger. Near: at most KMSG_INSIDE bytes of data only, to a port in no set; goes on by the other form.
  */
 int64_t msg_plain_send(struct thread *thread, struct port *port, uint32_t bits, uint32_t id);
-int64_t msg_plain_send_near(struct thread *thread, struct port *port, uint32_t id);
+int64_t msg_plain_send_near(NEAR_ARGUMENTS(struct port *port));
 /* The same for receiving the next message of the port or set that the current thread names. */
 int64_t msg_plain_receive(struct thread *thread, struct port *object);
-int64_t msg_plain_receive_near(struct thread *thread, struct port *object);
+int64_t msg_plain_receive_near(NEAR_ARGUMENTS(struct port *port));
 
 /* -- calls of kernel objects: theory in krpc_plain.c -- */
 
@@ -68,7 +97,7 @@ int64_t msg_plain_receive_near(struct thread *thread, struct port *object);
  * The current thread's mach_msg, a plain request to a living kernel port, its head read: a call (REQUEST_BITS, CALL), or a message only,
  * with no reply port. The whole of the trap: goes on by msg_general where it must.
  */
-int64_t krpc_plain_call(struct thread *thread, struct port *port, HEAD_WORDS);
-int64_t krpc_plain_message(struct thread *thread, struct port *port, HEAD_WORDS);
+int64_t krpc_plain_call(NEAR_ARGUMENTS(struct port *port));
+int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t w3);
 
 #endif

@@ -99,21 +99,20 @@ static __attribute__((noinline)) int64_t plain_unread(struct thread *thread, str
 	return msg_general(thread);
 }
 
-int64_t msg_plain_send_near(struct thread *thread, struct port *port, uint32_t id)
+__attribute__((noipa)) int64_t msg_plain_send_near(NEAR_ARGUMENTS(struct port *port))
 {
 	struct task *task = thread->task;
-	uint32_t size = (uint32_t)thread->regs.rdx;
 	struct kmsg *kmsg;
 
 	if (unlikely(port->queued >= port->qlimit || !STACK_EMPTY(&port->receivers) || !zone_has_spare(&kmsg_zone, task->ledger)))
-		return msg_plain_send(thread, port, MACH_MSG_TYPE_COPY_SEND, id);
+		return msg_plain_send(thread, port, MACH_MSG_TYPE_COPY_SEND, id_of(w3));
 	kmsg = zone_take_spare(&kmsg_zone);
 	/* All at once, so that nothing is written twice. */
-	kmsg_init(kmsg, size, task->ledger);
+	kmsg_init(kmsg, (uint32_t)size, task->ledger);
 	kmsg->remote = port;
 	kmsg->bits = MACH_MSG_TYPE_PORT_SEND;
-	kmsg->id = id;
-	if (!user_words_in(kmsg->small, thread->regs.rdi, HEAD, size))
+	kmsg->id = id_of(w3);
+	if (!user_words_in(kmsg->small, buffer, HEAD, (uint32_t)size))
 		return plain_unread(thread, kmsg);
 	port_ref(port);
 	port->send_rights++;
@@ -169,7 +168,7 @@ int64_t msg_plain_receive(struct thread *thread, struct port *object)
 		return msg_general(thread);
 	mqueue_take(object);
 	port->sequence++;
-	port->reply_bound = 0;
+	port->has_bound = false;
 	if (kmsg->local != PORT_NULL)
 		name_once_in(&task->space, kmsg->local);
 	/* The page stays: nothing that this brings into the map takes another's place. */
@@ -189,12 +188,11 @@ static __attribute__((noinline)) int64_t received(struct kmsg *kmsg)
 	return MACH_MSG_SUCCESS;
 }
 
-int64_t msg_plain_receive_near(struct thread *thread, struct port *port)
+__attribute__((noipa)) int64_t msg_plain_receive_near(NEAR_ARGUMENTS(struct port *port))
 {
-	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .has_payload = true, PORT_ANY_KOBJECT);
-	const struct regs *regs = &thread->regs;
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .has_payload = true, .has_bound = true,
+					      PORT_ANY_KOBJECT);
 	struct task *task = thread->task;
-	uint64_t buffer = regs->rdi;
 	struct kmsg *kmsg;
 
 	if (unlikely((port->state & looked_at) != 0))
@@ -202,14 +200,13 @@ int64_t msg_plain_receive_near(struct thread *thread, struct port *port)
 	kmsg = port->messages;
 	/* Its right is not the last one: nobody is to be told of its end. */
 	if (unlikely(kmsg == NULL || kmsg->state != KMSG_STATE(.queued = true) || kmsg->bits != MACH_MSG_TYPE_PORT_SEND ||
-		     kmsg->size > (uint32_t)regs->r10 || port->send_rights == 1 || thread->serves != NULL || !usercopy_range(buffer)))
+		     kmsg->size > (uint32_t)thread->regs.r10 || port->send_rights == 1 || thread->serves != NULL || !usercopy_range(buffer)))
 		return msg_plain_receive(thread, port);
 	if (!user_write_message(buffer, MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND), kmsg->size, &port->receiver_name, &port->sequence,
 				&kmsg->id, kmsg->small))
 		return msg_general(thread);
 	mqueue_unqueue(port, kmsg);
 	port->sequence++;
-	port->reply_bound = 0;
 	port->send_rights--;
 	port->refs--;
 	task->messages_received++;

@@ -29,7 +29,6 @@
 #include "vm/copy.h"
 #include "x86_64/machine.h"
 
-#define REPLY_BOUND_DEFAULT 8192	/* bytes */
 
 /* The start of the message, as read once. */
 struct message_head {
@@ -161,7 +160,7 @@ static void send_raise_bound(struct thread *thread, const mach_msg_header_t *hea
 
 	if ((msg->option & MACH_RCV_MSG) != 0 && port_valid(reply) && header->msgh_local_port == msg->receive_name &&
 	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE)
-		reply->reply_bound = msg->receive_size;
+		port_bound_set(reply, msg->receive_size);
 }
 
 /* A right that stood twice in the body was found to be there once: what remains of the message goes. */
@@ -270,10 +269,18 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 	return KERN_BLOCKED;
 }
 
+uint32_t msg_reply_bound(const struct port *port)
+{
+	const struct thread *receiver = STACK_FIRST(&port->receivers);
+	uint32_t bound = port->has_bound ? port->reply_bound : REPLY_BOUND_DEFAULT;
+
+	return receiver != NULL && msg_promises(receiver) && receiver->msg.receive_size > bound ? receiver->msg.receive_size : bound;
+}
+
 /* Is the reply longer than its port's ledger stands for? */
 static bool send_beyond_bound(const struct thread *thread, const struct port *port)
 {
-	uint64_t bound = port->reply_bound > REPLY_BOUND_DEFAULT ? port->reply_bound : REPLY_BOUND_DEFAULT;
+	uint64_t bound = msg_reply_bound(port);
 
 	return thread->msg.send_size > bound;
 }

@@ -188,11 +188,11 @@ inline void name_unmake(struct name *entry)
 {
 	struct space *space = entry->space;
 
-	space->count--;
 	if (entry == &space->once) {
 		name_once_forget(space);
 		return;
 	}
+	space->count--;
 	unlist(space, entry->name, entry);
 	if (name_is_own(entry)) {
 		entry->space = NULL;
@@ -363,7 +363,6 @@ struct name *name_make_once(struct space *space)
 	}
 	if (once->type != NAME_SPARE)
 		return name_make(space);
-	space->count++;
 	return once;
 }
 

@@ -147,7 +147,7 @@ static inline void name_unhang(struct name *entry)
 
 /* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:
    it needs the general way (space_insert). */
-static inline struct name *name_once_in(struct space *space, struct port *port)
+static inline __attribute__((always_inline)) struct name *name_once_in(struct space *space, struct port *port)
 {
 	struct name *entry = &space->once, *others = port->names;
 
@@ -160,13 +160,26 @@ static inline struct name *name_once_in(struct space *space, struct port *port)
 		port->names = entry;
 	else
 		name_hang(entry);
-	space->count++;
+	return entry;
+}
+
+/* The same for a port that no name hangs from. */
+static inline __attribute__((always_inline)) struct name *name_once_in_alone(struct space *space, struct port *port)
+{
+	struct name *entry = &space->once;
+
+	assert(port->names == NULL);
+	if (entry->type != NAME_SPARE)
+		return NULL;
+	entry->port = port;
+	entry->type = MACH_PORT_TYPE_SEND_ONCE | 1;
+	port->names = entry;
 	return entry;
 }
 
 /* The send-once right of the space's own entry leaves the space, with its count and reference. False: it needs the general way
    (space_take). */
-static inline bool name_once_give(struct space *space)
+static inline __attribute__((always_inline)) bool name_once_give(struct space *space)
 {
 	struct name *entry = &space->once;
 	bool alone = name_hangs_alone(entry);
@@ -181,8 +194,16 @@ static inline bool name_once_give(struct space *space)
 	}
 	entry->port = NULL;
 	entry->type = NAME_SPARE;
-	space->count--;
 	return true;
+}
+
+/* The same of one that hangs alone from the port, has no request, and keeps its name: always. */
+static inline __attribute__((always_inline)) void name_once_give_alone(struct space *space, struct port *port)
+{
+	assert(name_hangs_alone(&space->once) && space->once.port == port);
+	port->names = NULL;
+	space->once.port = NULL;
+	space->once.type = NAME_SPARE;
 }
 
 /* The same of any entry. */

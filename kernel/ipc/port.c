@@ -67,7 +67,6 @@ static inline __attribute__((always_inline)) void init(struct port *port, enum k
 	port->state = 0;
 	port->kobject_type = type;
 	port->charged = payer;
-	port->reply_bound = 0;
 	STACK_INIT(&port->receivers);
 	port->senders = NULL;
 	if (is_set)
@@ -134,12 +133,6 @@ void port_unextend(struct port *port)
 	port->has_extra = false;
 	port->charged = extra->charged;
 	zone_free(&port_zone, extra, extra->charged);
-}
-
-void port_ref(struct port *port)
-{
-	assert(port->refs != 0 && port->refs != UINT32_MAX);
-	port->refs++;
 }
 
 void port_free(struct port *port)

@@ -65,6 +65,7 @@ struct port {
 			bool is_split : 1;		/* a set: queues is not NULL */
 			bool has_senders : 1;		/* a port: in senders; a set: in blocked */
 			bool is_throttled : 1;		/* a set: throttle.target is not 0 */
+			bool has_bound : 1;		/* a port: reply_bound is more than REPLY_BOUND_DEFAULT */
 			uint8_t kobject_type;		/* enum kobject */
 			bool has_payload : 1;
 			bool is_ready : 1;		/* in a queue of its set (ready.c) */
@@ -96,7 +97,7 @@ struct port {
 		};
 	};
 	uint32_t refs;			/* names, rights in messages, kernel holders: the memory lives while any is left */
-	uint32_t reply_bound;		/* bytes a reply may charge to this port's ledger */
+	uint32_t reply_bound;		/* port_bound_set */
 	union {
 		struct {
 			struct thread_stack receivers;	/* threads waiting to receive (wait.stack_link), the last that came first */
@@ -157,6 +158,14 @@ _Static_assert(sizeof(struct port) == 112 && sizeof(struct port_extra) <= sizeof
 _Static_assert(offsetof(struct port, state) == offsetof(struct port_extra, state) &&
 	       offsetof(struct port, charged) == offsetof(struct port_extra, charged), "elements of one zone");
 
+/* A reply may charge so many bytes to the ledger of its port, or these (msg_reply_bound). */
+#define REPLY_BOUND_DEFAULT 8192
+static inline void port_bound_set(struct port *port, uint32_t bytes)
+{
+	port->has_bound = bytes > REPLY_BOUND_DEFAULT;
+	port->reply_bound = bytes;
+}
+
 static inline struct ledger *port_payer(const struct port *port)
 {
 	return port->has_extra ? port->extra->charged : port->charged;
@@ -195,7 +204,7 @@ void port_destroy_kernel_later(struct port *port);
 struct port *port_make(enum kobject type, struct ledger *payer);
 /* An ordinary port in an element that is kept (zone_has_spare); its own name the caller fills in. NULL: there is none. */
 struct port *port_make_spare(struct ledger *payer);
-void port_ref(struct port *port);
+static inline void port_ref(struct port *port);
 static inline void port_unref(struct port *port); /* frees at 0 */
 /* Rights held outside spaces (kernel, messages). make: from nothing; copy: another of the same; release: never fails and may
    trigger notifications. All take valid ports; on a dead port copy gives PORT_DEAD, release is a no-op but for memory. */
@@ -234,6 +243,12 @@ static inline bool port_is_bare(const struct port *port)
 	const uint64_t looked_at = PORT_STATE(.has_extra = true, .has_senders = true, .owes_later = true, PORT_ANY_MESSAGES);
 
 	return (port->state & looked_at) == 0 && STACK_EMPTY(&port->receivers) && LIST_EMPTY(&port->prepaid);
+}
+
+static inline __attribute__((always_inline)) void port_ref(struct port *port)
+{
+	assert(port->refs != 0 && port->refs != UINT32_MAX);
+	port->refs++;
 }
 
 static inline void port_unref(struct port *port)

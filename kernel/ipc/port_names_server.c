@@ -98,7 +98,7 @@ static kern_return_t list_on(struct listing *l)
 		kern_return_t result;
 
 		list_discard(l);
-		result = list_begin(l, l->space->count + l->space->count / 8 + NAMES_PIECE);
+		result = list_begin(l, space_names(l->space) + l->space->count / 8 + NAMES_PIECE);
 		return result == KERN_SUCCESS ? list_pause(l) : result;
 	}
 	l->names = vm_copy_trim(l->names, l->written * sizeof(uint32_t));
@@ -164,7 +164,7 @@ kern_return_t mach_port_names(struct space *task, struct vm_copy **names, mach_m
 
 	if (task == NULL)
 		return KERN_INVALID_TASK;
-	result = list_begin(&l, task->count);
+	result = list_begin(&l, space_names(task));
 	if (result == KERN_SUCCESS)
 		result = list_on(&l);
 	if (result != KERN_SUCCESS)

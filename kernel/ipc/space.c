@@ -235,7 +235,7 @@ void space_check(struct space *space)
 	for (uint64_t key = 0; (entry = radix_next(&space->names, &key)) != NULL; key++) {
 		assert(entry->name == key && MACH_PORT_NAME_VALID(entry->name));
 		entry_check(space, entry);
-		count += entry->type != NAME_SPARE;
+		count += entry != &space->once;
 		charged += entry != &space->once && !name_is_own(entry);
 	}
 	assert(count == space->count && charged == space->charged);
@@ -243,6 +243,6 @@ void space_check(struct space *space)
 		assert(recent_is_good(space, i));
 	assert(space->once.type == 0 || radix_lookup(&space->names, space->once.name) == &space->once);
 	assert(space->once.type == 0 || space->once_alone || !radix_lonely(&space->names, space->once.name));
-	assert(space->count != 0 || space->names.nodes == 0);
+	assert(space->count != 0 || (space->once.type & ~NAME_SPARE) != 0 || space->names.nodes == 0);
 	assert(space->leaf == radix_leaf_of(&space->names, space->last));
 }

@@ -53,7 +53,7 @@ struct space {
 		struct name_full once_full;
 	};
 	struct radix_node *leaf;	/* the radix node of `last`; NULL: there is none */
-	uint32_t count;			/* names */
+	uint32_t count;			/* names, but for once */
 	uint32_t last;			/* the name chosen last, where the search for a free one starts */
 	uint32_t elsewhere;		/* the one before it that was free when its node had no other; 0: none so far (name.c) */
 	bool dead : 1;
@@ -113,6 +113,12 @@ static inline struct name **space_second(struct space *space, mach_port_name_t n
 
 /* Fills the places of names that have no entry. Its name is MACH_PORT_NAME_NULL: who looks for that finds an entry which is unseen. */
 extern struct name space_none;
+
+/* How many names users know of. */
+static inline uint32_t space_names(const struct space *space)
+{
+	return space->count + ((space->once.type & ~NAME_SPARE) != 0);
+}
 
 /* Would space_find have it at once? */
 static inline bool space_has_recent(struct space *space, mach_port_name_t name)

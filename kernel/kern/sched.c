@@ -31,6 +31,7 @@
 #include "kern/stretch.h"
 #include "kern/string.h"
 #include "kern/task.h"
+#include "kern/timer.h"
 #include "mem/ledger.h"
 #include "mem/page.h"
 #include "mem/reap.h"
@@ -49,6 +50,7 @@ RB_GENERATE_STATIC(share_tree, sched_share, node, share_compare)
 
 static struct share_tree ready_shares = RB_INITIALIZER(&ready_shares);
 static struct sched_share root_share;
+static struct sched_share *share_running; /* whose time the current thread runs on: its task's home, or a caller's (hand-off); idle: nobody's */
 static struct thread *handoff_thread;	/* woken, to run next when the current one waits; cpu->handoff: there is one */
 static uint64_t clock_virtual_ns;	/* time of the share that ran last: where late-comers start */
 static uint64_t switched;		/* clock_ticks() at the last switch by switch_from */
@@ -89,11 +91,9 @@ static void share_free_if_unused(struct sched_share *share)
 
 	if (!share->retired || share->tasks != 0)
 		return;
-	/* Only these two can be running on a borrowed share. */
-	if (current != NULL && current->share == share)
-		current->share = current->task->home;
-	if (handoff_thread != NULL && handoff_thread->share == share)
-		handoff_thread->share = handoff_thread->task->home;
+	/* The current thread can be running on a borrowed one. */
+	if (share_running == share)
+		share_running = current != NULL ? current->task->home : NULL;
 	kpage_free(page_of_address(share));
 }
 
@@ -166,7 +166,7 @@ static inline void share_remove(struct sched_share *share)
 /* Appends to the ring of the thread's priority. */
 static void queue_insert(struct thread *thread)
 {
-	struct sched_share *share = thread->share;
+	struct sched_share *share = thread->task->home;
 	unsigned priority = thread->priority;
 	struct thread **head = &share->queue[priority];
 
@@ -204,7 +204,7 @@ static inline __attribute__((always_inline)) void queue_take(struct sched_share 
 
 static void queue_remove(struct thread *thread)
 {
-	queue_take(thread->share, thread, thread->priority);
+	queue_take(thread->task->home, thread, thread->priority);
 }
 
 /* True if the thread, now queued, should run before the current one. */
@@ -212,9 +212,9 @@ static bool preempts(const struct thread *thread, const struct thread *current)
 {
 	if (current == NULL)
 		return true;
-	if (thread->share == current->share)
+	if (thread->task->home == share_running)
 		return thread->priority < current->priority;
-	return thread->share->virtual_ns < current->share->virtual_ns;
+	return thread->task->home->virtual_ns < share_running->virtual_ns;
 }
 
 /* Off the queues; if it was woken to send, others may have the room, and its turn if it serves a throttled set. */
@@ -228,8 +228,6 @@ static void stop(struct thread *thread)
 /* The thread is ready. False: it may not run, and is stopped. */
 static inline bool make_ready(struct thread *thread)
 {
-	/* Stopped in the middle of a hand-off, it may have a borrowed share still, even one that is gone. */
-	thread->share = thread->task->home;
 	if (!sched_runnable(thread)) {
 		stop(thread);
 		return false;
@@ -272,7 +270,6 @@ void sched_handoff(struct thread *thread)
 		return;
 	}
 	thread->state = THREAD_READY;
-	thread->share = current->share;
 	handoff_set(thread);
 }
 
@@ -338,8 +335,8 @@ static inline __attribute__((always_inline)) void account_switch(struct thread *
 {
 	switched = clock_ticks();
 	thread->cpu_ticks += switched;
-	if (handoff_thread == NULL && !ready_alone(thread->share))
-		account(thread->share, switched);
+	if (handoff_thread == NULL && !ready_alone(share_running))
+		account(share_running, switched);
 }
 
 /* While a thread runs, cpu_ticks is less by the time at which it began to. */
@@ -360,11 +357,11 @@ void sched_tick(void)
 
 	if (current == NULL)
 		return;
-	account(current->share, clock_ticks());
+	account(share_running, clock_ticks());
 	first = RB_MIN(share_tree, &ready_shares);
 	if (first == NULL)
 		return;
-	if (first != current->share ? first->virtual_ns < current->share->virtual_ns :
+	if (first != share_running ? first->virtual_ns < share_running->virtual_ns :
 	    (first->ready_mask & ((2ull << current->priority) - 1)) != 0) {
 		if (++quantum_ticks >= SCHED_QUANTUM_MS * CLOCK_TICK_HZ / 1000)
 			ast_reschedule();
@@ -381,7 +378,7 @@ static struct thread *choose(void)
 		handoff_set(NULL);
 		if (sched_runnable(thread))
 			return thread;
-		account(thread->share, switched);
+		account(share_running, switched);
 		stop(thread);
 	}
 	while ((share = RB_MIN(share_tree, &ready_shares)) != NULL) {
@@ -390,6 +387,7 @@ static struct thread *choose(void)
 		queue_take(share, thread, priority);
 		if (sched_runnable(thread)) {
 			quantum_ticks = 0;
+			share_running = share;
 			return thread;
 		}
 		stop(thread);
@@ -485,16 +483,29 @@ void sched_switch(void)
 	switch_from(from);
 }
 
+/* Apart, so that the common way need not keep anything over a call. */
+static _Noreturn __attribute__((noinline)) void pass_with_more(struct thread *from, struct thread *to)
+{
+	timer_stop(to);
+	machine_pass(from, to, &to->task->map.pmap);
+}
+
 void sched_pass(struct thread *from, struct thread *to)
 {
 	uint64_t now = clock_ticks();
 
 	from->cpu_ticks += now;
 	to->cpu_ticks -= now;
-	to->share = from->share;
 	to->state = THREAD_RUNNING;
 	stretch_note(sched_pass);
-	machine_pass(from, to, &to->task->map.pmap);
+	if (unlikely(to->has_fpu || to->has_gs_base || to->timed) || unlikely(cpu_is_unusual()))
+		pass_with_more(from, to);
+	machine_pass_plain(from, to, &to->task->map.pmap);
+}
+
+bool sched_same_share(const struct thread *ready)
+{
+	return ready->task->home == share_running;
 }
 
 bool sched_others_ready(void)
@@ -507,7 +518,7 @@ void sched_yield(void)
 	struct thread *current = thread_current();
 
 	/* Nobody to yield to: it goes on. */
-	if (RB_EMPTY(&ready_shares) && handoff_thread == NULL && current->share == current->task->home &&
+	if (RB_EMPTY(&ready_shares) && handoff_thread == NULL && share_running == current->task->home &&
 	    sched_runnable(current)) {
 		quantum_ticks = 0;
 		ast_rescheduled();

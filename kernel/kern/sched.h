@@ -73,6 +73,8 @@ _Noreturn void sched_pass(struct thread *from, struct thread *to);
 _Noreturn void sched_yield(void);
 /* The current thread's long call pauses: what is done at the return to user mode is done, and the call goes on, now or after others. */
 _Noreturn void sched_pause(struct thread *thread);
+/* The ready thread runs on the same share as the current one now does, so the CPU may be handed to it. */
+bool sched_same_share(const struct thread *ready);
 /* Is a thread ready beside the current one? */
 bool sched_others_ready(void);
 /* The same for an order of priorities that changed: requeues a ready thread. */

@@ -65,13 +65,13 @@ static inline struct task *own_task(struct thread *thread, mach_port_name_t name
 	return space_kobject(&thread->task->space, name, KOBJECT_TASK);
 }
 
-static int64_t trap_null(struct thread *thread)
+static int64_t trap_null(SYSCALL_ARGUMENTS)
 {
 	(void)thread;
 	return 0;
 }
 
-static int64_t trap_mach_reply_port(struct thread *thread)
+static int64_t trap_mach_reply_port(SYSCALL_ARGUMENTS)
 {
 	struct space *space = &thread->task->space;
 	mach_port_name_t name = MACH_PORT_NAME_NULL;
@@ -123,22 +123,22 @@ static int64_t self_right(struct thread *thread, struct port *port)
 	return MACH_PORT_NAME_NULL;
 }
 
-static int64_t trap_mach_thread_self(struct thread *thread)
+static int64_t trap_mach_thread_self(SYSCALL_ARGUMENTS)
 {
 	return self_right(thread, thread->self);
 }
 
-static int64_t trap_mach_task_self(struct thread *thread)
+static int64_t trap_mach_task_self(SYSCALL_ARGUMENTS)
 {
 	return self_right(thread, thread->task->asks_for);
 }
 
-static int64_t trap_mach_host_self(struct thread *thread)
+static int64_t trap_mach_host_self(SYSCALL_ARGUMENTS)
 {
 	return self_right(thread, host_port);
 }
 
-static int64_t trap_mach_print(struct thread *thread)
+static int64_t trap_mach_print(SYSCALL_ARGUMENTS)
 {
 	char text[PRINT_MAX];
 	size_t at, length, piece;
@@ -165,14 +165,14 @@ _Noreturn static void yield_with(struct thread *thread, int64_t result)
 }
 
 /* FALSE: there is nobody to yield to, the caller may as well go on spinning (Reference Manual, Hand-Off Scheduling). */
-static int64_t trap_swtch(struct thread *thread)
+static int64_t trap_swtch(SYSCALL_ARGUMENTS)
 {
 	if (!sched_others_ready())
 		return FALSE;
 	yield_with(thread, TRUE);
 }
 
-static int64_t trap_swtch_pri(struct thread *thread)
+static int64_t trap_swtch_pri(SYSCALL_ARGUMENTS)
 {
 	if (!sched_others_ready())
 		return FALSE;
@@ -195,7 +195,7 @@ static __attribute__((noinline)) bool switch_to_nobody(struct thread *thread, ma
 	return name == MACH_PORT_NAME_NULL || (entry != NULL && (entry->type & MACH_PORT_TYPE_DEAD_NAME));
 }
 
-static int64_t trap_thread_switch(struct thread *thread)
+static int64_t trap_thread_switch(SYSCALL_ARGUMENTS)
 {
 	mach_port_name_t name = NAME(thread, 0);
 	int option = (int)ARG(thread, 1);
@@ -214,7 +214,7 @@ static int64_t trap_thread_switch(struct thread *thread)
 	}
 	if (option == SWITCH_OPTION_DEPRESS)
 		thread_depress(thread, time_ms);
-	if (target != NULL && target->state == THREAD_READY && target->share == thread->share) {
+	if (target != NULL && target->state == THREAD_READY && sched_same_share(target)) {
 		sched_unready(target);
 		sched_handoff(target);
 	}
@@ -238,7 +238,7 @@ static void word_out(struct thread *thread, uint64_t where, uint64_t word)
 		copyout(&thread->task->map, where, &word, sizeof(word));
 }
 
-static int64_t trap_vm_allocate(struct thread *thread)
+static int64_t trap_vm_allocate(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 	uint64_t address;
@@ -252,7 +252,7 @@ static int64_t trap_vm_allocate(struct thread *thread)
 	return error;
 }
 
-static int64_t trap_vm_deallocate(struct thread *thread)
+static int64_t trap_vm_deallocate(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 
@@ -261,7 +261,7 @@ static int64_t trap_vm_deallocate(struct thread *thread)
 	return vm_range_deallocate(&task->map, ARG(thread, 1), ARG(thread, 2), true);
 }
 
-static int64_t trap_vm_map(struct thread *thread)
+static int64_t trap_vm_map(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 	mach_port_name_t object_name = NAME(thread, 5);
@@ -325,7 +325,7 @@ static void task_create_done(struct thread *thread, struct task *child, kern_ret
 	thread_set_result(thread, code == KERN_SUCCESS ? task_created(thread, child) : code);
 }
 
-static int64_t trap_task_create(struct thread *thread)
+static int64_t trap_task_create(SYSCALL_ARGUMENTS)
 {
 	struct task *parent = own_task(thread, NAME(thread, 0)), *child;
 	int error;
@@ -340,7 +340,7 @@ static int64_t trap_task_create(struct thread *thread)
 	return error == KERN_SUCCESS ? task_created(thread, child) : error;
 }
 
-static int64_t trap_task_terminate(struct thread *thread)
+static int64_t trap_task_terminate(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 
@@ -350,14 +350,14 @@ static int64_t trap_task_terminate(struct thread *thread)
 	return KERN_SUCCESS;
 }
 
-static int64_t trap_task_suspend(struct thread *thread)
+static int64_t trap_task_suspend(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 
 	return task == NULL ? MACH_SEND_INTERRUPTED : task_suspend(task);
 }
 
-static int64_t trap_mach_port_allocate(struct thread *thread)
+static int64_t trap_mach_port_allocate(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 	mach_port_name_t name = MACH_PORT_NAME_NULL;
@@ -372,7 +372,7 @@ static int64_t trap_mach_port_allocate(struct thread *thread)
 	return error;
 }
 
-static int64_t trap_mach_port_deallocate(struct thread *thread)
+static int64_t trap_mach_port_deallocate(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 
@@ -381,7 +381,7 @@ static int64_t trap_mach_port_deallocate(struct thread *thread)
 	return mach_port_deallocate(&task->space, NAME(thread, 1));
 }
 
-static int64_t trap_mach_port_allocate_name(struct thread *thread)
+static int64_t trap_mach_port_allocate_name(SYSCALL_ARGUMENTS)
 {
 	struct task *task = own_task(thread, NAME(thread, 0));
 
@@ -390,7 +390,7 @@ static int64_t trap_mach_port_allocate_name(struct thread *thread)
 	return mach_port_allocate_name(&task->space, (mach_port_right_t)ARG(thread, 1), NAME(thread, 2));
 }
 
-static int64_t trap_thread_depress_abort(struct thread *thread)
+static int64_t trap_thread_depress_abort(SYSCALL_ARGUMENTS)
 {
 	struct thread *target = space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_THREAD);
 
@@ -400,7 +400,7 @@ static int64_t trap_thread_depress_abort(struct thread *thread)
 	return KERN_SUCCESS;
 }
 
-static int64_t trap_thread_set_self_state(struct thread *thread)
+static int64_t trap_thread_set_self_state(SYSCALL_ARGUMENTS)
 {
 	uint32_t state[THREAD_STATE_WORDS_MAX];
 	uint32_t count = (uint32_t)ARG(thread, 2);
@@ -433,7 +433,7 @@ static int64_t right_used(kern_return_t error, struct port *port, uint32_t kind)
 	return error;
 }
 
-static int64_t trap_task_set_special_port(struct thread *thread)
+static int64_t trap_task_set_special_port(SYSCALL_ARGUMENTS)
 {
 	struct task *task;
 	struct port *port;
@@ -444,7 +444,7 @@ static int64_t trap_task_set_special_port(struct thread *thread)
 				       right_used(task_set_special_port(task, (int)ARG(thread, 1), port), port, kind);
 }
 
-static int64_t trap_mach_port_insert_right(struct thread *thread)
+static int64_t trap_mach_port_insert_right(SYSCALL_ARGUMENTS)
 {
 	struct task *task;
 	struct port *port;
@@ -456,13 +456,13 @@ static int64_t trap_mach_port_insert_right(struct thread *thread)
 }
 
 /* The reply port is for errors that come later; here none does. */
-static int64_t trap_device_write_request(struct thread *thread)
+static int64_t trap_device_write_request(SYSCALL_ARGUMENTS)
 {
 	return device_write_user(space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_DEVICE), &thread->task->map,
 				 ARG(thread, 4), ARG(thread, 5));
 }
 
-static int64_t trap_device_writev_request(struct thread *thread)
+static int64_t trap_device_writev_request(SYSCALL_ARGUMENTS)
 {
 	struct device *device = space_kobject(&thread->task->space, NAME(thread, 0), KOBJECT_DEVICE);
 	struct { uint64_t address, size; } piece;
@@ -479,7 +479,7 @@ static int64_t trap_device_writev_request(struct thread *thread)
 	return error;
 }
 
-static int64_t trap_none(struct thread *thread)
+static int64_t trap_none(SYSCALL_ARGUMENTS)
 {
 	(void)thread;
 	return KERN_INVALID_ARGUMENT;
@@ -540,12 +540,22 @@ int64_t syscall_uncommon(struct thread *thread)
 		thread->extra->fail_nth = 0;
 	}
 	if (index < SYSCALLS) {
-		result = syscall_table[index](thread);
+		result = syscall_table[index](thread, ARG(thread, 1), ARG(thread, 2), ARG(thread, 0), ARG(thread, 4), ARG(thread, 5));
 		stretch_note(syscall_uncommon);
 		return result;
 	}
 	exception_raise(thread, EXC_BAD_INSTRUCTION, EXC_I386_INVOP, 0);
 	return KERN_BLOCKED;
+}
+
+void syscall_end(struct thread *thread, int64_t result)
+{
+	if (result == KERN_BLOCKED)
+		syscall_blocked(thread_current());
+	thread_set_result(thread, result);
+	sched_handoff_undo();
+	stretch_note(syscall_end);
+	user_return();
 }
 
 void syscall_blocked(struct thread *thread)

@@ -109,7 +109,6 @@ struct thread *thread_make(struct task *task)
 		return NULL;
 	}
 	thread->task = task;
-	thread->share = task->home;
 	thread_init_fields(thread);
 	thread->standing = task->new_standing;
 	thread_bound_priority(thread);

@@ -8,6 +8,7 @@
 #include <mach/kern_return.h>
 #include <mach/message.h>
 #include "ipc/kmsg.h"
+#include "kern/assert.h"
 #include "kern/wait.h"
 #include "x86_64/regs.h"
 
@@ -15,7 +16,6 @@ struct task;
 struct port;
 struct alloc_site;
 struct ledger;
-struct sched_share;
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_WAITING, THREAD_STOPPED, THREAD_DEAD };
 
@@ -70,7 +70,6 @@ _Static_assert(sizeof(struct thread_extra) == 576, "seven to a page: keep it so"
 struct thread {
 	struct regs regs;		/* must be first */
 	struct task *task;		/* its ledger pays */
-	struct sched_share *share;	/* whose time it runs on: its task's home, or a caller's (hand-off) */
 	union {
 		struct {
 			enum thread_state state : 8;
@@ -123,7 +122,7 @@ struct thread {
 };
 _Static_assert(offsetof(struct thread, msg.room) >= offsetof(struct thread, exception) + THREAD_EXCEPTION_BYTES,
 	       "an exception's head leaves room alone, which is looked at whatever the thread does");
-_Static_assert(sizeof(struct thread) <= 432, "nine to a page: keep it so");
+_Static_assert(sizeof(struct thread) <= 424, "nine to a page: keep it so");
 
 /* The current thread; NULL while idle or booting. */
 struct thread *thread_current(void);
@@ -168,5 +167,26 @@ static inline struct port *thread_exception_port(const struct thread *thread)
 	return thread->extra != NULL ? thread->extra->exception_port : NULL;
 }
 extern struct zone thread_zone;
+
+/* -- inline: the short forms of kern/wait.h -- */
+
+/* wait_begin for a thread that is not depressed, without a time-out; of a throttled set that counts the thread nothing is told. */
+static inline void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
+{
+	struct wait *wait = &thread->wait;
+
+	assert(wait->kind == NULL && !thread->timed && !thread->depressed);
+	wait->kind = kind;
+	wait->object = object;
+	thread->state = THREAD_WAITING;
+}
+
+/* Ends the wait, whose thread serves no throttled set; what its continuation is for has been done: the caller lets the thread run, and
+   stops its timer (deadline_ns) before. */
+static inline void wait_end_plain(struct thread *thread)
+{
+	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
+	thread->wait.kind = NULL;
+}
 
 #endif

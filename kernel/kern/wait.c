@@ -20,16 +20,6 @@
 #include "kern/timer.h"
 #include "x86_64/machine.h"
 
-void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
-{
-	struct wait *wait = &thread->wait;
-
-	assert(wait->kind == NULL && !thread->timed && !thread->depressed);
-	wait->kind = kind;
-	wait->object = object;
-	thread->state = THREAD_WAITING;
-}
-
 void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms)
 {
 	/* The depression's end uses the thread's deadline, as the time-out does. */
@@ -44,12 +34,6 @@ void wait_begin(struct thread *thread, const struct wait_kind *kind, void *objec
 		thread->deadline_kept = true;
 	}
 	timer_start(thread);
-}
-
-inline void wait_end_plain(struct thread *thread)
-{
-	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
-	thread->wait.kind = NULL;
 }
 
 /* The wait is over: what cancel or the continuation needs (kind, object, words) stays readable. */

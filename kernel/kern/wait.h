@@ -53,11 +53,6 @@ STACK_HEAD(thread_stack, thread);
 /* Makes the current thread wait; the caller has linked it (wait.link) and returns KERN_BLOCKED.
    timeout_ms: or one of the two above. A waiting thread is off the run queues. */
 void wait_begin(struct thread *thread, const struct wait_kind *kind, void *object, int64_t timeout_ms);
-/* The part of it for a thread that is not depressed, without a time-out; of a throttled set that counts the thread nothing is told. */
-void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object);
-/* Ends the wait, whose thread serves no throttled set; what its continuation is for has been done: the caller lets the thread run, and
-   stops its timer (deadline_ns) before. */
-void wait_end_plain(struct thread *thread);
 /* Ends the wait with a result: the caller has unlinked the thread. It becomes runnable and its continuation will run. */
 void thread_wake(struct thread *thread, int result);
 /* The same, and the CPU goes to it as soon as the caller blocks (direct hand-off, on the caller's share). */

@@ -80,7 +80,6 @@ syscall_entry:
 	movq %rcx, REGS_RIP(%rsp)
 	movq %r11, REGS_RFLAGS(%rsp)
 	movq %gs:CPU_SCRATCH, %rcx
-	movq $VECTOR_SYSCALL, REGS_VECTOR(%rsp)
 	movq %rcx, REGS_RSP(%rsp)
 	movq %rax, REGS_RAX(%rsp)
 	movq %rdi, REGS_RDI(%rsp)
@@ -95,6 +94,7 @@ syscall_entry:
 	movq %r13, REGS_R13(%rsp)
 	movq %r14, REGS_R14(%rsp)
 	movq %r15, REGS_R15(%rsp)
+	movq %rdi, %rcx
 	movq %rsp, %rdi
 	movq %gs:CPU_STACK_TOP, %rsp
 	negl %eax
@@ -149,30 +149,31 @@ user_return:
 	movq REGS_RSP - REGS_VECTOR(%rsp), %rsp
 	swapgs
 	sysretq
-3:	addq $REGS_RIP - REGS_VECTOR, %rsp
+3:	movq $VECTOR_SYSCALL, (%rsp)
+	addq $REGS_RIP - REGS_VECTOR, %rsp
 	swapgs
 	iretq
 	.size user_return, . - user_return
 
-/* void syscall_return(struct thread *): the thread, current now, had waited in a system call, whose result is 0. No ast is set. */
+/* void syscall_return(struct thread *from, struct thread *thread): the thread, current now, had waited in a system call, whose result is 0. No ast is set. */
 	.globl syscall_return
 	.type syscall_return, @function
 syscall_return:
-	movq REGS_RBX(%rdi), %rbx
-	movq REGS_RBP(%rdi), %rbp
-	movq REGS_R12(%rdi), %r12
-	movq REGS_R13(%rdi), %r13
-	movq REGS_R14(%rdi), %r14
-	movq REGS_R15(%rdi), %r15
-	movq REGS_RSI(%rdi), %rsi
-	movq REGS_RDX(%rdi), %rdx
-	movq REGS_R10(%rdi), %r10
-	movq REGS_R8(%rdi), %r8
-	movq REGS_R9(%rdi), %r9
-	movq REGS_RFLAGS(%rdi), %r11
-	movq REGS_RIP(%rdi), %rcx
-	movq REGS_RSP(%rdi), %rsp
-	movq REGS_RDI(%rdi), %rdi
+	movq REGS_RBX(%rsi), %rbx
+	movq REGS_RBP(%rsi), %rbp
+	movq REGS_R12(%rsi), %r12
+	movq REGS_R13(%rsi), %r13
+	movq REGS_R14(%rsi), %r14
+	movq REGS_R15(%rsi), %r15
+	movq REGS_RDX(%rsi), %rdx
+	movq REGS_R10(%rsi), %r10
+	movq REGS_R8(%rsi), %r8
+	movq REGS_R9(%rsi), %r9
+	movq REGS_RFLAGS(%rsi), %r11
+	movq REGS_RIP(%rsi), %rcx
+	movq REGS_RSP(%rsi), %rsp
+	movq REGS_RDI(%rsi), %rdi
+	movq REGS_RSI(%rsi), %rsi
 	xorl %eax, %eax
 	swapgs
 	sysretq
@@ -230,6 +231,7 @@ trap_fault:
 	movq %gs:CPU_THREAD, %rsp
 	addq $REGS_R11, %rsp
 	POP_SCRATCH
+	movq $VECTOR_SYSCALL, (%rsp)
 	addq $REGS_RIP - REGS_VECTOR, %rsp
 	swapgs
 	iretq

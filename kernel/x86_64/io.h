@@ -28,6 +28,14 @@ static inline uint64_t rdmsr(uint32_t number)
 	return (uint64_t)high << 32 | low;
 }
 
+/* The value is in memory. */
+static inline void wrmsr_from(uint32_t msr, const uint64_t *value)
+{
+	const uint32_t *half = (const uint32_t *)value;
+
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"(half[0]), "d"(half[1]) : "memory");
+}
+
 static inline void wrmsr(uint32_t number, uint64_t value)
 {
 	__asm__ volatile("wrmsr" : : "c"(number), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");

@@ -3,6 +3,7 @@
 #ifndef X86_64_MACHINE_H
 #define X86_64_MACHINE_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "x86_64/regs.h"
 
@@ -33,6 +34,15 @@ typedef __seg_gs struct cpu cpu_local;
 static inline cpu_local *cpu_current(void)
 {
 	return (cpu_local *)0;
+}
+
+/* Has this CPU anything unusual? */
+static inline bool cpu_is_unusual(void)
+{
+	bool unusual;
+
+	__asm__("cmpl $0, %%gs:%c1" : "=@ccne"(unusual) : "i"(offsetof(struct cpu, unusual)), "m"(cpu_current()->unusual));
+	return unusual;
 }
 
 /* Boot hands over once, interrupts off, on the boot CPU's kernel stack, direct map in place. */
@@ -87,14 +97,16 @@ void ast_handle(struct thread *thread);
    first. */
 _Noreturn void user_return(void);
 /* The same, quicker, for the current thread when it waited in a system call, whose result is 0: no ast is set, and its registers
-   are those of the call (regs.vector). */
-_Noreturn void syscall_return(struct thread *thread);
+   are those of the call (regs.vector). from, which had the CPU, is there to be passed through. */
+_Noreturn void syscall_return(struct thread *from, struct thread *thread);
 /* Empties the kernel stack and calls fn(argument), which must not return. */
 _Noreturn void stack_reset_call(void (*fn)(void *), void *argument);
 /* Makes thread the current one: cpu->thread, TSS.rsp0, fs/gs bases, address space, CR0.TS as its FPU state demands. NULL: none is. */
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap);
 /* The same for a thread that goes on in user mode, where it waited in a system call, whose result is 0. */
 _Noreturn void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap);
+/* The same when `to` has no FPU state and no gs base, and cpu->unusual is 0. */
+_Noreturn void machine_pass_plain(struct thread *from, struct thread *to, struct pmap *pmap);
 /* Sleeps until an interrupt, which is taken; interrupts are off again on return. */
 void machine_idle(void);
 /* A preemption point's window: sti; nop; cli. */

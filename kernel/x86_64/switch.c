@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) void make_current(struct thread *to
 {
 	cpu_current()->thread = to;
 	cpu_set_trap_stack(to);
-	wrmsr(MSR_FS_BASE, to->regs.fs_base);
+	wrmsr_from(MSR_FS_BASE, &to->regs.fs_base);
 }
 
 void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
@@ -63,24 +63,21 @@ void machine_switch(struct thread *from, struct thread *to, struct pmap *pmap)
 	}
 }
 
-/* Apart, so that the common way need not keep anything over a call. */
-static _Noreturn __attribute__((noinline)) void pass_with_more(struct thread *from, struct thread *to, struct pmap *pmap)
+void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap)
 {
 	machine_switch(from, to, pmap);
 	if (!cpu_current()->ast)
-		syscall_return(to);
+		syscall_return(from, to);
 	to->regs.rax = 0;
 	user_return();
 }
 
-void machine_pass(struct thread *from, struct thread *to, struct pmap *pmap)
+void machine_pass_plain(struct thread *from, struct thread *to, struct pmap *pmap)
 {
-	assert(to->regs.vector == VECTOR_SYSCALL);
-	if (to->has_fpu || to->has_gs_base || cpu_current()->unusual != 0)
-		pass_with_more(from, to, pmap);
+	assert(to->regs.vector == VECTOR_SYSCALL && !to->has_fpu && !to->has_gs_base && cpu_current()->unusual == 0);
 	pmap_activate(pmap);
 	make_current(to);
-	syscall_return(to);
+	syscall_return(from, to);
 }
 
 void machine_idle(void)

@@ -28,10 +28,14 @@ static inline bool usercopy_range(uint64_t address)
 /* After an asm goto that has outputs: GCC before 12.4 and 13.3 may lose them otherwise (its bug 113921). */
 #define USERCOPY_OUTPUTS __asm__ volatile("")
 
-/* Four words of the current address space, from a user address that is looked at; false: they are not all there. */
-static inline bool user_read4(uint64_t from, uint64_t word[4])
+/* Four words of the current address space, from a user address that is looked at; false: they are not all there. The second and the fourth
+   come in the registers of a second and a sixth argument (msg_fast.h). */
+static inline __attribute__((always_inline)) bool user_read4(uint64_t from, uint64_t word[4])
 {
-	uint64_t a, b, c, d;
+	register uint64_t a __asm__("r10");
+	register uint64_t b __asm__("rsi");
+	register uint64_t c __asm__("r11");
+	register uint64_t d __asm__("r9");
 
 	if (!usercopy_range(from))
 		return false;

@@ -117,7 +117,7 @@ static inline uint8_t body_byte(int id, uint32_t i)
 static inline int64_t trap(struct thread *thread, const struct call *c)
 {
 	uint64_t stack = test_buffer(thread) + BUFFER_SIZE - 64;
-	volatile int64_t result;
+	int64_t result;
 
 	assert(thread->state == THREAD_RUNNING);
 	test_write(thread, stack + 8, &c->notify, sizeof(c->notify));
@@ -131,7 +131,7 @@ static inline int64_t trap(struct thread *thread, const struct call *c)
 	thread->regs.r8 = c->name;
 	thread->regs.r9 = c->timeout;
 	host_pmap_current = &thread->task->map.pmap;
-	result = setjmp(test_passed) == 0 ? trap_mach_msg(thread) : KERN_BLOCKED;
+	result = test_trap(thread);
 	host_pmap_current = NULL;
 	if (result != KERN_BLOCKED)
 		thread->regs.rax = (uint64_t)result;

@@ -178,7 +178,7 @@ static int port_text(char *text, int n, unsigned i)
 		onces[task_number(entry->space)] += (entry->type & MACH_PORT_TYPE_SEND_ONCE) != 0;
 	n = append(text, n, " of %u refs %u s%u o%u m%u n%u q%u+%u b%u %d%d p%u set %u", task_number(p->receiver), p->refs,
 		   p->send_rights, p->send_once_rights, p->make_send_count, p->sequence, p->queued, p->message_count,
-		   p->reply_bound, p->keeps_reply, p->spare_prepaid, prepaid, port_number(port_set_any(p)));
+		   msg_reply_bound(p), p->keeps_reply, p->spare_prepaid, prepaid, port_number(port_set_any(p)));
 	for (unsigned t = 0; t < TASKS; t++) {
 		entry = name_of_port(&task[t]->space, p);
 		n = append(text, n, " %x/%u", entry != NULL ? entry->type : 0, onces[t]);

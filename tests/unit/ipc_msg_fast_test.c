@@ -59,8 +59,8 @@ static void plain(uint32_t size)
 	ok(beyond[0] == 0xee && beyond[15] == 0xee, "and nothing behind it");
 	ok(test_type(server, once) == MACH_PORT_TYPE_SEND_ONCE && test_urefs(server, once) == 1 && test_port_of(server, once) == r,
 	   "the reply right is one, in the space's own entry");
-	ok(r->send_once_rights == 1 && !r->spare_prepaid && r->reply_bound == ROOM && p->send_rights == sends &&
-	   p->reply_bound == 0, "the rights are counted, the bound is the client's");
+	ok(r->send_once_rights == 1 && !r->spare_prepaid && !r->has_bound && p->send_rights == sends && !p->has_bound,
+	   "the rights are counted");
 	check_all();
 	test_write(client, test_buffer(client) + size + 8, beyond, 16);
 	c = plain_reply();
@@ -73,7 +73,7 @@ static void plain(uint32_t size)
 	test_read(client, test_buffer(client) + size + 8, beyond, 16);
 	ok(size == 256 || (beyond[0] == 0xee && beyond[15] == 0xee), "and nothing behind it");
 	ok(test_type(server, once) == 0 && server->task->space.once.type == NAME_SPARE && r->send_once_rights == 0 &&
-	   r->spare_prepaid && r->reply_bound == 0, "the reply right is used up, its message at home");
+	   r->spare_prepaid && !r->has_bound, "the reply right is used up, its message at home");
 	ok(p->sequence == seqno + 1 && r->sequence == reply_seqno + 1, "both have counted one");
 	ok(client->task->messages_sent == numbers[0] + 1 && client->task->messages_received == numbers[1] + 1 &&
 	   server->task->messages_sent == numbers[2] + 1 && server->task->messages_received == numbers[3] + 1,
@@ -139,7 +139,7 @@ static void one_port(void)
 	c = plain_request();
 	c.remote = right;
 	ok(go(client, &c) == KERN_BLOCKED && was_fast() && test_run(other) == MACH_MSG_SUCCESS, "fast the next time");
-	is_u64(test_port_of(client, reply)->reply_bound, 0, "the bound of a reply goes with the next message received");
+	is_u64(msg_reply_bound(test_port_of(client, reply)), REPLY_BOUND_DEFAULT, "the bound of a reply is that of any");
 	stop_waiting(client);
 	test_received(other, &m);
 	name_destroy(space_lookup(&client->task->space, m.h.msgh_remote_port));
@@ -148,19 +148,37 @@ static void one_port(void)
 	settle(true, "one port", "");
 }
 
-/* The reply's bound belongs to what is received next at its port, whatever that is. */
+/* The server answers a client that does not wait; then it receives. */
+static bool complete_late(void)
+{
+	struct call c = plain_reply();
+
+	return go(server, &c) == KERN_BLOCKED && !was_fast() && test_receive(client, &m, reply, 0) == MACH_MSG_SUCCESS &&
+	       m.h.msgh_id == 200;
+}
+
+/* The reply's bound belongs to what is received next at its port, whatever that is; it is what the caller has room for, also when it has
+   ceased to wait. */
 static void bounds(void)
 {
 	mach_port_name_t to_reply;
+	struct port *r;
 	struct call c;
 
 	begin();
+	r = test_port_of(client, reply);
 	to_reply = test_send_right(server, client, reply);
 	c = plain_request();
-	c.room = 4096;
+	c.room = 20000;
+	ok(go(client, &c) == KERN_BLOCKED && was_fast() && served(), "a call of much room is fast");
+	is_u64(msg_reply_bound(r), 20000, "its reply may be so long");
+	stop_waiting(client);
+	is_u64(msg_reply_bound(r), 20000, "and when the client waits no more");
+	ok(complete_late() && !r->has_bound, "until it has come");
+	c = plain_request();
+	c.room = 20000;
 	go(client, &c);
 	served();
-	is_u64(test_port_of(client, reply)->reply_bound, 4096, "a call sets the bound of its reply");
 	c = plain_request();
 	c.remote = to_reply;
 	c.local = c.name = test_port(server);
@@ -168,7 +186,7 @@ static void bounds(void)
 	/* The client's space has no entry of its own yet. */
 	go(server, &c);
 	has_got(client, 0, 100, 40);
-	is_u64(test_port_of(client, reply)->reply_bound, 0, "a request that comes there instead ends that");
+	is_u64(msg_reply_bound(r), REPLY_BOUND_DEFAULT, "a request that comes there instead ends that");
 	use_up(client, m.h.msgh_remote_port);
 	stop_waiting(server);
 	drain(server, c.local);
@@ -176,7 +194,7 @@ static void bounds(void)
 	drain(client, reply);
 	server_waits();
 	c = plain_request();
-	c.room = 4096;
+	c.room = 20000;
 	go(client, &c);
 	served();
 	c = plain_request();
@@ -185,7 +203,7 @@ static void bounds(void)
 	port_keep_reply(test_port_of(server, c.local));
 	ok(go(server, &c) == KERN_BLOCKED && was_fast(), "when it is fast");
 	has_got(client, 0, 100, 40);
-	is_u64(test_port_of(client, reply)->reply_bound, 0, "too");
+	is_u64(msg_reply_bound(r), REPLY_BOUND_DEFAULT, "too");
 	name_destroy(space_lookup(&client->task->space, m.h.msgh_remote_port));
 	stop_waiting(server);
 	settle(true, "bounds", "");

@@ -69,9 +69,9 @@ static void sizes(void)
 			received = server->task->messages_received;
 			claim(sends(7, size) && p->queued == 1 && p->message_count == 1 && p->refs == refs + 1 && p->send_rights == rights + 1 &&
 			      p->messages->size == size && p->messages->payer == ledger_a && p->messages->queued, "%u is sent", size);
-			p->reply_bound = 4000;
+			port_bound_set(p, 40000);
 			claim(takes(ROOM) == MACH_MSG_SUCCESS && has(7, size, sequence) && p->queued == 0 && p->messages == NULL &&
-			      p->message_count == 0 && p->refs == refs && p->send_rights == rights && p->reply_bound == 0 && p->sequence == sequence + 1,
+			      p->message_count == 0 && p->refs == refs && p->send_rights == rights && !p->has_bound && p->sequence == sequence + 1,
 			      "%u is received", size);
 			claim(client->task->messages_sent == sent + 1 && server->task->messages_received == received + 1, "%u is counted", size);
 			port_check(p);

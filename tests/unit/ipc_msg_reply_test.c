@@ -251,7 +251,7 @@ static int64_t answer(mach_port_name_t once, uint32_t size)
 	server->regs.rsi = MACH_SEND_MSG;
 	server->regs.rdx = size;
 	test_current = server;
-	return trap_mach_msg(server);
+	return test_trap(server);
 }
 
 static void long_replies(void)
@@ -278,7 +278,7 @@ static void long_replies(void)
 	server->regs.rbx = big;
 	ok(answer(once, 40000) == MACH_MSG_SUCCESS, "SEND|RCV raises the bound to its receive size");
 	test_run(client);
-	is_u64(p->reply_bound, 0, "for that call");
+	is_u64(msg_reply_bound(p), REPLY_BOUND_DEFAULT, "for that call");
 	server->regs.rbx = own;
 	used = host_used(ledger_a, LEDGER_MESSAGES);
 	once = request(0);

@@ -67,7 +67,7 @@ static void codes(void)
 	client->regs.rdi = test_buffer(client);
 	client->regs.rsi = MACH_SEND_MSG;
 	client->regs.rdx = 32;
-	ok(trap_mach_msg(client) == MACH_SEND_INVALID_DATA, "a message that is not there");
+	ok(test_trap(client) == MACH_SEND_INVALID_DATA, "a message that is not there");
 	client->regs.rbx -= 0x10000000;
 	ok(test_receive(server, &m, 4242, 0) == MACH_RCV_INVALID_NAME, "receiving from no name");
 	ok(test_receive(client, &m, to_port, 0) == MACH_RCV_INVALID_NAME, "receiving by a send right");

@@ -288,7 +288,7 @@ static uint64_t fake_print(const struct space *space)
 	uint64_t hash = 0xcbf29ce484222325ull;
 	struct name *entry;
 
-	hash = fake_mix(hash, space->count);
+	hash = fake_mix(hash, space_names(space));
 	hash = fake_mix(hash, space->last);
 	hash = fake_mix(hash, space->names.nodes);
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)

@@ -295,7 +295,7 @@ static void compare(void)
 		for (int n = 0; n < NAMES_MAX; n++)
 			if (names[s][n].used)
 				compare_name(s, &names[s][n]);
-		claim(spaces[s].count == (uint32_t)names_count(s), "space %d: %u names, model %d", s, spaces[s].count,
+		claim(space_names(&spaces[s]) == (uint32_t)names_count(s), "space %d: %u names, model %d", s, space_names(&spaces[s]),
 		      names_count(s));
 		space_check(&spaces[s]);
 	}

@@ -116,7 +116,7 @@ static void test_choice(void)
 		}
 	}
 	claim_end();
-	while (space.count > 1) {
+	while (space_names(&space) > 1) {
 		mach_port_name_t any = space.last;
 
 		while (any == name || type_of(&space, any) == 0)
@@ -161,7 +161,7 @@ static void test_brink(void)
 	}
 	claim_end();
 	claim_begin("and when some of those stay, too, it is still seldom");
-	for (nodes_made = 0; space.count < 600;) {
+	for (nodes_made = 0; space_names(&space) < 600;) {
 		allocate(&space, MACH_PORT_RIGHT_DEAD_NAME);
 		nodes_made += again_and_again(40);
 	}
@@ -587,7 +587,7 @@ static void test_limit(void)
 	while ((kr = mach_port_allocate(&space, MACH_PORT_RIGHT_RECEIVE, &name)) == KERN_SUCCESS)
 		made++;
 	ok(made == 10 && kr == KERN_RESOURCE_SHORTAGE && host_denial.resource == LEDGER_PORTS, "a ledger of 10 ports gives 10 ports");
-	is_u64(space.count, 10, "the denied one kept no name");
+	is_u64(space_names(&space), 10, "the denied one kept no name");
 	is_u64((uint64_t)mach_port_allocate(&space, MACH_PORT_RIGHT_DEAD_NAME, &name), KERN_SUCCESS, "other things are still given");
 	empty(&space);
 	ledger_limit(ledger, LEDGER_PORTS, LEDGER_UNLIMITED);
@@ -691,7 +691,7 @@ static void test_reply_names(void)
 	name = reply_round(source);
 	space_check(&space);
 	is_u64(fake_charged(ledger), before, "a reply right that was used up costs nothing");
-	ok(type_of(&space, name) == 0 && !listed(name) && space.count == 1, "its name is gone");
+	ok(type_of(&space, name) == 0 && !listed(name) && space_names(&space) == 1, "its name is gone");
 	calls = host_fail_calls;
 	a = take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE);
 	calls = host_fail_calls - calls;
@@ -731,7 +731,7 @@ static void test_reply_names(void)
 	for (mach_port_name_t other_name = 1; other_name <= 48; other_name++)
 		mach_port_destroy(&space, other_name);
 	space_check(&space);
-	ok(space.count == 1 && space.names.nodes == 3, "its name goes with the last other one of its node: %u", space.names.nodes);
+	ok(space_names(&space) == 1 && space.names.nodes == 3, "its name goes with the last other one of its node: %u", space.names.nodes);
 	reply_round(source);
 	name = insert(&space, take(&other, source, MACH_MSG_TYPE_MAKE_SEND_ONCE), MACH_MSG_TYPE_PORT_SEND_ONCE);
 	mach_port_destroy(&other, source);
@@ -865,7 +865,7 @@ static void test_move(void)
 	   entry->name == name, "and nothing has changed");
 	ok(right_pass_send(&space, name, MACH_MSG_TYPE_MOVE_SEND, &near, &moved), "it goes to a space with the same ledger");
 	ok(space_lookup(&near, moved) == entry && entry->name == moved && entry->space == &near, "in the same entry");
-	ok(space_lookup(&space, name) == NULL && space.count == 1 && near.count == 1, "which is no longer in the first");
+	ok(space_lookup(&space, name) == NULL && space_names(&space) == 1 && space_names(&near) == 1, "which is no longer in the first");
 	is_u64(host_used(ledger, LEDGER_NAMES), names, "charged once");
 	ok(name_of_port(&near, port) == entry && name_of_port(&space, port) == NULL, "and found under its port");
 	space_check(&space);

@@ -629,7 +629,7 @@ static void space_renew(int s)
 	model_space_renew(s);
 	for (bool done = false; !done;)
 		done = space_dismantle(&spaces[s]);
-	claim(spaces[s].count == 0 && spaces[s].names.nodes == 0, "a dismantled space is empty");
+	claim(space_names(&spaces[s]) == 0 && spaces[s].names.nodes == 0, "a dismantled space is empty");
 	reap_all();
 	space_init(&spaces[s], ledgers[s]);
 }

@@ -59,27 +59,37 @@ void wait_begin(struct thread *thread, const struct wait_kind *kind, void *objec
 	LIST_INSERT_HEAD(&test_timers, thread, timer);
 }
 
-void wait_begin_plain(struct thread *thread, const struct wait_kind *kind, void *object)
-{
-	wait_begin(thread, kind, object, -1);
-}
-
-void wait_end_plain(struct thread *thread)
-{
-	assert(thread->state == THREAD_WAITING && thread->serves == NULL);
-	thread->wait.kind = NULL;
-}
-
 /* The fast path's end: back in test_mach_msg. The thread that has the CPU now is ready for test_run. */
 static jmp_buf test_passed;
 static unsigned test_passes;
 void sched_pass(struct thread *from, struct thread *to)
 {
-	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL && !to->timed);
+	assert(from->state == THREAD_WAITING && to->state == THREAD_WAITING && to->wait.kind == NULL);
+	timer_stop(to);
 	to->state = THREAD_READY;
 	thread_set_result(to, MACH_MSG_SUCCESS);
 	test_passes++;
 	longjmp(test_passed, 1);
+}
+
+/* Another end of it, which does not return to its caller either. */
+static int64_t test_ended;
+void syscall_end(struct thread *thread, int64_t result)
+{
+	(void)thread;
+	test_ended = result;
+	longjmp(test_passed, 2);
+}
+
+/* mach_msg with the arguments in the thread's registers. */
+static inline int64_t test_trap(struct thread *thread)
+{
+	const struct regs *regs = &thread->regs;
+	int way = setjmp(test_passed);
+
+	if (way == 0)
+		return trap_mach_msg(thread, regs->rsi, regs->rdx, regs->rdi, regs->r8, regs->r9);
+	return way == 1 ? KERN_BLOCKED : test_ended;
 }
 
 void thread_wake(struct thread *thread, int result)
@@ -268,7 +278,7 @@ static inline int64_t test_mach_msg(struct thread *thread, uint32_t option, uint
 				    mach_port_name_t receive_name, uint32_t timeout, uint32_t notify)
 {
 	uint64_t stack = test_buffer(thread) + BUFFER_SIZE - 64;
-	volatile int64_t result;
+	int64_t result;
 
 	assert(thread->state == THREAD_RUNNING);
 	test_current = thread;
@@ -281,7 +291,7 @@ static inline int64_t test_mach_msg(struct thread *thread, uint32_t option, uint
 	thread->regs.r8 = receive_name;
 	thread->regs.r9 = timeout;
 	host_pmap_current = &thread->task->map.pmap;
-	result = setjmp(test_passed) == 0 ? trap_mach_msg(thread) : KERN_BLOCKED;
+	result = test_trap(thread);
 	host_pmap_current = NULL;
 	if (result != KERN_BLOCKED)
 		thread->regs.rax = (uint64_t)result;
