@@ -59,7 +59,9 @@ const struct krpc_routine krpc_no_routine = { .request_min = UINT32_MAX, .plain_
 #define REQUEST_MAX (2 * PAGE_SIZE)
 static uint8_t request_bytes[REQUEST_MAX] __attribute__((aligned(16)));
 static struct kmsg request_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = request_bytes };
-struct krpc krpc_now;
+struct krpc krpc_now = { .in = &krpc_plain_request.head };
+/* What a message that needed memory, and so outlived its port's object, goes to. */
+static struct port no_object = { .kobject_type = KOBJECT_NONE, .kobject = &no_object };
 uint8_t krpc_reply_bytes[KRPC_REPLY_MAX] __attribute__((aligned(16)));
 static struct kmsg reply_buffer = { .kind = KMSG_STATIC, .pages = KMSG_LINEAR, .linear = krpc_reply_bytes };
 
@@ -326,6 +328,7 @@ static mach_msg_return_t request_copyin(struct thread *thread, struct call *call
 static kern_return_t request_run(struct thread *thread, struct call *call, struct port *port)
 {
 	mach_msg_header_t *in = kmsg_at(call->request, 0);
+	kern_return_t code;
 
 	if (call->routine == &krpc_no_routine)
 		return MIG_BAD_ID;
@@ -333,11 +336,14 @@ static kern_return_t request_run(struct thread *thread, struct call *call, struc
 		return MIG_BAD_ARGUMENTS;
 	in->msgh_size = call->request->size;
 	in->msgh_bits = call->request->bits;
-	krpc_fill(thread, port, in, call->request->size,
-		  thread->reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
 	if (!krpc_fits(call->routine, call->request->size, (call->request->bits & MACH_MSGH_BITS_COMPLEX) != 0))
 		return MIG_BAD_ARGUMENTS;
-	return call->routine->stub();
+	krpc_fill(port->dead ? &no_object : port, thread->reply_direct ? reply_direct_port(thread) : thread->msg.reply_port);
+	krpc_now.in = in;
+	krpc_now.in_size = call->request->size;
+	code = call->routine->stub();
+	krpc_now.in = &krpc_plain_request.head;
+	return code;
 }
 
 /* The request is over: what the routine left in it is destroyed. */

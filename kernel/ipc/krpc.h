@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <mach/kern_return.h>
 #include <mach/message.h>
+#include "ipc/port.h"
 #include "kern/wait.h"
 
 struct port;
@@ -19,7 +20,7 @@ struct port_array;
 /* The call that is being carried out. There is one at a time: its stub runs to the end before anything else can. */
 struct krpc {
 	struct port *target;		/* krpc_target() */
-	const mach_msg_header_t *in;	/* request; port slots hold struct port *, out-of-line slots struct vm_copy * or
+	const mach_msg_header_t *in;	/* request (of plain calls, which set it never: krpc_plain_request); port slots hold struct port *, out-of-line slots struct vm_copy * or
 					   struct port_array *. Stubs zero the slots whose contents a successful routine consumed. */
 	union {
 		struct {
@@ -28,19 +29,20 @@ struct krpc {
 		};
 		uint64_t out_plain;		/* the size, if it is not complex; else more than any size */
 	};
-	uint32_t in_size;
+	uint32_t in_size;		/* of a request that varies */
 	struct port *reply_port;	/* for sreplyport routines */
-	struct thread *thread;		/* the caller */
 };
 extern struct krpc krpc_now;
 /* KRPC_REPLY_MAX bytes: the stub writes what is behind the 48-byte head (RetCode at 40). No bound, as a Reply of the longest array has more. */
 extern uint8_t krpc_reply_bytes[];
-/* A message goes to a port that is there: so the compiler knows what the converters ask. */
+/* A message goes to a port that is there, and lives with its object: so the compiler knows what the converters ask. */
 static inline struct port *krpc_target(void)
 {
-	if (krpc_now.target == (struct port *)0 || krpc_now.target == (struct port *)~0ull)
+	struct port *target = krpc_now.target;
+
+	if (!port_valid(target) || target->kobject == NULL)
 		__builtin_unreachable();
-	return krpc_now.target;
+	return target;
 }
 
 struct krpc_routine {
@@ -52,9 +54,10 @@ struct krpc_routine {
 	bool simple;				/* simpleroutine: never a reply */
 	bool request_varies;			/* it may be longer than request_min */
 	uint8_t request_complex;		/* KRPC_PLAIN and so on */
-	uint64_t plain_size;			/* that of all its requests, if these may be plain and short, and are answered; */
+	uint64_t plain_size;			/* that of all its requests, if these may be plain and short, and have answers that are short; */
 #define KRPC_NOT_PLAIN UINT64_MAX		/* else this, which is no size */
 };
+#define KRPC_REPLY_SHORT 272			/* bytes: USERCOPY_ROW_MAX behind the head */
 /* Must the request have MACH_MSGH_BITS_COMPLEX? */
 enum { KRPC_PLAIN, KRPC_COMPLEX, KRPC_EITHER };
 /* Can the routine's request be of this size, and complex or not? */

@@ -40,19 +40,18 @@ static inline const struct krpc_routine *krpc_routine_find(uint32_t id)
 	return id < KRPC_IDS ? krpc_routines[id] : &krpc_no_routine;
 }
 
-/* What a stub works on: the request, and an empty reply. */
-static inline __attribute__((always_inline)) void krpc_fill(struct thread *thread, struct port *target, const mach_msg_header_t *in,
-							    uint32_t size, struct port *reply)
+/* What a stub works on, but for the request: an empty reply. */
+static inline __attribute__((always_inline)) void krpc_fill(struct port *target, struct port *reply)
 {
-	struct krpc *krpc = &krpc_now;
-
-	krpc->target = target;
-	krpc->in = in;
-	krpc->in_size = size;
-	krpc->out_plain = sizeof(mig_reply_header_t);
-	krpc->reply_port = reply;
-	krpc->thread = thread;
+	krpc_now.target = target;
+	krpc_now.out_plain = sizeof(mig_reply_header_t);
+	krpc_now.reply_port = reply;
 }
+/* Where the request of a plain call lies. Else krpc_now.in is so only while a call that is not plain is carried out. */
+extern union krpc_plain_request {
+	mach_msg_header_t head;
+	uint64_t word[KMSG_SMALL / sizeof(uint64_t)];
+} krpc_plain_request;
 
 /* Sends what the stub left with its code, if anything is answered, and goes on with the call; result as of krpc_call. */
 int64_t krpc_finish(struct thread *thread, bool answered, kern_return_t code);

@@ -40,7 +40,7 @@ RB_GENERATE_STATIC(later_tree, krpc_later, node, compare)
 
 bool krpc_is_direct(const struct thread *thread)
 {
-	return thread->reply_direct;
+	return thread->reply_direct || (krpc_now.in == &krpc_plain_request.head && krpc_now.reply_port != NULL);
 }
 
 /* The memory of the reply: reserved with the call, prepaid with the right, or made. NULL: denied. */

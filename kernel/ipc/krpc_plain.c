@@ -10,8 +10,8 @@
  * (krpc.c), which knows what to answer. A plain request whose sender wants no answer (a simpleroutine's, a thread's that ends
  * itself) comes this way too.
  *
- * The head of the request is as the caller wrote it. While the routine runs, thread->msg knows only that there is a reply (reply_direct);
- * the rest is filled in for a call that does not end here. The reply goes where the request was read, whatever the routine has done.
+ * The head of the request is as the caller wrote it. While the routine runs, thread->msg knows nothing of the call; it is filled in for
+ * one that does not end here. The reply goes where the request was read, whatever the routine has done.
  */
 #include <mach/mig_errors.h>
 #include "ipc/kmsg_copy.h"
@@ -28,7 +28,6 @@
 
 #define HEAD sizeof(mach_msg_header_t)
 #define REPLY_HEAD sizeof(mig_reply_header_t)
-#define REPLY_PLAIN_MAX (REPLY_HEAD + USERCOPY_ROW_MAX)
 #define REPLY_BITS MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 
 /* What a routine that makes something answers: one right to send, and nothing else. */
@@ -49,19 +48,18 @@ static const mach_msg_type_t send_type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND,
  * runs, none is saved for that, and what never changes is written once. Of the head of the request there is the last word only: stubs do
  * not look at it.
  */
-static union {
-	mach_msg_header_t head;
-	uint64_t word[KMSG_SMALL / sizeof(uint64_t)];
-} request;
-static uint64_t call_buffer;			/* where the request was read, and the reply goes */
+union krpc_plain_request krpc_plain_request;
+static uint64_t call_buffer;			/* where the request was read, and the reply goes; and USERCOPY_ROW_BASE */
 
 /* Writes the reply into the caller's buffer: its head, and what the stub has written behind that. */
-static inline __attribute__((always_inline)) bool reply_write(const struct port *port, uint32_t bits, uint64_t size, kern_return_t code)
+static inline __attribute__((always_inline)) bool reply_write(const struct port *port, uint64_t local, uint32_t bits, uint64_t size,
+								kern_return_t code)
 {
 	/* The request was read there, so usercopy_range is true of it. */
-	_Static_assert(REPLY_PLAIN_MAX <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
+	_Static_assert(KRPC_REPLY_SHORT <= USERCOPY_MAX, "a reply does not reach beyond the users' addresses");
+	_Static_assert(KRPC_REPLY_SHORT == REPLY_HEAD + USERCOPY_ROW_MAX, "nor beyond the row");
 	_Static_assert(REPLY_HEAD == 48 && offsetof(mig_reply_header_t, RetCode) == 40, "user_write_reply knows it");
-	return user_write_reply(call_buffer, bits, size, port->receiver_name, port->sequence, id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET,
+	return user_write_reply(call_buffer, bits, size, local, port->sequence, id_of(krpc_plain_request.word[3]) + KRPC_REPLY_ID_OFFSET,
 				krpc_code_type.word, (uint32_t)code, krpc_reply_bytes);
 }
 
@@ -76,26 +74,27 @@ static bool reply_write_right(struct thread *thread, int64_t *result)
 	if (krpc_now.out_size != sizeof(*reply) || memcmp(&reply->type, &send_type, sizeof(reply->type)) != 0)
 		return false;
 	reply->name = MACH_PORT_NULL;
-	if (!reply_write(krpc_now.reply_port, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), KERN_SUCCESS)) {
+	if (!reply_write(krpc_now.reply_port, krpc_now.reply_port->receiver_name, MACH_MSGH_BITS_COMPLEX | REPLY_BITS, sizeof(*reply), KERN_SUCCESS)) {
 		reply->right = right;
 		return false;
 	}
 	bits = kmsg_right_receive(thread->task, right, MACH_MSG_TYPE_PORT_SEND, &name);
-	user_write(call_buffer + offsetof(struct reply_with_right, name), name);
+	user_write(call_buffer - USERCOPY_ROW_BASE + offsetof(struct reply_with_right, name), name);
 	*result = bits != 0 ? MACH_RCV_BODY_ERROR | bits : MACH_MSG_SUCCESS;
 	return true;
 }
 
 /*
- * The routine is over; can a reply of this size be written at once? It may have done anything to the reply port that a call without
+ * The routine is over; can a reply of this size (local: its port's name; is_short: at most KRPC_REPLY_SHORT, if it is plain) be written at once? It may have done anything to the reply port that a call without
  * rights in it can do, so the port is where it was if it lives and has its name. Nobody else ran, so nobody began to wait there.
  */
-static inline __attribute__((always_inline)) bool reply_is_plain(const struct thread *thread, const struct port *port, uint64_t size)
+static inline __attribute__((always_inline)) bool reply_is_plain(const struct thread *thread, const struct port *port, uint64_t local,
+								 uint64_t size, bool is_short)
 {
 	const uint64_t looked_at = PORT_STATE(.dead = true, .has_payload = true, .in_set = true, .has_bound = true, PORT_ANY_MESSAGES);
 
-	if (unlikely(size > REPLY_PLAIN_MAX) || unlikely(size > (uint32_t)thread->regs.r10) ||
-	    unlikely((port->state & looked_at) != 0) || unlikely(port->receiver_name != (uint32_t)thread->regs.r8))
+	if (unlikely(!is_short && size > KRPC_REPLY_SHORT) || unlikely(size > (uint32_t)thread->regs.r10) ||
+	    unlikely((port->state & looked_at) != 0) || unlikely((uint32_t)local != (uint32_t)thread->regs.r8))
 		return false;
 	assert(port->receiver == &thread->task->space && STACK_EMPTY(&port->receivers));
 	return true;
@@ -105,7 +104,6 @@ static inline __attribute__((always_inline)) bool reply_is_plain(const struct th
 static inline __attribute__((always_inline)) int64_t replied(struct thread *thread, struct port *port, int64_t result)
 {
 	port->sequence++;
-	thread->reply_direct = false;
 	thread->task->messages_received++;
 	/* The receive right has a reference too. */
 	assert(port->refs > 1);
@@ -116,20 +114,21 @@ static inline __attribute__((always_inline)) int64_t replied(struct thread *thre
 /* The end of a call that has a reply of another kind, or none. */
 static __attribute__((noinline)) int64_t finish(kern_return_t code)
 {
-	struct thread *thread = krpc_now.thread;
+	struct thread *thread = thread_current();
 	struct port *reply = krpc_now.reply_port;
 	uint32_t size = code == KERN_SUCCESS ? krpc_now.out_size : REPLY_HEAD;
 	bool with_right = code == KERN_SUCCESS && krpc_now.out_complex;
 	int64_t result = MACH_MSG_SUCCESS;
 
 	if (reply != NULL && code != KRPC_BLOCKED && code != MIG_NO_REPLY && thread->state != THREAD_DEAD &&
-	    reply_is_plain(thread, reply, size) &&
-	    (with_right ? reply_write_right(thread, &result) : reply_write(reply, REPLY_BITS, size, code))) {
+	    reply_is_plain(thread, reply, reply->receiver_name, size, false) &&
+	    (with_right ? reply_write_right(thread, &result) : reply_write(reply, reply->receiver_name, REPLY_BITS, size, code))) {
 		result = replied(thread, reply, result);
 	} else {
 		/* The general way goes on: with the receive, now or when the wait of the routine has ended. */
 		msg_arguments(thread);
-		thread->msg.reply_id = id_of(request.word[3]) + KRPC_REPLY_ID_OFFSET;
+		thread->reply_direct = reply != NULL && thread->state != THREAD_DEAD;
+		thread->msg.reply_id = id_of(krpc_plain_request.word[3]) + KRPC_REPLY_ID_OFFSET;
 		result = krpc_finish(thread, true, code);
 		if (reply != NULL)
 			port_unref(reply);
@@ -143,30 +142,53 @@ static inline int64_t sent(kern_return_t code)
 {
 	if (unlikely(code == KRPC_BLOCKED) || unlikely(code == KERN_SUCCESS && krpc_now.out_complex))
 		return finish(code);
-	return krpc_now.thread->state == THREAD_DEAD ? KERN_BLOCKED : MACH_MSG_SUCCESS;
+	return thread_current()->state == THREAD_DEAD ? KERN_BLOCKED : MACH_MSG_SUCCESS;
 }
 
-/* reply NULL: without. */
-static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t buffer,
-								uint32_t size, uint64_t w3)
-{
-	const struct krpc_routine *routine = krpc_routine_find(id_of(w3));
-	kern_return_t code;
+/* A call of another size than its routine's requests have, or of a routine that has no such. Its arguments are where they are: so nothing is
+   moved, and the thread's place has the routine by then. */
+static int64_t unusual_call(const struct krpc_routine *routine, struct port *port, uint64_t size, uint64_t buffer, struct port *reply,
+			    uint64_t w3);
 
-	if (unlikely(reply == NULL || routine->plain_size != size) &&
-	    (!msg_size_is_good(size, KMSG_SMALL) || !krpc_fits(routine, size, false) || (reply != NULL && routine->simple)))
-		return msg_general(thread);
-	if (reply != NULL && !STACK_EMPTY(&reply->receivers))
-		return msg_general(thread);
+/* The request is not there. */
+static __attribute__((noinline)) int64_t unread(struct thread *thread)
+{
+	thread->task->messages_sent--;
+	return msg_general(thread);
+}
+
+/* reply NULL: without. of_size: the request must have the size that all have, and its answer is short. */
+static inline __attribute__((always_inline)) int64_t carry_out(struct thread *thread, struct port *port, struct port *reply, uint64_t buffer,
+							       uint64_t size, uint64_t w3, bool of_size)
+{
+	const struct krpc_routine *routine;
+	struct task *task = thread->task;
+	kern_return_t code;
+	uint64_t local;
+
 	/* The object's port may die in the call, but the stub looks at it only before. The reply port is needed until the end. */
-	krpc_fill(thread, port, &request.head, size, reply);
-	call_buffer = buffer;
-	request.word[3] = w3;
-	if (size != HEAD && !user_words_in(&request, buffer, HEAD, size))
-		return msg_general(thread);
-	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL);
-	thread->reply_direct = reply != NULL;
-	thread->task->messages_sent++;
+	krpc_fill(port, reply);
+	krpc_plain_request.word[3] = w3;
+	if (of_size) {
+		if (unlikely(id_of(w3) >= KRPC_IDS))
+			return unusual_call(NULL, port, size, buffer, reply, w3);
+		routine = krpc_routines[id_of(w3)];
+		if (unlikely(routine->plain_size != size))
+			return unusual_call(routine, port, size, buffer, reply, w3);
+	} else {
+		routine = krpc_routine_find(id_of(w3));
+		if (!msg_size_is_good((uint32_t)size, KMSG_SMALL) || !krpc_fits(routine, (uint32_t)size, false) ||
+		    (reply != NULL && routine->simple))
+			return msg_general(thread);
+		krpc_now.in_size = (uint32_t)size;
+	}
+	if (reply != NULL && unlikely(!STACK_EMPTY(&reply->receivers)))
+		return msg_general(thread_current());
+	task->messages_sent++;
+	call_buffer = buffer + USERCOPY_ROW_BASE;
+	if (!user_words_in(&krpc_plain_request, buffer, HEAD, size))
+		return unread(thread_current());
+	assert(thread->msg.kmsg == NULL && thread->msg.reply_port == NULL && !thread->reply_direct);
 	if (reply != NULL)
 		port_ref(reply);
 	code = routine->stub();
@@ -176,11 +198,21 @@ static inline __attribute__((always_inline)) int64_t carry_out(struct thread *th
 		return finish(code);
 	/* An object that the routine has made is in a complex reply. */
 	assert(krpc_created_port == NULL || krpc_now.out_complex);
-	thread = krpc_now.thread;
+	thread = thread_current();
 	reply = krpc_now.reply_port;
-	if (!reply_is_plain(thread, reply, krpc_now.out_plain) || !reply_write(reply, REPLY_BITS, krpc_now.out_plain, KERN_SUCCESS))
+	assert(!of_size || krpc_now.out_complex || krpc_now.out_size <= KRPC_REPLY_SHORT);
+	local = reply->receiver_name;
+	if (!reply_is_plain(thread, reply, local, krpc_now.out_plain, of_size) ||
+	    !reply_write(reply, local, REPLY_BITS, krpc_now.out_plain, KERN_SUCCESS))
 		return finish(KERN_SUCCESS);
 	return replied(thread, reply, MACH_MSG_SUCCESS);
+}
+
+static __attribute__((noipa)) int64_t unusual_call(const struct krpc_routine *routine, struct port *port, uint64_t size,
+							  uint64_t buffer, struct port *reply, uint64_t w3)
+{
+	(void)routine;
+	return carry_out(thread_current(), port, reply, buffer, (uint32_t)size, w3, false);
 }
 
 static __attribute__((noipa)) int64_t call_far(NEAR_ARGUMENTS(struct port *port))
@@ -197,10 +229,10 @@ __attribute__((noipa)) int64_t krpc_plain_call(NEAR_ARGUMENTS(struct port *port)
 	if (!space_has_recent(&thread->task->space, (mach_port_name_t)name))
 		return call_far(thread, port, size, buffer, name, w3);
 	reply = msg_reply_port(thread, (mach_port_name_t)name, false, true);
-	return reply != NULL ? carry_out(thread, port, reply, buffer, (uint32_t)size, w3) : msg_general(thread);
+	return reply != NULL ? carry_out(thread, port, reply, buffer, size, w3, true) : msg_general(thread);
 }
 
 int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t w3)
 {
-	return carry_out(thread, port, NULL, thread->regs.rdi, (uint32_t)thread->regs.rdx, w3);
+	return carry_out(thread, port, NULL, thread->regs.rdi, (uint32_t)thread->regs.rdx, w3, false);
 }

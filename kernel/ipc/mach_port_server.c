@@ -22,10 +22,10 @@
 /* The entry of a name. KERN_INVALID_TASK, KERN_INVALID_NAME. */
 static kern_return_t entry_of(struct space *space, mach_port_name_t name, struct name **entry)
 {
-	if (space == NULL)
+	if (unlikely(space == NULL))
 		return KERN_INVALID_TASK;
 	*entry = space_lookup(space, name);
-	return *entry != NULL ? KERN_SUCCESS : KERN_INVALID_NAME;
+	return likely(*entry != NULL) ? KERN_SUCCESS : KERN_INVALID_NAME;
 }
 
 /* The port whose receive right the name denotes; else also KERN_INVALID_RIGHT. */

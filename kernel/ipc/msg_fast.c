@@ -171,9 +171,33 @@ static __attribute__((noinline)) int64_t call_again(struct thread *thread)
 	return call_far(thread, word[1], word[0], word[2], 0, word[3]);
 }
 
+void msg_pass_unlisted(struct thread *thread, struct thread *to, struct space *space, mach_port_name_t name)
+{
+	name_unlisted(space, space->leaf, name);
+	sched_pass(thread, to);
+}
+
 void msg_fast_again(struct thread *thread)
 {
 	syscall_end(thread, call_again(thread));
+}
+
+/* Of a port that messages go to: what the near forms are not for. */
+#define NOT_NEAR PORT_STATE(.dead = true, .in_set = true, .has_payload = true, .has_bound = true, PORT_ANY_KOBJECT)
+
+/* Sends and receives, without a time-out, a body that may be one right. */
+static __attribute__((noipa)) int64_t call_right(HEAD_WORDS(uint64_t w1))
+{
+	uint64_t buffer = thread->regs.rdi;
+	struct name *there;
+
+	if (bits_of(w0) == (REPLY_BITS | MACH_MSGH_BITS_COMPLEX) && name_of(w2) == MACH_PORT_NAME_NULL)
+		msg_reply_right_near(thread, w1, RIGHT_BYTES, buffer, name, w3);
+	there = msg_entry_near(&thread->task->space, name_of(w1), MACH_PORT_TYPE_SEND);
+	if (bits_of(w0) == (REQUEST_BITS | MACH_MSGH_BITS_COMPLEX) && there != NULL && name_of(w2) == (mach_port_name_t)name &&
+	    (there->port->state & NOT_NEAR) == 0)
+		msg_request_right_near(thread, there->port, RIGHT_BYTES, buffer, name, w3);
+	return call_far(thread, w1, w0, w2, name, w3);
 }
 
 /* Sends and receives, without a time-out. Every way from here looks at the size of what is behind the head. */
@@ -193,20 +217,22 @@ static inline __attribute__((always_inline)) int64_t call(NEAR_ARGUMENTS(uint64_
 	}
 	space = &thread->task->space;
 	if (bits_of(word[0]) != REQUEST_BITS)
-		return call_far(thread, word[1], word[0], word[2], name, word[3]);
+		return (uint32_t)size == RIGHT_BYTES ? call_right(thread, word[1], word[0], word[2], name, word[3]) :
+							call_far(thread, word[1], word[0], word[2], name, word[3]);
 	if (!space_has_recent(space, name_of(word[1])))
 		return call_again(thread);
 	there = msg_entry(space, name_of(word[1]), MACH_PORT_TYPE_SEND);
 	if (unlikely(there == NULL || name_of(word[2]) != (mach_port_name_t)name))
 		return msg_general(thread);
 	port = there->port;
-	kind = port->state & PORT_STATE(.dead = true, .in_set = true, .has_payload = true, .has_bound = true, PORT_ANY_KOBJECT);
+	kind = port->state & NOT_NEAR;
 	if (kind == 0)
 		msg_request_near(thread, port, size, buffer, name, word[3]);
+	/* A kernel port has nothing else of these. */
+	if ((kind & ~PORT_STATE(PORT_ANY_KOBJECT)) == 0)
+		return krpc_plain_call(thread, port, size, buffer, name, word[3]);
 	if (port->dead)
 		return msg_general(thread);
-	if (port->kobject_type != KOBJECT_NONE)
-		return krpc_plain_call(thread, port, size, buffer, name, word[3]);
 	msg_request_near_in_set(thread, port, size, buffer, name, word[3]);
 }
 

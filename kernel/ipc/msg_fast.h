@@ -35,6 +35,9 @@ static inline uint32_t id_of(uint64_t w3) { return (uint32_t)(w3 >> 32); }
 _Noreturn void msg_request_near(NEAR_ARGUMENTS(struct port *port));
 _Noreturn void msg_request_near_in_set(NEAR_ARGUMENTS(struct port *port));
 _Noreturn void msg_reply_near(NEAR_ARGUMENTS(uint64_t w1));
+/* A request to a port in no set, and a reply, whose body is to be one moved right. */
+_Noreturn void msg_request_right_near(NEAR_ARGUMENTS(struct port *port));
+_Noreturn void msg_reply_right_near(NEAR_ARGUMENTS(uint64_t w1));
 /* For what is not near: the call begins again. */
 _Noreturn void msg_fast_again(struct thread *thread);
 

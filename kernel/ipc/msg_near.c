@@ -45,3 +45,15 @@ void msg_reply_near(NEAR_ARGUMENTS(uint64_t w1))
 	reply(thread, name_of(w1), MACH_PORT_NAME_NULL, w3, NEAR_CALL(HEAD), NEAR);
 	msg_fast_again(thread);
 }
+
+void msg_request_right_near(NEAR_ARGUMENTS(struct port *port))
+{
+	request(thread, port, (mach_port_name_t)name, w3, NEAR_CALL(RIGHT_BYTES), false, NEAR_RIGHT);
+	msg_fast_again(thread);
+}
+
+void msg_reply_right_near(NEAR_ARGUMENTS(uint64_t w1))
+{
+	reply(thread, name_of(w1), MACH_PORT_NAME_NULL, w3, NEAR_CALL(RIGHT_BYTES), NEAR_RIGHT);
+	msg_fast_again(thread);
+}

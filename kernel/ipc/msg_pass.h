@@ -3,7 +3,8 @@
  * A request and a reply that go straight to a waiting thread: each is written once, and compiled several times. Theory in msg_fast.c.
  *
  * The near forms (msg_near.c) call nothing on their way, so that all they work with is in registers. Whatever is not at hand they leave to
- * the far form (msg_fast.c), which begins again. One more is for a right in the body, and far.
+ * the far form (msg_fast.c), which begins again. There is one more of each for a right in the body: near, for a body that is one moved right
+ * and nothing else, which is all that its name stands for.
  */
 #ifndef IPC_MSG_PASS_H
 #define IPC_MSG_PASS_H
@@ -29,7 +30,13 @@
 #define REPLY_BITS_RECEIVED MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)
 #define HEAD sizeof(mach_msg_header_t)
 
-enum form { NEAR, FAR, WITH_RIGHT };
+enum form { NEAR, NEAR_RIGHT, FAR, WITH_RIGHT };
+
+/* Is all that the form works with at hand? */
+static inline bool is_near(enum form form)
+{
+	return form == NEAR || form == NEAR_RIGHT;
+}
 
 /* The compiler forgets what it knows of the variable, and so counts it up where it is. */
 #define KEEP_IN_MEMORY(variable) __asm__("" : "+m"(variable))
@@ -41,6 +48,8 @@ struct call {
 	mach_port_name_t name;		/* to receive from */
 };
 
+/* The end of a pass with a right: name_unlisted, of the node of the name given out last. */
+_Noreturn void msg_pass_unlisted(struct thread *thread, struct thread *to, struct space *space, mach_port_name_t name);
 /* Finds where the waiting thread takes a message of size bytes, and remembers it (to->straight); false: somebody else should. */
 bool msg_straight_find(struct thread *to, uint32_t size);
 /* Would a message of size bytes at from, of the thread, be written over itself when it is copied to `to`? True also if that cannot be told. */
@@ -97,6 +106,46 @@ static inline __attribute__((always_inline)) bool body_copy(struct thread *threa
 	return user_words_in(place, from, HEAD, size);
 }
 
+/* The one right in a body. */
+#define RIGHT_BYTES (HEAD + 2 * sizeof(uint64_t))
+static inline __attribute__((always_inline)) uint64_t right_word(uint32_t kind)
+{
+	const union { mach_msg_type_t type; uint64_t word; } item = {
+		{ .msgt_name = kind, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 }
+	};
+
+	return item.word;
+}
+
+struct moved {
+	struct name *entry;
+	mach_port_name_t name;		/* that it had */
+};
+
+/* Finds what the body moves. False: it is not so simple. */
+static inline __attribute__((always_inline)) bool moved_find(struct moved *moved, uint64_t buffer, struct space *from, const struct space *to)
+{
+	uint64_t word[2];
+
+	if (unlikely(!user_read2(buffer + HEAD, word) || word[0] != right_word(MACH_MSG_TYPE_MOVE_SEND)))
+		return false;
+	moved->name = (mach_port_name_t)word[1];
+	moved->entry = *space_first(from, moved->name);
+	/* Its radix node is at hand too. */
+	return likely((moved->name ^ from->last) < RADIX_SLOTS) && likely(name_may_move_alone(moved->entry, moved->name, from, to));
+}
+
+/* The entry has its new name, and is written into the body. */
+static inline __attribute__((always_inline)) void moved_deliver(const struct moved *moved, char *place, struct space *from, struct space *to)
+{
+	uint64_t *body = (uint64_t *)(place + HEAD);
+
+	body[0] = right_word(MACH_MSG_TYPE_PORT_SEND);
+	body[1] = moved->entry->name;
+	moved->entry->space = to;
+	name_count_move(from, to);
+}
+
 /* The head follows the body. w3: its last word, the message's id above. */
 static inline __attribute__((always_inline)) void deliver(struct thread *to, struct port *port, uint32_t bits, uint32_t size,
 							  uint64_t remote, uint64_t w3)
@@ -121,12 +170,12 @@ static inline __attribute__((always_inline)) void deliver(struct thread *to, str
 /* The message is in the buffer of the thread `to`, the first receiver at `from`; the thread waits at `at` in its place. */
 static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct task *task, struct thread *to,
 								 struct task *to_task, struct port *from, struct port *at,
-								 struct call call, enum form form)
+								 struct call call, const struct moved *moved, enum form form)
 {
 	const struct regs *regs = &thread->regs;
 	struct msg_state *msg = &thread->msg;
 	/* Near, there is no time-out. */
-	uint32_t option = form == NEAR ? CALL : (uint32_t)regs->rsi;
+	uint32_t option = is_near(form) ? CALL : (uint32_t)regs->rsi;
 
 	task->messages_sent++;
 	to_task->messages_received++;
@@ -146,6 +195,10 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 		msg_receive_begin_timed(thread, at);
 	}
 	wait_end_plain(to);
+	if (form == NEAR_RIGHT) {
+		if (unlikely(!name_unlist_begin(&task->space, task->space.leaf, moved->name, moved->entry)))
+			msg_pass_unlisted(thread, to, &task->space, moved->name);
+	}
 	sched_pass(thread, to);
 }
 
@@ -153,13 +206,14 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 static inline __attribute__((always_inline)) bool request(struct thread *thread, struct port *port, mach_port_name_t local, uint64_t w3,
 							  struct call call, bool in_set, enum form form)
 {
-	const bool complex = form == WITH_RIGHT;
+	const bool complex = form == WITH_RIGHT || form == NEAR_RIGHT;
+	struct moved moved;
 	struct task *task = thread->task, *to_task;
 	struct port *reply, *object = port;
 	struct thread *to;
 	struct name *once;
 
-	reply = msg_reply_port(thread, local, true, form == NEAR);
+	reply = msg_reply_port(thread, local, true, is_near(form));
 	if (unlikely(reply == NULL || !is_plain(thread)))
 		return false;
 	if (in_set) {
@@ -173,17 +227,22 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	if (unlikely(to == NULL))
 		return false;
 	to_task = to->task;
-	if (unlikely(!straight_is_good(to, to_task, call.size)) && (form == NEAR || !msg_straight_find(to, call.size)))
+	if (unlikely(!straight_is_good(to, to_task, call.size)) && (is_near(form) || !msg_straight_find(to, call.size)))
 		return false;
-	if (unlikely(!body_copy(thread, to->straight.place, call, form)))
+	if (form == NEAR_RIGHT ? !moved_find(&moved, call.buffer, &task->space, &to_task->space) :
+				 unlikely(!body_copy(thread, to->straight.place, call, form)))
 		return false;
 	/* The receive right's only: no name hangs from the port. */
-	if (form == NEAR && unlikely(reply->refs != 1))
+	if (is_near(form) && unlikely(reply->refs != 1))
 		return false;
-	once = form == NEAR ? name_once_in_alone(&to_task->space, reply) : name_once_in(&to_task->space, reply);
+	/* What may fail comes first. */
+	if (form == NEAR_RIGHT &&
+	    (unlikely(to_task->space.once.type != NAME_SPARE) || unlikely(!name_beside(&to_task->space, moved.entry))))
+		return false;
+	once = is_near(form) ? name_once_in_alone(&to_task->space, reply) : name_once_in(&to_task->space, reply);
 	if (unlikely(once == NULL))
 		return false;
-	if (complex && !msg_right_pass(&task->space, &to_task->space, to->straight.place, call.size)) {
+	if (form == WITH_RIGHT && !msg_right_pass(&task->space, &to_task->space, to->straight.place, call.size)) {
 		/* It was spare a moment ago, so it can be so again. */
 		if (!name_once_out(once))
 			panic("a spare name cannot be given back");
@@ -193,7 +252,9 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	deliver(to, port, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), call.size, once->name, w3);
-	pass(thread, task, to, to_task, object, reply, call, form);
+	if (form == NEAR_RIGHT)
+		moved_deliver(&moved, to->straight.place, &task->space, &to_task->space);
+	pass(thread, task, to, to_task, object, reply, call, &moved, form);
 }
 
 /* A reply by the space's own entry for reply rights. False: as above. */
@@ -203,14 +264,15 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_payload = true, .keeps_reply = true,
 					      .spare_prepaid = true, .has_bound = true, PORT_ANY_KOBJECT);
 	const uint32_t received = MACH_PORT_TYPE_RECEIVE | MACH_PORT_TYPE_PORT_SET;
-	const bool complex = form == WITH_RIGHT;
+	const bool complex = form == WITH_RIGHT || form == NEAR_RIGHT;
+	struct moved moved;
 	struct task *task = thread->task, *to_task;
 	struct space *space = &task->space;
 	struct name *there = &space->once, *here;
 	struct port *port, *object;
 	struct thread *to;
 
-	here = form == NEAR ? msg_entry_near(space, call.name, received) : msg_entry(space, call.name, received);
+	here = is_near(form) ? msg_entry_near(space, call.name, received) : msg_entry(space, call.name, received);
 	/* Without a dead-name request. */
 	if (unlikely(here == NULL || there->name != remote || there->type != (MACH_PORT_TYPE_SEND_ONCE | 1) || local != MACH_PORT_NAME_NULL))
 		return false;
@@ -222,19 +284,22 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	if (unlikely(to == NULL))
 		return false;
 	to_task = to->task;
-	if (unlikely(!straight_is_good(to, to_task, call.size)) && (form == NEAR || !msg_straight_find(to, call.size)))
+	if (unlikely(!straight_is_good(to, to_task, call.size)) && (is_near(form) || !msg_straight_find(to, call.size)))
 		return false;
-	if (unlikely(!body_copy(thread, to->straight.place, call, form)))
+	if (form == NEAR_RIGHT ? !moved_find(&moved, call.buffer, space, &to_task->space) :
+				 unlikely(!body_copy(thread, to->straight.place, call, form)))
 		return false;
-	if (form == NEAR) {
+	if (is_near(form)) {
 		/* The receive right's and this one: it hangs alone from the port. */
 		if (unlikely(space->once_alone || port->refs != 2))
+			return false;
+		if (form == NEAR_RIGHT && unlikely(!name_beside(&to_task->space, moved.entry)))
 			return false;
 		name_once_give_alone(space, port);
 	} else if (!name_once_give(space)) {
 		return false;
 	}
-	if (complex && !msg_right_pass(space, &to_task->space, to->straight.place, call.size)) {
+	if (form == WITH_RIGHT && !msg_right_pass(space, &to_task->space, to->straight.place, call.size)) {
 		if (name_once_in(space, port) != there)
 			panic("a reply right cannot be taken back");
 		return false;
@@ -245,7 +310,9 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	port->send_once_rights--;
 	port->refs--;
 	port->spare_prepaid = true;
-	pass(thread, task, to, to_task, port, object, call, form);
+	if (form == NEAR_RIGHT)
+		moved_deliver(&moved, to->straight.place, space, &to_task->space);
+	pass(thread, task, to, to_task, port, object, call, &moved, form);
 }
 
 #endif

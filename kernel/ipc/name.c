@@ -63,24 +63,6 @@ static uint64_t name_search(const struct space *space, bool freed)
 	return name;
 }
 
-/* The entry is in the tree under this name. */
-static inline void name_chosen(struct space *space, struct name *entry, uint64_t name)
-{
-	entry->name = space->last = (mach_port_name_t)name;
-	space_remember(space, entry);
-}
-
-/* A name beside the last one. False: there is none. */
-static inline bool name_beside(struct space *space, struct name *entry)
-{
-	uint64_t name = space->last;
-
-	if (unlikely(space->leaf == NULL) || unlikely(!radix_leaf_put_beside(space->leaf, &name, entry)))
-		return false;
-	name_chosen(space, entry, name);
-	return true;
-}
-
 /* A free name in a node next to that of the last one, which has another free one as well, so that the name after it is beside it. 0: they
    have not. */
 static uint64_t name_next_door(const struct space *space)
@@ -148,8 +130,8 @@ void name_once_forget(struct space *space)
 	once->type = 0;
 }
 
-/* The leaf that this name was in was full, or one name at most is left in it. True. */
-static __attribute__((noinline)) bool unlisted(struct space *space, struct radix_node *leaf, mach_port_name_t name)
+/* Returns true, so that what is rare is a jump for those with nothing else to do. */
+bool name_unlisted(struct space *space, struct radix_node *leaf, mach_port_name_t name)
 {
 	const struct name *once = &space->once;
 	bool lonely = leaf->present != 0 && radix_node_lonely(leaf);
@@ -164,13 +146,12 @@ static __attribute__((noinline)) bool unlisted(struct space *space, struct radix
 	return true;
 }
 
-/* Returns true, so that what is rare is a jump for those with nothing else to do. */
+/* True. */
 static inline bool unlist(struct space *space, mach_port_name_t name, const struct name *entry)
 {
 	struct radix_node *leaf = space_leaf(space, name);
 
-	space_forget(space, name, entry);
-	return likely(radix_leaf_clear(leaf, name)) || unlisted(space, leaf, name);
+	return likely(name_unlist_begin(space, leaf, name, entry)) || name_unlisted(space, leaf, name);
 }
 
 void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry)
@@ -217,16 +198,6 @@ bool name_list(struct space *space, mach_port_name_t name, struct name *entry)
 	return true;
 }
 
-/* The entry has its new name, in the other space. Returns true, as unlist. */
-static inline bool name_leave(struct name *entry, mach_port_name_t name, struct space *from, struct space *to)
-{
-	to->count++;
-	to->charged++;
-	from->count--;
-	from->charged--;
-	return unlist(from, name, entry);
-}
-
 bool name_move(struct name *entry, struct space *to)
 {
 	struct space *from = entry->space;
@@ -234,7 +205,8 @@ bool name_move(struct name *entry, struct space *to)
 
 	if (!name_choose(to, entry))
 		return false;
-	name_leave(entry, name, from, to);
+	name_count_move(from, to);
+	unlist(from, name, entry);
 	name_unhang(entry);
 	entry->space = to;
 	name_hang(entry);
@@ -250,7 +222,8 @@ inline __attribute__((always_inline)) bool name_move_alone(struct name *entry, s
 		return false;
 	*received = entry->name;
 	entry->space = to;
-	return name_leave(entry, name, from, to);
+	name_count_move(from, to);
+	return unlist(from, name, entry);
 }
 
 /* An entry without a name. */
@@ -527,7 +500,7 @@ void name_lose_send(struct name *entry, uint32_t urefs)
 
 static __attribute__((noinline)) void unlisted_bare(struct space *space, struct radix_node *leaf, mach_port_name_t name, struct port *port)
 {
-	unlisted(space, leaf, name);
+	name_unlisted(space, leaf, name);
 	port_free_bare(port);
 }
 

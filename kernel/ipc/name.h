@@ -47,6 +47,8 @@ void name_used_up(struct name *entry);
 /* Puts the entry under a name (not name_taken) into the space's tree; false: denied. And out again. */
 bool name_list(struct space *space, mach_port_name_t name, struct name *entry);
 void name_unlist(struct space *space, mach_port_name_t name, const struct name *entry);
+/* The end of name_unlist_begin where that says so. True. */
+bool name_unlisted(struct space *space, struct radix_node *leaf, mach_port_name_t name);
 /* Is the space's own entry the only name in its radix node? Asked only while once_alone says that it may be. */
 bool name_once_lonely(struct space *space);
 /* The space's own entry, which holds nothing, loses its name. */
@@ -143,6 +145,49 @@ static inline void name_unhang(struct name *entry)
 		entry->port->names = NULL;
 	else
 		name_unhang_beside(entry);
+}
+
+/* The entry is in the tree under this name. */
+static inline __attribute__((always_inline)) void name_chosen(struct space *space, struct name *entry, uint64_t name)
+{
+	entry->name = space->last = (mach_port_name_t)name;
+	space_remember(space, entry);
+}
+
+/* A name beside the last one. False: there is none. */
+static inline __attribute__((always_inline)) bool name_beside(struct space *space, struct name *entry)
+{
+	uint64_t name = space->last;
+
+	if (unlikely(space->leaf == NULL) || unlikely(!radix_leaf_put_beside(space->leaf, &name, entry)))
+		return false;
+	name_chosen(space, entry, name);
+	return true;
+}
+
+/* An entry of its own goes from the one space to the other. */
+static inline __attribute__((always_inline)) void name_count_move(struct space *from, struct space *to)
+{
+	to->count++;
+	to->charged++;
+	from->count--;
+	from->charged--;
+}
+
+/* The name, in this radix node, leaves the space's tree. False: name_unlisted is to follow, as the node was full, or one name at most is
+   left in it. */
+static inline __attribute__((always_inline)) bool name_unlist_begin(struct space *space, struct radix_node *leaf, mach_port_name_t name, const struct name *entry)
+{
+	space_forget(space, name, entry);
+	return radix_leaf_clear(leaf, name);
+}
+
+/* Could name_move_alone move what the space calls so? It is at hand, a send right alone, the only one in its living port's tree, and
+   the other space, which pays from the same ledger, has not the receive right. */
+static inline __attribute__((always_inline)) bool name_may_move_alone(const struct name *entry, mach_port_name_t name, const struct space *from, const struct space *to)
+{
+	return entry->name == name && entry->type == (MACH_PORT_TYPE_SEND | 1) && name_hangs_alone(entry) && entry->port->receiver != to &&
+	       !entry->port->dead && from != to && from->names.payer == to->names.payer;
 }
 
 /* A send-once right to a living port comes into the space: its entry, which takes the right's count and reference over. NULL:

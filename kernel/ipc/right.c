@@ -492,11 +492,7 @@ bool right_pass_send(struct space *from, mach_port_name_t name, uint32_t type, s
 inline __attribute__((always_inline)) bool right_pass_alone(struct space *from, mach_port_name_t name, struct space *to, uint64_t *received)
 {
 	struct name *entry = *space_first(from, name);
-	const struct port *port = entry->port;
 
 	assert(!to->dead);
-	if (entry->name != name || !moves_whole(entry, MACH_MSG_TYPE_MOVE_SEND) || !name_hangs_alone(entry) || port->receiver == to ||
-	    port->dead || from == to || from->names.payer != to->names.payer)
-		return false;
-	return name_move_alone(entry, from, to, received);
+	return name_may_move_alone(entry, name, from, to) && name_move_alone(entry, from, to, received);
 }

@@ -50,6 +50,17 @@ struct name *space_find_far(struct space *space, mach_port_name_t name)
 	return entry;
 }
 
+struct name *space_lookup_far(struct space *space, mach_port_name_t name)
+{
+	struct name *entry = space_find(space, name);
+
+	if (entry == NULL || (entry->type & NAME_SPARE) != 0)
+		return NULL;
+	if (entry->port != NULL && entry->port->dead)
+		name_died(entry);
+	return entry;
+}
+
 bool space_dismantle(struct space *space)
 {
 	space->dead = true;

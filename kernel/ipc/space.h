@@ -167,15 +167,16 @@ static inline struct radix_node *space_leaf(const struct space *space, mach_port
 	return (name ^ space->last) < RADIX_SLOTS ? space->leaf : radix_leaf_of(&space->names, name);
 }
 
+/* space_lookup, for a name that is not in its first place, or has no living port. */
+struct name *space_lookup_far(struct space *space, mach_port_name_t name);
+
 /* Here, as each system call looks a name up. */
 static inline struct name *space_lookup(struct space *space, mach_port_name_t name)
 {
-	struct name *entry = space_find(space, name);
+	struct name *entry = *space_first(space, name);
 
-	if (entry == NULL || (entry->type & NAME_SPARE) != 0)
-		return NULL;
-	if (entry->port != NULL && entry->port->dead)
-		name_died(entry);
+	if (unlikely(entry->name != name || entry->port == NULL || entry->port->dead))
+		return space_lookup_far(space, name);
 	return entry;
 }
 

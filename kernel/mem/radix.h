@@ -121,7 +121,7 @@ static inline bool radix_lonely(const struct radix *tree, uint64_t key)
 	return radix_node_lonely(radix_leaf_of(tree, key));
 }
 
-static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value)
+static inline __attribute__((always_inline)) bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key, void *value)
 {
 	unsigned index = *key % RADIX_SLOTS, free = leaf->present ^ RADIX_FULL, ahead;
 
@@ -141,7 +141,7 @@ static inline bool radix_leaf_put_beside(struct radix_node *leaf, uint64_t *key,
 	return true;
 }
 
-static inline bool radix_leaf_clear(struct radix_node *leaf, uint64_t key)
+static inline __attribute__((always_inline)) bool radix_leaf_clear(struct radix_node *leaf, uint64_t key)
 {
 	unsigned index = radix_slot_of(key, 0), before = leaf->present, left = before & ~(1u << index);
 

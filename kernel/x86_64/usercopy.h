@@ -53,6 +53,23 @@ fault:
 	return false;
 }
 
+/* Two words from a user address (usercopy_range). */
+static inline __attribute__((always_inline)) bool user_read2(uint64_t from, uint64_t word[2])
+{
+	uint64_t a, b;
+
+	__asm__ volatile goto(USERCOPY_STAC
+		"1: movq (%[from]), %[a]\n\tmovq 8(%[from]), %[b]\n\t"
+		USERCOPY_FIXUP("%l[fault]")
+		: [a] "=&r"(a), [b] "=&r"(b) : [from] "r"(from) : "rax", "memory" : fault);
+	USERCOPY_OUTPUTS;
+	word[0] = a;
+	word[1] = b;
+	return true;
+fault:
+	return false;
+}
+
 /* A message's head to a user address (usercopy_range), in halves of words, so that nothing need be put together; false: it may be there
    in part. */
 static inline bool user_write_head(uint64_t to, uint32_t bits, uint32_t size, uint64_t remote, uint64_t local, uint32_t sequence, uint32_t id)
@@ -70,13 +87,14 @@ fault:
 }
 
 /*
- * A row of loads and stores, a word each, from r10 - 128 to r11 - 128, the last word first: four bytes of code each, eight for a word. So the
- * copy of a message's bytes from `first` (a constant) on begins as many bytes before the row's end.
+ * A row of loads and stores, a word each, from a message at r10 - 160 to one at r11 - 160, the last word first: four bytes of code each,
+ * eight for a word. So the copy of a message's bytes from `first` (a constant, at least 32) on begins as many bytes before the row's end.
  */
 #define USERCOPY_ROW_MAX 224
+#define USERCOPY_ROW_BASE 160
 #define USERCOPY_ROW \
 	"leaq 2f + %c[first](%%rip), %%rax\n\tsubq %[end], %%rax\n\tjmp *%%rax\n\t" \
-	".set usercopy_at, 88\n\t.rept 28\n\t" \
+	".set usercopy_at, %c[first] + 56\n\t.rept 28\n\t" \
 	"%{disp8%} movq usercopy_at(%%r10), %%rax\n\t%{disp8%} movq %%rax, usercopy_at(%%r11)\n\t" \
 	".set usercopy_at, usercopy_at - 8\n\t.endr\n\t"
 
@@ -84,8 +102,8 @@ fault:
    same place of another; false: perhaps in part. In and out: which of the two is the user's (usercopy_range). */
 static inline __attribute__((always_inline)) bool user_words_copy(char *to, const char *from, uint64_t first, uint64_t end)
 {
-	register const char *r10 __asm__("r10") = from + first + 128;
-	register char *r11 __asm__("r11") = to + first + 128;
+	register const char *r10 __asm__("r10") = from + USERCOPY_ROW_BASE;
+	register char *r11 __asm__("r11") = to + USERCOPY_ROW_BASE;
 
 	__asm__ volatile goto(USERCOPY_STAC "1: " USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
 		: : [first] "i"(first), [end] "ri"(end), "r"(r10), "r"(r11) : "rax", "memory", "cc" : fault);
@@ -109,8 +127,8 @@ static inline __attribute__((always_inline)) bool user_words_out(uint64_t to, co
 static inline __attribute__((always_inline)) bool user_write_message(uint64_t to, uint32_t bits, uint64_t size, const uint32_t *local,
 								     const uint32_t *sequence, const uint32_t *id, const void *from)
 {
-	register const char *r10 __asm__("r10") = (const char *)from + 32 + 128;
-	register uint64_t r11 __asm__("r11") = to + 32 + 128;
+	register const char *r10 __asm__("r10") = (const char *)from + USERCOPY_ROW_BASE;
+	register uint64_t r11 __asm__("r11") = to + USERCOPY_ROW_BASE;
 
 	__asm__ volatile goto(USERCOPY_STAC
 		"1: movl %[bits], -160(%%r11)\n\tmovl %k[end], -156(%%r11)\n\tmovq $0, -152(%%r11)\n\t"
@@ -126,18 +144,18 @@ fault:
 }
 
 /* A reply of size bytes: its head (mig_reply_header_t), halves of words as of user_write_head, and from there on as in `from`, at most
-   USERCOPY_ROW_MAX bytes. bits and type: constants. */
-static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local,
+   USERCOPY_ROW_MAX bytes. to_base: where it goes, and USERCOPY_ROW_BASE. bits and type: constants. */
+static inline __attribute__((always_inline)) bool user_write_reply(uint64_t to_base, uint32_t bits, uint64_t size, uint64_t local,
 								   uint32_t sequence, uint32_t id, uint64_t type, uint64_t code,
 								   const void *from)
 {
-	register const char *r10 __asm__("r10") = (const char *)from + 48 + 128;
-	register uint64_t r11 __asm__("r11") = to + 48 + 128;
+	register const char *r10 __asm__("r10") = (const char *)from + USERCOPY_ROW_BASE;
+	register uint64_t r11 __asm__("r11") = to_base;
 
 	__asm__ volatile goto(USERCOPY_STAC
-		"1: movl %[bits], -176(%%r11)\n\tmovl %k[end], -172(%%r11)\n\tmovq $0, -168(%%r11)\n\tmovq %[local], -160(%%r11)\n\t"
-		"movl %[sequence], -152(%%r11)\n\tmovl %[id], -148(%%r11)\n\tmovl %[low], -144(%%r11)\n\tmovl %[high], -140(%%r11)\n\t"
-		"movq %[code], -136(%%r11)\n\t"
+		"1: movl %[bits], -160(%%r11)\n\tmovl %k[end], -156(%%r11)\n\tmovq $0, -152(%%r11)\n\tmovq %[local], -144(%%r11)\n\t"
+		"movl %[sequence], -136(%%r11)\n\tmovl %[id], -132(%%r11)\n\tmovl %[low], -128(%%r11)\n\tmovl %[high], -124(%%r11)\n\t"
+		"movq %[code], -120(%%r11)\n\t"
 		USERCOPY_ROW USERCOPY_FIXUP("%l[fault]")
 		: : [bits] "i"(bits), [first] "i"(48), [end] "r"(size), [local] "r"(local), [sequence] "r"(sequence), [id] "r"(id),
 		    [low] "i"((uint32_t)type), [high] "i"((uint32_t)(type >> 32)), [code] "re"(code), "r"(r10), "r"(r11)

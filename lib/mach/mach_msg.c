@@ -101,32 +101,7 @@ void mig_dealloc_reply_port(mach_port_t port)
 	thread->replacing_port = false;
 }
 
-/* mach_msg_trap in line, without the notify port, which the kernel reads only when the option says so. Of a 32-bit argument it reads
-   the lower half of the register. */
-static inline mach_msg_return_t rpc_trap(mach_msg_header_t *msg, uint32_t option, uint32_t send_size, uint32_t rcv_size, uint64_t rcv_name,
-					 uint32_t timeout)
-{
-	register uint32_t fourth __asm__("r10") = rcv_size, sixth __asm__("r9") = timeout;
-	register uint64_t fifth __asm__("r8") = rcv_name;
-	int64_t code = TRAP_mach_msg_trap;
-
-	__asm__ volatile("syscall" : "+a"(code), "+D"(msg), "+S"(option), "+d"(send_size), "+r"(fourth), "+r"(fifth),
-			 "+r"(sixth) : : "rcx", "r11", "memory");
-	return (mach_msg_return_t)code;
-}
-
-#define RPC_NOT_TRIED	(-1)	/* between these two only: mig_rpc has left the call to mig_rpc_failed */
-
-mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
-			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
-{
-	mach_port_t reply = ((const __seg_fs struct thread *)0)->rpc_port;
-
-	if (reply == MACH_PORT_NULL)
-		return RPC_NOT_TRIED;
-	msg->msgh_local_slot = reply;
-	return rpc_trap(msg, (uint32_t)option, send_size, rcv_size, reply, timeout);
-}
+_Static_assert(offsetof(struct thread, rpc_port) == MIG_RPC_PORT, "as in mig_support.h");
 
 mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
 				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout)
@@ -135,7 +110,7 @@ mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg,
 
 	if (reply == MACH_PORT_NULL)
 		return KERN_RESOURCE_SHORTAGE;
-	if (code == RPC_NOT_TRIED) {
+	if (code == MIG_RPC_NOT_TRIED) {
 		msg->msgh_local_slot = reply;
 		code = mach_msg(msg, option, send_size, rcv_size, reply, timeout, MACH_PORT_NULL);
 	} else {

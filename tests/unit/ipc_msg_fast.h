@@ -57,7 +57,7 @@ static kern_return_t stub_wait(void)
 {
 	static const struct wait_kind test_wait = { "test", stub_over, stub_cancelled, false };
 
-	wait_begin(krpc_now.thread, &test_wait, NULL, -1);
+	wait_begin(thread_current(), &test_wait, NULL, -1);
 	return KRPC_BLOCKED;
 }
 
@@ -82,7 +82,7 @@ static kern_return_t stub_simple(void)
 static kern_return_t stub_right(void)
 {
 	mach_msg_type_t type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 };
-	struct port *right = right_make_send(krpc_now.thread->self);
+	struct port *right = right_make_send(thread_current()->self);
 
 	memcpy(krpc_reply_bytes + 48, &type, 8);
 	memcpy(krpc_reply_bytes + 56, &right, 8);

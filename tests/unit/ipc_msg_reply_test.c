@@ -43,8 +43,8 @@ static kern_return_t stub_wait(void)
 {
 	static const struct wait_kind test_wait = { "test", wait_over, wait_cancelled, false };
 
-	waiter = krpc_now.thread;
-	wait_begin(krpc_now.thread, &test_wait, NULL, -1);
+	waiter = thread_current();
+	wait_begin(thread_current(), &test_wait, NULL, -1);
 	return KRPC_BLOCKED;
 }
 
@@ -81,14 +81,14 @@ static kern_return_t stub_simple(void)
 
 static kern_return_t stub_kill(void)
 {
-	krpc_now.thread->state = THREAD_DEAD;
+	thread_current()->state = THREAD_DEAD;
 	return KERN_SUCCESS;
 }
 
 static kern_return_t stub_right(void)
 {
 	mach_msg_type_t type = { .msgt_name = MACH_MSG_TYPE_PORT_SEND, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 };
-	struct port *right = right_make_send(krpc_now.thread->self);
+	struct port *right = right_make_send(thread_current()->self);
 
 	memcpy(krpc_reply_bytes + 48, &type, 8);
 	memcpy(krpc_reply_bytes + 56, &right, 8);

@@ -16,7 +16,7 @@ HELPERS = """\
 #define WIG_FIXED	0xffffffff20ffffffULL
 #define WIG_COUNTED	0x0000000020ffffffULL
 
-static inline uint64_t wig_type_word(const mach_msg_type_t *type)
+static inline uint64_t wig_type_word(const void *type)
 {
 	uint64_t word;
 
@@ -24,12 +24,14 @@ static inline uint64_t wig_type_word(const mach_msg_type_t *type)
 	return word;
 }
 
-/* Are these the same but for the bits that may differ? Mostly they are the same. */
+/* Are these the same but for the bits that may differ? Mostly they are the same; else the word is read again, so that no register
+   keeps it. */
 static inline int wig_type_is(const mach_msg_type_t *type, const mach_msg_type_t *want, uint64_t fixed)
 {
-	uint64_t word = wig_type_word(type), wanted = wig_type_word(want);
-
-	return __builtin_expect(word == wanted, 1) || ((word ^ wanted) & fixed) == 0;
+	if (__builtin_expect(wig_type_word(type) == wig_type_word(want), 1))
+		return 1;
+	__asm__("" : "+r"(type));
+	return ((wig_type_word(type) ^ wig_type_word(want)) & fixed) == 0;
 }
 
 /* The same for a right whose kind the receiver leaves open. */

@@ -418,7 +418,7 @@ class Stub:
             lines += ["\tif (Code == KERN_SUCCESS || Code == KRPC_BLOCKED || Code == MIG_NO_REPLY) {"]
             lines += ["\t" + line for line in consumed] + ["\t}"]
         if self.reply.items:
-            lines += ["\tif (Code != KERN_SUCCESS)", "\t\treturn Code;"]
+            lines += ["\tif (__builtin_expect(Code != KERN_SUCCESS, 0))", "\t\treturn Code;"]
             lines += self.pack_reply()
             size = str(self.reply.min) if self.reply.fixed else \
                 "(uint32_t) (At - (uint8_t *) OutP)"
@@ -427,6 +427,7 @@ class Stub:
                 lines.append("\tkrpc_now.out_complex = Complex;")
             elif self.reply.is_complex:
                 lines.append("\tkrpc_now.out_complex = true;")
+            return lines + ["\treturn KERN_SUCCESS;"]
         return lines + ["\treturn Code;"]
 
     def finish_user(self):
@@ -466,10 +467,10 @@ def complexity(request):
 SHORT = 256
 
 
-def plain_size(routine, request):
+def plain_size(routine, request, reply):
     if routine.simple or not request.fixed or request.is_complex or request.min > SHORT:
         return "KRPC_NOT_PLAIN"
-    return request.min
+    return f"{reply.max} <= KRPC_REPLY_SHORT ? {request.min} : KRPC_NOT_PLAIN"
 
 
 def kernel_table(subsystem):
@@ -485,7 +486,7 @@ def kernel_table(subsystem):
                   f"\t\t.name = \"{routine.name}\", .request_min = {request.min}, .reply_max = {reply_max},",
                   f"\t\t.simple = {'true' if routine.simple else 'false'},"
                   f" .request_varies = {'false' if request.fixed else 'true'},",
-                  f"\t\t.request_complex = {complexity(request)}, .plain_size = {plain_size(routine, request)} }},"]
+                  f"\t\t.request_complex = {complexity(request)}, .plain_size = {plain_size(routine, request, reply)} }},"]
     lines += ["};", "",
               f"const struct krpc_subsystem {subsystem.name}_subsystem = {{",
               f"\t.name = \"{subsystem.name}\", .base = {subsystem.base}, "

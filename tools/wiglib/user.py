@@ -147,12 +147,34 @@ def call(routine, size):
 CARRIES = "(OutP->Head.msgh_bits & (MACH_MSGH_BITS_COMPLEX | MACH_MSGH_BITS_REMOTE_MASK))"
 
 
+KNOWN = ("int", "port", "struct", "array")
+
+
+def expected(routine, reply):
+    """The words of nearly all successful replies are known when all of it is of one length and kind: a look at each."""
+    if not reply.fixed or any(i.expected == POLY or i.type.counted or i.type.kind not in KNOWN for i in reply.items):
+        return []
+    if reply.may_be_complex and not reply.is_complex:
+        return []
+    bits = "MACH_MSGH_BITS(0, MACH_MSG_TYPE_PORT_SEND_ONCE)"
+    if reply.is_complex:
+        bits += " | MACH_MSGH_BITS_COMPLEX"
+    known = [f"OutP->Head.msgh_id == {routine.reply_id}",
+             f"wig_type_word(&OutP->Head) == ((uint64_t) {reply.min} << 32 | {bits})",
+             "wig_type_word(&OutP->RetCodeType) == wig_type_word(&RetCodeWant)",
+             "OutP->RetCode == KERN_SUCCESS"]
+    access = Access(reply, SIDE, "OutP")
+    known += [f"wig_type_word(&{access.type(i)}) == wig_type_word(&{i.tag}Want)" for i in reply.items]
+    return ["\tif (__builtin_expect(" + "\n\t    && ".join(known) + ", 1))", "\t\tgoto Good;"]
+
+
 def receive(routine, reply):
     """Checks the whole reply, then hands out the values."""
     access = Access(reply, SIDE, "OutP")
     head = layout.REPLY_HEAD
     fail = "goto Wrong"
-    lines = [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
+    lines = expected(routine, reply)
+    lines += [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
              "\t\tmach_msg_destroy(&OutP->Head);",
              "\t\treturn OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE ? MIG_SERVER_DIED : "
              "MIG_REPLY_MISMATCH;", "\t}"]
@@ -177,6 +199,8 @@ def receive(routine, reply):
     lines += access.check("OutP->Head.msgh_size", fail)
     for item in reply.items:
         lines += check_room(access, item)
+    if expected(routine, reply):
+        lines.append("Good:")
     for item in reply.items:
         lines += hand_out(access, item)
     if any(i.type.kind == "var" for i in reply.items):

@@ -7,6 +7,7 @@
 #include <mach/message.h>
 #include <mach/port.h>
 #include <mach/std_types.h>
+#include <mach/syscall_sw.h>
 
 /* The calling thread's reply port; made at first use, MACH_PORT_NULL if denied. */
 mach_port_t mig_get_reply_port(void);
@@ -19,8 +20,13 @@ void mig_dealloc_reply_port(mach_port_t port);
  * KERN_RESOURCE_SHORTAGE: there is no reply port to be had, and nothing was sent. Of a message that came back or was
  * received in part (MACH_RCV_BODY_ERROR) nothing is left.
  */
+#ifdef MIG_RPC_ELSEWHERE		/* whoever links the stubs has one of his own */
 mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
 			  mach_msg_size_t rcv_size, mach_msg_timeout_t timeout);
+#else
+static inline mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option, mach_msg_size_t send_size,
+					mach_msg_size_t rcv_size, mach_msg_timeout_t timeout);
+#endif
 mach_msg_return_t mig_rpc_failed(mach_msg_return_t code, mach_msg_header_t *msg, mach_msg_option_t option,
 				 mach_msg_size_t send_size, mach_msg_size_t rcv_size, mach_msg_timeout_t timeout);
 /*
@@ -44,5 +50,33 @@ static inline int mig_reply_port_lost(mach_msg_return_t code)
 mach_msg_return_t mig_send_failed(mach_msg_return_t code, mach_msg_header_t *msg);
 /* Give back all rights and memory of a received message that is not wanted. */
 void mach_msg_destroy(mach_msg_header_t *msg);
+
+/* -- inline, as each stub makes one call -- */
+
+#define MIG_RPC_PORT		72	/* in struct thread, at %fs: the reply port while calls may go straight to the kernel, or null */
+#define MIG_RPC_NOT_TRIED	(-1)	/* between these two only: mig_rpc has left the call to mig_rpc_failed */
+
+#ifndef MIG_RPC_ELSEWHERE
+/* The trap is without the notify port, which the kernel reads only when the option says so. Of a 32-bit argument it reads the lower half of
+   the register, and it keeps them all. */
+static inline __attribute__((always_inline)) mach_msg_return_t mig_rpc(mach_msg_header_t *msg, mach_msg_option_t option,
+								       mach_msg_size_t send_size, mach_msg_size_t rcv_size,
+								       mach_msg_timeout_t timeout)
+{
+	uint64_t reply = *(const __seg_fs mach_port_t *)MIG_RPC_PORT;
+	register mach_msg_size_t fourth __asm__("r10") = rcv_size;
+	register uint64_t fifth __asm__("r8") = reply;
+	register mach_msg_timeout_t sixth __asm__("r9") = timeout;
+	int64_t code = TRAP_mach_msg_trap;
+
+	if (reply == MACH_PORT_NULL)
+		return MIG_RPC_NOT_TRIED;
+	msg->msgh_local_slot = reply;
+	/* The address is worked out here, as it is known from the stack pointer and need not be kept. */
+	__asm__ volatile("leaq %[msg], %%rdi\n\tsyscall" : "+a"(code), [msg] "+m"(*msg)
+			 : "S"(option), "d"(send_size), "r"(fourth), "r"(fifth), "r"(sixth) : "rdi", "rcx", "r11", "memory");
+	return (mach_msg_return_t)code;
+}
+#endif
 
 #endif

@@ -12,6 +12,9 @@
 
 struct object { int dummy; };
 static struct object the_object, other_object;
+/* Stubs may look at the port that a request goes to. */
+static struct port called = { .kobject_type = KOBJECT_TASK, .kobject = &the_object };
+static struct port another = { .kobject_type = KOBJECT_THREAD, .kobject = &other_object };
 static bool routine_ran, routine_got_null;
 struct krpc krpc_now;
 uint8_t krpc_reply_bytes[KRPC_REPLY_MAX];
@@ -19,7 +22,7 @@ uint8_t krpc_reply_bytes[KRPC_REPLY_MAX];
 struct object *convert_port_to_object(struct port *port);
 struct object *convert_port_to_object(struct port *port)
 {
-	if (port == PORT_AT(0x111))
+	if (port == &called)
 		return &the_object;
 	return port == PORT_AT(8) ? &other_object : NULL;
 }
@@ -50,7 +53,7 @@ static kern_return_t run_fitting(mach_msg_id_t id)
 
 static kern_return_t call_stub(mach_msg_header_t *request)
 {
-	krpc_now = (struct krpc) { .target = PORT_AT(0x111), .in = request, .in_size = request->msgh_size,
+	krpc_now = (struct krpc) { .target = &called, .in = request, .in_size = request->msgh_size,
 				   .out_size = sizeof(mig_reply_header_t), .reply_port = PORT_AT(0x507) };
 	return run_fitting(request->msgh_id);
 }
@@ -186,7 +189,7 @@ kern_return_t sample_fixed(struct object *object, const short *four, pair_t pair
 
 kern_return_t sample_note(struct port *note, mach_port_seqno_t seqno, int n)
 {
-	claim(note == PORT_AT(0x111) && seqno == 77 && n == 9,
+	claim(note == &called && seqno == 77 && n == 9,
 	      "msgseqno: the server gets the number");
 	return KERN_SUCCESS;
 }
@@ -329,13 +332,13 @@ void own_claims(void)
 
 	claim(s->routines[11].stub && !s->routines[11].routine && s->routines[0].routine == (void (*)(void)) sample_ints,
 	      "the table has the routine, NULL for one that the kernel does not define");
-	claim(plain_with(7014, 40, 0, PORT_AT(0x111)) == MIG_BAD_ARGUMENTS
-	      && plain_with(7000, 112, 0, PORT_AT(0x111)) == MIG_BAD_ARGUMENTS
-	      && plain_with(7014, 32, MACH_MSGH_BITS_COMPLEX, PORT_AT(1)) == MIG_BAD_ARGUMENTS
-	      && plain_with(7002, 160, 0, PORT_AT(1)) == MIG_BAD_ARGUMENTS,
+	claim(plain_with(7014, 40, 0, &called) == MIG_BAD_ARGUMENTS
+	      && plain_with(7000, 112, 0, &called) == MIG_BAD_ARGUMENTS
+	      && plain_with(7014, 32, MACH_MSGH_BITS_COMPLEX, &another) == MIG_BAD_ARGUMENTS
+	      && plain_with(7002, 160, 0, &another) == MIG_BAD_ARGUMENTS,
 	      "wrong sizes, types and complex bits are MIG_BAD_ARGUMENTS");
 	routine_got_null = false;
-	plain_with(7014, 32, 0, PORT_AT(5));
+	plain_with(7014, 32, 0, &another);
 	claim(routine_got_null, "a right to something else is NULL for the routine");
 
 	damage(call_arrays, 1);

@@ -17,7 +17,7 @@ INCLUDE = os.path.join(ROOT, "kernel", "include")
 EXPECTED = os.path.join(HERE, "..", "expected")
 SAMPLE = os.path.join(HERE, "..", "defs", "sample.defs")
 FLAGS = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes",
-         "-Wmissing-prototypes", "-Wvla", "-Werror", "-fno-strict-aliasing",
+         "-Wmissing-prototypes", "-Wvla", "-Werror", "-fno-strict-aliasing", "-DMIG_RPC_ELSEWHERE",
          "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 

@@ -8,6 +8,7 @@
 extern bool host_fast_off;
 #define USERCOPY_MAX 4096
 #define USERCOPY_ROW_MAX 224
+#define USERCOPY_ROW_BASE 160
 
 static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
@@ -16,6 +17,13 @@ static inline bool user_read4(uint64_t from, uint64_t word[4])
 	if (host_fast_off)
 		return false;
 	return user_copy_in(word, from, 32, &fault);
+}
+
+static inline bool user_read2(uint64_t from, uint64_t word[2])
+{
+	uint64_t fault;
+
+	return user_copy_in(word, from, 16, &fault);
 }
 
 static inline bool usercopy_range(uint64_t address)
@@ -35,7 +43,7 @@ static inline bool user_words_in(void *to, uint64_t from, uint64_t first, uint64
 {
 	uint64_t fault;
 
-	return !host_fast_off && user_copy_in((char *)to + first, from + first, end - first, &fault);
+	return !host_fast_off && (end == first || user_copy_in((char *)to + first, from + first, end - first, &fault));
 }
 
 static inline bool user_words_out(uint64_t to, const void *from, uint64_t first, uint64_t end)
@@ -52,9 +60,10 @@ static inline bool user_write(uint64_t to, uint64_t word)
 	return !host_fast_off && user_copy_out(to, &word, sizeof(word), &fault);
 }
 
-static inline bool user_write_reply(uint64_t to, uint32_t bits, uint64_t size, uint64_t local, uint32_t sequence, uint32_t id,
+static inline bool user_write_reply(uint64_t to_base, uint32_t bits, uint64_t size, uint64_t local, uint32_t sequence, uint32_t id,
 				    uint64_t type, uint32_t code, const void *from)
 {
+	uint64_t to = to_base - USERCOPY_ROW_BASE;
 	uint64_t word[6] = { bits | size << 32, 0, local, sequence | (uint64_t)id << 32, type, code }, fault;
 
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault) &&
