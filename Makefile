@@ -194,7 +194,7 @@ KERNEL_MACHINE := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -mpreferred-
 KERNEL_LTO := $(if $(filter 1,$(RELEASE)),-flto=auto)
 KERNEL_FLAGS = $(COMMON_FLAGS) $(KERNEL_LTO) -Wframe-larger-than=1024 $(KERNEL_MACHINE) \
 	-DWEIR_POLICY=$(if $(filter 1,$(POLICY)),1,0) -I kernel -I kernel/include -I $(GEN)/kernel -I $(GEN)/host
-# kernel/ipc/msg_near.c says why.
+# kernel/ipc/msg_near.c says why. Without peephole2 a zero is stored as it is, not by way of a register.
 NEAR_FLAGS := $(addprefix -fcall-used-,rbx r12 r13 r14 r15) -fno-peephole2
 $(OBJ)/kernel/ipc/msg_near.c.o: KERNEL_LTO := $(NEAR_FLAGS)
 # What the compiler calls by itself: as a part of the whole it would be changed, and not known by its name any more.

@@ -19,7 +19,8 @@
  *  - the receiver's continuation: its receive is finished here, in its stead;
  *  - the run queues: the sender waits, the receiver runs.
  *
- * A message may carry one send right (msg_right.c), and either wait may have a time-out.
+ * A message may carry one send right (msg_right.c), and either wait may have a time-out. What is needed nearly always has near forms, which
+ * leave whatever is not at hand to the far forms here (msg_near.c, msg_pass.h).
  *
  * First everything is looked at, and nothing is changed, except that bytes of a body may already have been written into the
  * buffer of a receive that goes on waiting. Whatever is not exactly as above is left to msg_general, which finds

@@ -2,9 +2,10 @@
 /*
  * The near forms of the fast path of mach_msg. Theory in msg_fast.c and msg_pass.h.
  *
- * They never return: either another thread has the CPU then, or the call goes on by msg_fast_again. So this file is compiled by itself,
- * for registers that nobody expects to be kept (the Makefile's NEAR_FLAGS): without memory on a stack for what it works with, and
- * without a register that is saved, each way of a call takes a sixth less instructions.
+ * They never return: either another thread has the CPU then, or the call begins again by msg_fast_again. So this file is compiled by itself,
+ * for registers that nobody expects to be kept (the Makefile's NEAR_FLAGS): no register is saved, and enough are left that nothing is
+ * loaded twice, which makes a sixth of the instructions (docs/decisions/0023). Nothing here may return to a caller, and nothing but what
+ * never returns may be called while something is to be kept in a register.
  */
 #include "ipc/msg_fast.h"
 #include "ipc/msg_pass.h"
