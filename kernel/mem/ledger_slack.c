@@ -63,6 +63,7 @@ uint64_t ledger_slack(unsigned resource)
 void ledger_settle(void)
 {
 	zone_spares_return();
+	mem_spares_return();
 	for (unsigned r = 0; r < LEDGER_RESOURCES; r++)
 		slack_end(r);
 }

@@ -16,6 +16,8 @@ bool mem_fail_nth(const struct alloc_site *site);
 void mem_pressure_changed(unsigned level);
 /* Something was put off for the reaper, not by the reaper's own work. */
 void mem_deferred(void);
+/* What is kept charged outside of mem, though it is not in use, is to be given back now, as figures settle. Frees pages; must not allocate. */
+void mem_spares_return(void);
 struct ledger;
 /* The ledger's mark was reached (once). In the middle of somebody's charge: only reap_defer is in order here. */
 void mem_mark_reached(struct ledger *ledger);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Page tables of tasks: four levels, each table page paid by the task's ledger and given back with
-   its last slot.
+   its last slot, or soon after (emptied).
 
    Invariants
 
     - Below the root, page->count of a table is the number of its present slots, and is never 0
-      while no function here runs. So a table that is given back holds zeros only. page->next is the
-      frame of the table above.
+      while no function here runs, but of one leaf table (emptied). So a table that is given back holds zeros only. page->next
+      is the frame of the table above.
 
     - The upper half of every root is the kernel's, copied once: it never changes after boot.
       Translations are global only in the kernel's half, so loading CR3 forgets all of a task's.
@@ -24,7 +24,10 @@
 #include "kern/assert.h"
 #include "kern/likely.h"
 #include "kern/string.h"
+#include "mem/ledger.h"
 #include "mem/page.h"
+#include "mem/upcalls.h"
+#include "mem/zone.h"
 #include "x86_64/cpu.h"
 #include "x86_64/io.h"
 #include "x86_64/pte.h"
@@ -101,6 +104,59 @@ static void kernel_slots_set(uint64_t *root, bool in)
 		root[slots[i]] = in ? kernel[slots[i]] : 0;
 }
 
+/* Frees the empty leaf table of address, and the tables above that are empty then. */
+static void tables_free(struct pmap *pmap, struct page *table, uint64_t address)
+{
+	pmap->leaf[0].tag = pmap->leaf[1].tag = LEAF_NONE;
+	for (unsigned level = 1; level <= PTE_ROOT_LEVEL; level++) {
+		struct page *above = page_of_frame(table->next);
+
+		((uint64_t *)page_address(above))[pte_index(address, level)] = 0;
+		/* This drops all upper entries that the processor keeps (Intel SDM volume 3, 4.10.4.1). */
+		if (pmap_is_current(pmap))
+			invlpg(address);
+		kpage_free_zeroed(table);
+		pmap->tables--;
+		if (level == PTE_ROOT_LEVEL || --above->count > 0)
+			break;
+		table = above;
+	}
+}
+
+/*
+ * The leaf table that became empty last stays in its place, charged as it was (as a zone keeps its spare: docs/decisions/0022): who maps a
+ * page where nothing else is mapped, and unmaps it, does it again as a rule. It may have got pages since. pmap NULL: there is none.
+ */
+static struct {
+	struct pmap *pmap;
+	struct page *table;
+	uint64_t address;
+} emptied;
+
+void mem_spares_return(void)
+{
+	struct pmap *pmap = emptied.pmap;
+
+	emptied.pmap = NULL;
+	if (pmap != NULL && emptied.table->count == 0)
+		tables_free(pmap, emptied.table, emptied.address);
+}
+
+/* The leaf table of address has become empty. */
+static __attribute__((noinline)) void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
+{
+	if (emptied.pmap == pmap && emptied.table == table)
+		return;
+	mem_spares_return();
+	if (zone_reclaim_eager || pmap->payer->dead) {
+		tables_free(pmap, table, address);
+		return;
+	}
+	emptied.pmap = pmap;
+	emptied.table = table;
+	emptied.address = address;
+}
+
 bool pmap_create(struct pmap *pmap, struct ledger *payer)
 {
 	struct page *page = kpage_alloc_zeroed(payer);
@@ -122,6 +178,8 @@ void pmap_destroy(struct pmap *pmap)
 	   nothing. */
 	for (uint64_t at = 0; at < USER_ADDRESS_MAX && pmap->tables > 0;)
 		at = pmap_remove(pmap, at, USER_ADDRESS_MAX);
+	if (emptied.pmap == pmap)
+		mem_spares_return();
 	assert(pmap->tables == 0);
 	if (pmap_is_current(pmap))
 		pmap_activate(&kernel_pmap);
@@ -179,25 +237,6 @@ static inline uint64_t *leaf_slot(struct pmap *pmap, uint64_t address)
 	return slot != NULL ? slot : leaf_find(pmap, address);
 }
 
-/* The leaf table of address has become empty: frees it, and the tables above that are empty then. */
-static __attribute__((noinline)) void leaf_emptied(struct pmap *pmap, struct page *table, uint64_t address)
-{
-	pmap->leaf[0].tag = pmap->leaf[1].tag = LEAF_NONE;
-	for (unsigned level = 1; level <= PTE_ROOT_LEVEL; level++) {
-		struct page *above = page_of_frame(table->next);
-
-		((uint64_t *)page_address(above))[pte_index(address, level)] = 0;
-		/* This drops all upper entries that the processor keeps (Intel SDM volume 3, 4.10.4.1). */
-		if (pmap_is_current(pmap))
-			invlpg(address);
-		kpage_free_zeroed(table);
-		pmap->tables--;
-		if (level == PTE_ROOT_LEVEL || --above->count > 0)
-			break;
-		table = above;
-	}
-}
-
 /* Adds the missing tables for a leaf below entries[level]. False: denied, nothing changed. */
 static bool make_tables(struct pmap *pmap, uint64_t address, uint64_t *entries[4], unsigned level)
 {
@@ -231,6 +270,11 @@ static __attribute__((noinline)) uint64_t *make_slot(struct pmap *pmap, uint64_t
 	uint64_t *entries[4];
 	unsigned level = walk(pmap, address, entries);
 
+	/* To charge for tables may settle figures, and give back an empty one with those above it on this very way. */
+	if (level > 0 && emptied.pmap == pmap) {
+		mem_spares_return();
+		level = walk(pmap, address, entries);
+	}
 	if (level > 0 && !make_tables(pmap, address, entries, level))
 		return NULL;
 	leaf_keep(pmap, address, entries[0]);

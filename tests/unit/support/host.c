@@ -80,6 +80,10 @@ __attribute__((weak)) void mem_mark_reached(struct ledger *ledger)
 	host_marks++;
 }
 
+__attribute__((weak)) void mem_spares_return(void)
+{
+}
+
 __attribute__((weak)) void mem_deferred(void)
 {
 }
