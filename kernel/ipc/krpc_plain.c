@@ -229,7 +229,8 @@ __attribute__((noipa)) int64_t krpc_plain_call(NEAR_ARGUMENTS(struct port *port)
 	if (!space_has_recent(&thread->task->space, (mach_port_name_t)name))
 		return call_far(thread, port, size, buffer, name, w3);
 	reply = msg_reply_port(thread, (mach_port_name_t)name, false, true);
-	return reply != NULL ? carry_out(thread, port, reply, buffer, size, w3, true) : msg_general(thread);
+	/* Of the size the lower half, so that it is never KRPC_NOT_PLAIN. */
+	return reply != NULL ? carry_out(thread, port, reply, buffer, (uint32_t)size, w3, true) : msg_general(thread);
 }
 
 int64_t krpc_plain_message(struct thread *thread, struct port *port, uint64_t w3)

@@ -636,6 +636,32 @@ static void receive_names(void)
 	port_free(dead);
 }
 
+/* A 32-bit argument counts by the lower half of its register alone, whoever looks at it: also for ids that are no call's, or no plain one's. */
+static int64_t call_wide(mach_msg_header_t *m, uint64_t size, uint64_t receive_size, uint64_t name)
+{
+	register uint64_t fourth __asm__("r10") = receive_size, fifth __asm__("r8") = name, sixth __asm__("r9") = 0;
+	int64_t code = TRAP_mach_msg_trap;
+
+	__asm__ volatile("syscall" : "+a"(code) : "D"(m), "S"((uint64_t)(MACH_SEND_MSG | MACH_RCV_MSG)), "d"(size), "r"(fourth), "r"(fifth),
+			 "r"(sixth) : "rcx", "r11", "memory");
+	return (uint32_t)code;
+}
+
+static void wide_size(void)
+{
+	static const int ids[] = { 5399, 2000, 3801, 3206, 1 };
+	mach_port_t reply = mach_reply_port();
+	struct msg m;
+
+	for (unsigned i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		msg_begin(&m, COPY_SEND, self, MAKE_ONCE, reply, ids[i]);
+		is_code(call_wide(&m.head, UINT64_MAX, sizeof m.bytes, reply), MACH_SEND_MSG_TOO_SMALL, "a call of id %d and no size is not sent", ids[i]);
+		msg_begin(&m, COPY_SEND, self, MAKE_ONCE, reply, ids[i]);
+		is_code(call_wide(&m.head, 0xffffffff00000020, sizeof m.bytes, reply), MACH_MSG_SUCCESS, "one of a header, and more above, is");
+	}
+	port_free(reply);
+}
+
 static void options(void)
 {
 	mach_port_t notify = port_new(), full = port_new_send(), reply = port_new(), client = port_new_send();
@@ -702,6 +728,7 @@ int main(int argc, char **argv)
 	large();
 	receive_names();
 	options();
+	wide_size();
 	port_free(port);
 	return done_testing();
 }
