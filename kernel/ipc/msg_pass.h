@@ -76,11 +76,11 @@ static inline __attribute__((always_inline)) bool is_plain(const struct thread *
 	return thread->unusual == 0;
 }
 
-/* Could the message be written over itself before it is read? Only if it begins shortly before the receiver's buffer, at the same
-   places of a page. */
+/* Could the message be written over itself, before it is read, or before another form reads it again? Only if it begins less than its
+   size before or behind the receiver's buffer, as places of a page. */
 static inline bool may_overlap(const char *to, uint64_t from, uint32_t size)
 {
-	return ((uint64_t)to - from - 1) % PAGE_SIZE + 1 < size;
+	return ((uint64_t)to - from + size - 1) % PAGE_SIZE < 2 * (uint64_t)size - 1;
 }
 
 /* It is not, as far as is remembered: a thread mostly sends from where it receives. */

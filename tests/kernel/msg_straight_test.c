@@ -227,6 +227,83 @@ static void aborted(void)
 	end();
 }
 
+/* -- two threads of a task whose buffers overlap -- */
+
+#define LONG		200u
+
+union long_message {
+	mach_msg_header_t head;
+	uint64_t word[LONG / 8];
+};
+
+struct inside {
+	uint64_t *place;		/* where it receives */
+	union long_message got;
+	mach_msg_return_t code;
+};
+
+/* Answers from elsewhere, from the first call on. */
+static void inside_main(void *argument)
+{
+	struct inside *s = argument;
+	mach_msg_header_t *head = (mach_msg_header_t *)s->place;
+	struct small answer;
+
+	s->code = mach_msg_trap(head, MACH_RCV_MSG, 0, ROOM, to, 0, 0);
+	while (s->code == MACH_MSG_SUCCESS && head->msgh_id != ID + 2) {
+		memcpy(&s->got, s->place, sizeof s->got);
+		answer.head = (mach_msg_header_t){ .msgh_bits = MACH_MSGH_BITS(MOVE_ONCE, 0), .msgh_id = ID + 1 };
+		answer.head.msgh_remote_port = head->msgh_remote_port;
+		s->code = mach_msg_trap(&answer.head, MACH_SEND_MSG, sizeof answer, 0, 0, 0, 0);
+		if (s->code == MACH_MSG_SUCCESS)
+			s->code = mach_msg_trap(head, MACH_RCV_MSG, 0, ROOM, to, 0, 0);
+	}
+}
+
+static mach_msg_return_t call_from(uint64_t *place, mach_msg_id_t id, mach_msg_option_t option)
+{
+	union long_message *m = (union long_message *)place;
+
+	for (unsigned i = 0; i < LONG / 8; i++)
+		m->word[i] = 1000 + i;
+	m->head = (mach_msg_header_t){ .msgh_bits = MACH_MSGH_BITS(COPY_SEND, option == CALL ? MAKE_ONCE : 0), .msgh_id = id };
+	m->head.msgh_remote_port = to;
+	m->head.msgh_local_port = option == CALL ? reply : MACH_PORT_NULL;
+	return mach_msg_trap(&m->head, option, LONG, ROOM, reply, 0, 0);
+}
+
+static bool as_sent(const union long_message *m)
+{
+	bool good = m->head.msgh_id == ID && m->head.msgh_size == LONG;
+
+	for (unsigned i = sizeof m->head / 8; i < LONG / 8; i++)
+		good = good && m->word[i] == 1000 + i;
+	return good;
+}
+
+static void overlapping(void)
+{
+	static uint64_t page[PAGE / 8] __attribute__((aligned(4096)));
+	struct inside s = { .place = page + 128 };
+	struct thread *thread;
+
+	to = port_new_send();
+	reply = mach_reply_port();
+	need(thread_spawn(inside_main, &s, 0, &thread), "a thread");
+	for (unsigned i = 0; i < 4; i++)
+		need(call_from(page + 256, ID, CALL), "a call from elsewhere in the page");
+	for (int by = -8; by <= 8; by++) {
+		if (!thread_await_waiting(thread->port, PATIENCE_MS))
+			give_up("it waits");
+		need(call_from(s.place + by, ID, CALL), "a call");
+		ok(as_sent(&s.got), "a message that lies %d bytes from where it is received is received as it was sent", by * 8);
+	}
+	need(call_from(page + 256, ID + 2, MACH_SEND_MSG), "the last");
+	thread_join(thread);
+	port_free(to);
+	port_free(reply);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv, 60);
@@ -235,5 +312,6 @@ int main(int argc, char **argv)
 	protected_page();
 	stopped();
 	aborted();
+	overlapping();
 	return done_testing();
 }

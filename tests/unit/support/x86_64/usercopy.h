@@ -38,12 +38,19 @@ static inline bool user_write_head(uint64_t to, uint32_t bits, uint32_t size, ui
 	return !host_fast_off && user_copy_out(to, word, sizeof(word), &fault);
 }
 
-
+/* The last word first, as the machine does, which matters where users' buffers overlap. */
 static inline bool user_words_in(void *to, uint64_t from, uint64_t first, uint64_t end)
 {
 	uint64_t fault;
 
-	return !host_fast_off && (end == first || user_copy_in((char *)to + first, from + first, end - first, &fault));
+	if (host_fast_off)
+		return false;
+	while (end != first) {
+		end -= 8;
+		if (!user_copy_in((char *)to + end, from + end, 8, &fault))
+			return false;
+	}
+	return true;
 }
 
 static inline bool user_words_out(uint64_t to, const void *from, uint64_t first, uint64_t end)
