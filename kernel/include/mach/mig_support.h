@@ -64,14 +64,15 @@ static inline __attribute__((always_inline)) mach_msg_return_t mig_rpc(mach_msg_
 								       mach_msg_timeout_t timeout)
 {
 	uint64_t reply = *(const __seg_fs mach_port_t *)MIG_RPC_PORT;
-	register mach_msg_size_t fourth __asm__("r10") = rcv_size;
-	register uint64_t fifth __asm__("r8") = reply;
-	register mach_msg_timeout_t sixth __asm__("r9") = timeout;
 	int64_t code = TRAP_mach_msg_trap;
 
 	if (reply == MACH_PORT_NULL)
 		return MIG_RPC_NOT_TRIED;
 	msg->msgh_local_slot = reply;
+	/* After all else: an instrumented store is a call, which would spoil them. */
+	register mach_msg_size_t fourth __asm__("r10") = rcv_size;
+	register uint64_t fifth __asm__("r8") = reply;
+	register mach_msg_timeout_t sixth __asm__("r9") = timeout;
 	/* The address is worked out here, as it is known from the stack pointer and need not be kept. */
 	__asm__ volatile("leaq %[msg], %%rdi\n\tsyscall" : "+a"(code), [msg] "+m"(*msg)
 			 : "S"(option), "d"(send_size), "r"(fourth), "r"(fifth), "r"(sixth) : "rdi", "rcx", "r11", "memory");
