@@ -16,6 +16,7 @@ struct pmap kernel_pmap;
 const struct pmap *host_pmap_current;
 uint64_t host_windows;
 bool host_fast_off;
+unsigned host_heads_read, host_items_read;
 
 void machine_window(void)
 {

@@ -6,6 +6,8 @@
 
 /* True: nothing is readable in this way, nor writable by pmap_writable, so nothing goes the fast paths of mach_msg. */
 extern bool host_fast_off;
+/* How often a message's head was read to go such a way, and the one item of a body. */
+extern unsigned host_heads_read, host_items_read;
 #define USERCOPY_MAX 4096
 #define USERCOPY_ROW_MAX 224
 #define USERCOPY_ROW_BASE 160
@@ -14,6 +16,7 @@ static inline bool user_read4(uint64_t from, uint64_t word[4])
 {
 	uint64_t fault;
 
+	host_heads_read++;
 	if (host_fast_off)
 		return false;
 	return user_copy_in(word, from, 32, &fault);
@@ -23,6 +26,7 @@ static inline bool user_read2(uint64_t from, uint64_t word[2])
 {
 	uint64_t fault;
 
+	host_items_read++;
 	return user_copy_in(word, from, 16, &fault);
 }
 
