@@ -139,9 +139,7 @@ static void receive_cancel(struct thread *thread, enum wait_reason reason)
 	struct port *object = thread->wait.object;
 
 	STACK_REMOVE(&object->receivers, thread, wait.stack_link);
-	/* A reply may still come. */
-	if (object->kobject_type == KOBJECT_NONE && object->send_once_rights != 0 && msg_promises(thread))
-		port_bound_set(object, thread->msg.receive_size);
+	msg_bound_keep(object, thread);
 	if (reason != WAIT_KILLED)
 		thread_set_result(thread, reason == WAIT_TIMED_OUT ? MACH_RCV_TIMED_OUT : MACH_RCV_INTERRUPTED);
 }
@@ -172,6 +170,8 @@ static int64_t receive_wait(struct thread *thread, struct port *object, bool may
 	if (timeout_ms == 0)
 		return MACH_RCV_TIMED_OUT;
 	mqueue_receiver_waits(object);
+	if (!STACK_EMPTY(&object->receivers))
+		msg_bound_keep(object, STACK_FIRST(&object->receivers));
 	STACK_PUSH(&object->receivers, thread, wait.stack_link);
 	wait_begin(thread, &msg_receiving, object, timeout_ms);
 	return KERN_BLOCKED;
@@ -224,7 +224,7 @@ void msg_arguments(struct thread *thread)
 	const struct regs *regs = &thread->regs;
 
 	msg->buffer = regs->rdi;
-	msg->option = (uint32_t)regs->rsi;
+	msg->option = (uint32_t)regs->rsi & ~MSG_PROMISES;
 	msg->send_size = (uint32_t)regs->rdx;
 	msg->receive_size = (uint32_t)regs->r10;
 	msg->receive_name = (uint32_t)regs->r8;

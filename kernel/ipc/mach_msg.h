@@ -44,13 +44,19 @@ int64_t msg_send_once(struct thread *thread, bool again);
 void msg_send_end(struct thread *thread, int64_t code);
 /* Copyin and pseudo-receive in one step: the send's result with the code. */
 int64_t msg_give_back(struct thread *thread, int64_t code);
-/* The thread, which waits for a message, has sent one by the same call: its ledger stands for an answer as long as its buffer. */
-static inline bool msg_promises(const struct thread *thread)
-{
-	return (thread->msg.option & MACH_SEND_MSG) != 0;
-}
 /* The longest reply, bytes, that the ledger of the living port stands for: what the call that waits for it has room for; or had. */
 uint32_t msg_reply_bound(const struct port *port);
+/* In thread->msg.option, no user's: the thread's request has gone the fast way, and it waits at its reply port, whose bound it has not
+   set. So while it waits its ledger stands for a reply as long as its buffer. */
+#define MSG_PROMISES (1u << 31)
+/* The thread, which waits at the port or set, is soon not the first there, or waits no more: what it stands for is the port's bound now, if
+   a reply may still come. */
+void msg_bound_keep_promised(struct port *port, const struct thread *thread);
+static inline void msg_bound_keep(struct port *object, const struct thread *thread)
+{
+	if ((thread->msg.option & MSG_PROMISES) != 0 && object->send_once_rights != 0)
+		msg_bound_keep_promised(object, thread);
+}
 /* Receive rights in the body are where the message, about to be delivered, is now. False: it would end inside itself, or
    nest too deep, and is to be discarded. */
 bool msg_transit_begin(struct kmsg *kmsg);

@@ -31,6 +31,7 @@
  */
 #include "ipc/mqueue.h"
 #include "ipc/kmsg_copy.h"
+#include "ipc/mach_msg.h"
 #include "ipc/portset.h"
 #include "ipc/ready.h"
 #include "ipc/right.h"
@@ -400,6 +401,7 @@ static bool receiver_take(struct port *object, struct kmsg *kmsg)
 	while (listens(object)) {
 		thread = STACK_FIRST(&object->receivers);
 		STACK_POP(&object->receivers, thread, wait.stack_link);
+		msg_bound_keep(object, thread);
 		if (kmsg->size > thread->msg.receive_size && (thread->msg.option & MACH_RCV_LARGE) != 0) {
 			thread->wait.word[0] = kmsg->size;
 			thread_wake(thread, MACH_RCV_TOO_LARGE);
@@ -526,6 +528,7 @@ void mqueue_changed(struct port *port, int result)
 
 	while ((thread = STACK_FIRST(&port->receivers)) != NULL) {
 		STACK_POP(&port->receivers, thread, wait.stack_link);
+		msg_bound_keep(port, thread);
 		thread_wake(thread, result);
 		if (++n % WAKE_BATCH == 0)
 			machine_window();

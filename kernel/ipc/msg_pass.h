@@ -62,10 +62,11 @@ static inline __attribute__((always_inline)) bool straight_is_good(const struct 
 }
 
 /* Could a thread wait at the port (in no set) or set (not a throttled one) at once? Then nothing is there to be received, and no
-   sender waits for room. */
+   sender waits for room. Nor is it a port for replies: who waits there already may stand for a long one (msg_bound_keep). */
 static inline __attribute__((always_inline)) bool is_idle(const struct port *object)
 {
-	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .is_split = true, PORT_ANY_MESSAGES);
+	const uint64_t looked_at = PORT_STATE(.dead = true, .in_set = true, .has_senders = true, .is_split = true, .keeps_reply = true,
+					      PORT_ANY_MESSAGES);
 
 	return (object->state & looked_at) == 0;
 }
@@ -167,15 +168,16 @@ static inline __attribute__((always_inline)) void deliver(struct thread *to, str
 	port->sequence++;
 }
 
-/* The message is in the buffer of the thread `to`, the first receiver at `from`; the thread waits at `at` in its place. */
+/* The message is in the buffer of the thread `to`, the first receiver at `from`; the thread waits at `at` in its place. promises:
+   MSG_PROMISES or 0. */
 static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct task *task, struct thread *to,
 								 struct task *to_task, struct port *from, struct port *at,
-								 struct call call, const struct moved *moved, enum form form)
+								 struct call call, const struct moved *moved, uint32_t promises, enum form form)
 {
 	const struct regs *regs = &thread->regs;
 	struct msg_state *msg = &thread->msg;
 	/* Near, there is no time-out. */
-	uint32_t option = is_near(form) ? CALL : (uint32_t)regs->rsi;
+	uint32_t option = (is_near(form) ? CALL : (uint32_t)regs->rsi) | promises;
 
 	task->messages_sent++;
 	to_task->messages_received++;
@@ -254,7 +256,7 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	deliver(to, port, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), call.size, once->name, w3);
 	if (form == NEAR_RIGHT)
 		moved_deliver(&moved, to->straight.place, &task->space, &to_task->space);
-	pass(thread, task, to, to_task, object, reply, call, &moved, form);
+	pass(thread, task, to, to_task, object, reply, call, &moved, MSG_PROMISES, form);
 }
 
 /* A reply by the space's own entry for reply rights. False: as above. */
@@ -312,7 +314,7 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	port->spare_prepaid = true;
 	if (form == NEAR_RIGHT)
 		moved_deliver(&moved, to->straight.place, space, &to_task->space);
-	pass(thread, task, to, to_task, port, object, call, &moved, form);
+	pass(thread, task, to, to_task, port, object, call, &moved, 0, form);
 }
 
 #endif

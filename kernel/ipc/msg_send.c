@@ -153,13 +153,14 @@ bool msg_transit_begin(struct kmsg *kmsg)
 	return true;
 }
 
-/* The caller will receive the reply in this very call: it may be as long as the buffer. */
+/* The caller will receive the reply in this very call: it may be as long as the buffer. So may one that is due already. */
 static void send_raise_bound(struct thread *thread, const mach_msg_header_t *header, struct port *reply)
 {
 	struct msg_state *msg = &thread->msg;
 
 	if ((msg->option & MACH_RCV_MSG) != 0 && port_valid(reply) && header->msgh_local_port == msg->receive_name &&
-	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE)
+	    MACH_MSGH_BITS_LOCAL(header->msgh_bits) == MACH_MSG_TYPE_MAKE_SEND_ONCE &&
+	    (!reply->has_bound || reply->send_once_rights == 1 || msg->receive_size > reply->reply_bound))
 		port_bound_set(reply, msg->receive_size);
 }
 
@@ -269,12 +270,23 @@ static int64_t send_wait(struct thread *thread, struct port *port, bool again)
 	return KERN_BLOCKED;
 }
 
-uint32_t msg_reply_bound(const struct port *port)
+/* The same, should this thread be the first to wait there; NULL: nobody is. */
+static uint32_t bound_with(const struct port *port, const struct thread *receiver)
 {
-	const struct thread *receiver = STACK_FIRST(&port->receivers);
 	uint32_t bound = port->has_bound ? port->reply_bound : REPLY_BOUND_DEFAULT;
 
-	return receiver != NULL && msg_promises(receiver) && receiver->msg.receive_size > bound ? receiver->msg.receive_size : bound;
+	return receiver != NULL && (receiver->msg.option & MSG_PROMISES) != 0 && receiver->msg.receive_size > bound ?
+	       receiver->msg.receive_size : bound;
+}
+
+uint32_t msg_reply_bound(const struct port *port)
+{
+	return bound_with(port, STACK_FIRST(&port->receivers));
+}
+
+void msg_bound_keep_promised(struct port *port, const struct thread *thread)
+{
+	port_bound_set(port, bound_with(port, thread));
 }
 
 /* Is the reply longer than its port's ledger stands for? */

@@ -262,13 +262,13 @@ static mach_port_name_t somewhere(unsigned i)
 static void spoil(unsigned i, struct call *c)
 {
 	static const uint32_t sizes[] = { 32, 40, 48, 56, 128, 256, 264, 1000, 36, 24 };
-	static const uint32_t rooms[] = { 0, 32, 40, 64, 300, 2000 };
+	static const uint32_t rooms[] = { 0, 32, 40, 64, 300, 2000, 9000, 20000 };
 	static const uint32_t options[] = { MACH_RCV_LARGE, MACH_RCV_NOTIFY, MACH_RCV_TIMEOUT, MACH_SEND_TIMEOUT, MACH_SEND_INTERRUPT };
 
 	c->size = sizes[below(below(6) != 0 ? 6 : 10)];
 	c->notify = receive_name(i % TASKS, i);
 	if (below(12) == 0)
-		c->room = rooms[below(6)];
+		c->room = rooms[below(8)];
 	if (below(12) == 0)
 		c->option |= options[below(5)];
 	if (below(4) == 0)

@@ -464,6 +464,14 @@ static void reply_port_keeps_nothing(void)
 	c.local = c.name = reply = test_port(client);
 }
 
+/* It receives where replies come. */
+static void waits_for_reply(void)
+{
+	c.name = test_port(from);
+	if (!port_keep_reply(test_port_of(from, c.name)))
+		panic("no message kept");
+}
+
 /* Something is there to be received. */
 static void message_waits(void)
 {
@@ -736,6 +744,7 @@ static const struct reason reasons[] = {
 	{ "an own entry that may be alone in its node", REPLIES, FAR, FAR, entry_perhaps_alone, NULL, false },
 	{ "an own entry that is", 1u << REPLY | 1u << REPLY_BODY, GENERAL, GENERAL, port_is_far, NULL, false },
 	{ "a reply port that keeps no message", REQUESTS, GENERAL, GENERAL, reply_port_keeps_nothing, NULL, false },
+	{ "a reply port to wait at", REPLIES, GENERAL, GENERAL, waits_for_reply, NULL, false },
 	{ "a message to be received", ALL, GENERAL, GENERAL, message_waits, NULL, false },
 
 	{ "another item too", RIGHTS, NEAR, EARLY_FAR, more_in_body, NULL, false },
