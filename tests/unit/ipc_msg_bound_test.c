@@ -13,18 +13,20 @@ static const char *const way_names[] = { "near", "far", "general" };
 
 /* What has become of the call. The first ones: its reply is still to come. */
 enum ending {
-	WAITS, TIMED_OUT, ABORTED, TWO_WAIT, TWO_ABORTED, IN_SET, TOLD, IN_HAND, ANOTHER_CALL_ABORTED, RIGHT_MOVED, OVER,
+	WAITS, TIMED_OUT, ABORTED, TWO_WAIT, TWO_ABORTED, IN_SET, TOLD, IN_HAND, ANOTHER_CALL_ABORTED, ANOTHER_REPLY_DUE, RIGHT_MOVED,
+	OVER,
 	ANSWERED = OVER, ANSWERED_LATE, NOTIFIED, MESSAGE, KERNEL_CALL, ENDINGS
 };
 static const char *const endings[] = {
 	"that waits", "that has timed out", "that was aborted", "with another thread on top", "with another thread aborted, too",
 	"whose reply port is in a set", "that got a message too large", "with a message in hand", "before another that was aborted",
-	"whose receive right has moved", "that was answered", "that was answered late", "that was told that no reply comes",
+	"before another with less room", "whose receive right has moved", "that was answered", "that was answered late", "that was told that no reply comes",
 	"that got a message instead", "before one of the kernel",
 };
 
 static struct thread *other;		/* a thread of the client's task */
 static struct thread *stranger;		/* and of another one */
+static mach_port_name_t further;	/* the server's name of another reply right */
 static uint64_t areas[2];		/* of the server, of the client */
 
 static struct port *reply_port(void)
@@ -137,6 +139,17 @@ static uint32_t come_to(enum ending ending)
 			panic("does not wait");
 		stop_waiting(client);
 		return BIG;
+	case ANOTHER_REPLY_DUE:
+		stop_waiting(client);
+		server_waits();
+		name = once;
+		c = plain_request();
+		if (go(client, &c) != KERN_BLOCKED || was_fast() || !served())
+			panic("no further request");
+		stop_waiting(client);
+		further = once;
+		once = name;
+		return BIG;
 	case RIGHT_MOVED:
 		if (space_take(&client->task->space, reply, MACH_MSG_TYPE_MOVE_RECEIVE, &p, &disposition) != KERN_SUCCESS ||
 		    space_insert(&stranger->task->space, p, disposition, &name) != KERN_SUCCESS || test_run(client) != MACH_RCV_PORT_DIED ||
@@ -229,6 +242,12 @@ static void bound(enum ending ending, enum way way, bool longer)
 	stop_waiting(client);
 	stop_waiting(other);
 	drain(client, reply);
+	if (further != NONE) {
+		stop_waiting(server);
+		use_up(server, further);
+		further = NONE;
+		drain(client, reply);
+	}
 	ok(!r->has_bound && msg_reply_bound(r) == REPLY_BOUND_DEFAULT, "and the bound is as ever");
 	task_end(stranger->task);
 	/* A port whose receive right has moved keeps no message any more. */
