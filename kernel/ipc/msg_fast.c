@@ -34,7 +34,7 @@
  * arguments of the thread's receive are the same (pass), the thread serves no throttled set (throttle_join), is not suspended
  * (thread_suspend_one) and its registers are those of its call (thread_state.c), which is what straight_room says; and while no present
  * slot of its page tables has changed and its task was not suspended and did not die, which pmap.changes says. So one that is good was
- * once found by straight_find, and would be found again.
+ * once found by msg_straight_find, and would be found again.
  *
  * A call of a kernel object begins like the client's, or is a message only, and is told apart here (krpc_plain.c); so are
  * messages that only go into a queue or come out of one (msg_plain.c).

@@ -20,7 +20,6 @@
 #include "kern/sched.h"
 #include "kern/task.h"
 #include "kern/thread.h"
-#include "kern/timer.h"
 #include "x86_64/machine.h"
 #include "x86_64/pmap.h"
 #include "x86_64/usercopy.h"

@@ -9,7 +9,7 @@
  * to with nothing changed: full queues, throttled sets that have no room, buffers that are not there.
  *
  * There is a near form of each for what is plainest: a message of one element with data only, which the zone has a spare for, at a
- * port in no set. As in msg_fast.c it calls nothing on its way, and leaves what is not at hand to the other form, which begins again.
+ * port in no set. As in msg_near.c it calls nothing on its way, and leaves what is not at hand to the other form, which begins again.
  */
 #include "ipc/kmsg.h"
 #include "ipc/kmsg_copy.h"

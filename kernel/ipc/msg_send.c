@@ -29,7 +29,6 @@
 #include "vm/copy.h"
 #include "x86_64/machine.h"
 
-
 /* The start of the message, as read once. */
 struct message_head {
 	union {

@@ -6,6 +6,9 @@
    traps TSS.rsp0 points behind regs.ss, so that the CPU itself pushes into the thread. C then runs
    on the CPU's one kernel stack, from its top.
 
+   A thread in user mode has VECTOR_SYSCALL in regs.vector: each return leaves it there, so that a
+   system call need not say what it is. A trap puts its own vector there until its return.
+
    %gs is the kernel's between swapgs at entry and swapgs at exit. Interrupts are off throughout. */
 #include "x86_64/offsets.h"
 

@@ -88,7 +88,8 @@ fault:
 
 /*
  * A row of loads and stores, a word each, from a message at r10 - 160 to one at r11 - 160, the last word first: four bytes of code each,
- * eight for a word. So the copy of a message's bytes from `first` (a constant, at least 32) on begins as many bytes before the row's end.
+ * eight for a word. So the copy of a message's bytes from `first` (a constant) on begins as many bytes before the row's end. first: at least 32;
+ * end: at most 288; so that each place that is used is told in one byte.
  */
 #define USERCOPY_ROW_MAX 224
 #define USERCOPY_ROW_BASE 160
