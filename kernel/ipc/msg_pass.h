@@ -77,10 +77,10 @@ static inline __attribute__((always_inline)) bool is_plain(const struct thread *
 }
 
 /* Could the message be written over itself, before it is read, or before another form reads it again? Only if it begins less than its
-   size before or behind the receiver's buffer, as places of a page. */
+   size before or behind the receiver's buffer, as places of a page; not at the same place. */
 static inline bool may_overlap(const char *to, uint64_t from, uint32_t size)
 {
-	return ((uint64_t)to - from + size - 1) % PAGE_SIZE < 2 * (uint64_t)size - 1;
+	return ((uint64_t)to - from + size - 1) % PAGE_SIZE < 2 * (uint64_t)size - 1 && ((uint64_t)to - from) % PAGE_SIZE != 0;
 }
 
 /* It is not, as far as is remembered: a thread mostly sends from where it receives. */
