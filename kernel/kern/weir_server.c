@@ -144,7 +144,7 @@ static uint64_t task_kmem_bytes(const struct task *task)
 static void task_info_fill(const struct task *task, struct weir_task_info *info)
 {
 	*info = (struct weir_task_info){
-		.id = task->id, .threads = task->thread_count, .names = task->space.count,
+		.id = task->id, .threads = task->thread_count, .names = space_names(&task->space),
 		.entries = task->map.entry_count, .virtual_pages = task->map.size_bytes / PAGE_SIZE,
 		.resident_pages = task->map.pmap.mapped, .kmem_bytes = task_kmem_bytes(task),
 		.ledger_id = task->ledger->id, .suspend_count = task->suspend_count,
@@ -190,6 +190,7 @@ kern_return_t weir_task_list(struct host *host_priv, struct vm_copy **tasks, mac
 	result = task_list_alloc(&room, tasks);
 	if (result != KERN_SUCCESS)
 		return result;
+	ledger_settle();
 	/* Reaping for memory has freed dead tasks at most: they are on this list no more. */
 	LIST_FOREACH(task, &task_list, all) {
 		if (n == room)

@@ -105,6 +105,15 @@ static void account_ease(struct ledger *ledger, unsigned resource)
 	account_quick(account);
 }
 
+bool ledger_beyond(const struct ledger *ledger, unsigned resource)
+{
+	for (; ledger != NULL; ledger = ledger->parent)
+		if (ledger->account[resource].used > ledger->account[resource].easy ||
+		    ledger->account[LEDGER_KMEM].used > ledger->account[LEDGER_KMEM].easy)
+			return true;
+	return false;
+}
+
 void ledger_ease(struct ledger *ledger, unsigned resource)
 {
 	account_ease(ledger, resource);

@@ -148,7 +148,7 @@ static __attribute__((noinline)) void leaf_emptied(struct pmap *pmap, struct pag
 	if (emptied.pmap == pmap && emptied.table == table)
 		return;
 	mem_spares_return();
-	if (zone_reclaim_eager || pmap->payer->dead) {
+	if (zone_reclaim_eager || pmap->payer->dead || ledger_beyond(pmap->payer, LEDGER_KPAGES)) {
 		tables_free(pmap, table, address);
 		return;
 	}

@@ -238,6 +238,43 @@ static void test_task_list(void)
 	}
 }
 
+/* What the list says of this task. */
+static struct weir_task_info own_info(void)
+{
+	struct weir_task_info own = { .id = 0 };
+	weir_task_info_array_t list = NULL;
+	mach_msg_type_number_t count = 0;
+
+	need(weir_task_list(test_host_priv(), &list, &count), "weir_task_list");
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(list[i].name, "zone_test") == 0)
+			own = list[i];
+	give_back_memory((vm_address_t)list, count * sizeof *list);
+	return own;
+}
+
+static void test_own_facts(void)
+{
+	mach_msg_header_t head = { .msgh_bits = MACH_MSGH_BITS(MACH_MSG_TYPE_MAKE_SEND, MACH_MSG_TYPE_MAKE_SEND_ONCE) };
+	vm_address_t far = 1ul << 45;
+	mach_port_t port;
+	uint64_t bytes;
+
+	need(mach_port_allocate(mach_task_self(), MACH_PORT_RIGHT_RECEIVE, &port), "a port");
+	head.msgh_remote_slot = head.msgh_local_slot = port;
+	need(mach_msg(&head, MACH_SEND_MSG | MACH_RCV_MSG, sizeof head, sizeof head, port, 0, MACH_PORT_NULL), "a message to itself");
+	is(own_info().names, names_here(), "a task's names are counted, that of a reply right too");
+	give_back_right(head.msgh_remote_port);
+	mach_port_destroy(mach_task_self(), port);
+	is(own_info().names, names_here(), "and when it is gone");
+	bytes = own_info().kmem_bytes;
+	need(vm_allocate(mach_task_self(), &far, 4096, FALSE), "a page far from all others");
+	*(volatile char *)far = 1;
+	ok(own_info().kmem_bytes > bytes, "its tables are the task's");
+	need(vm_deallocate(mach_task_self(), far, 4096), "which goes");
+	is(own_info().kmem_bytes, bytes, "and they with it");
+}
+
 /* --- debug controls that leave the machine whole --- */
 
 static void test_debug(void)
@@ -264,6 +301,7 @@ int main(int argc, char **argv)
 	test_guaranteed_at_max();
 	test_fail_nth();
 	test_task_list();
+	test_own_facts();
 	test_debug();
 	return done_testing();
 }
