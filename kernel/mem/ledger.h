@@ -69,7 +69,7 @@ bool ledger_charge_at(struct ledger *ledger, unsigned resource, uint64_t n, cons
 void ledger_refund(struct ledger *ledger, unsigned resource, uint64_t n);
 /* Moves a charge, unrefused: a ledger over its limit is only denied new things. */
 /* Is more used of the resource, or of kernel bytes, by the ledger or one above, than may be, as a limit was set below what is used? Then
-   what is freed is given back at once, so that what is new is denied. */
+   no element and no table is kept, so that what is new is denied. */
 bool ledger_beyond(const struct ledger *ledger, unsigned resource);
 void ledger_move(struct ledger *from, struct ledger *to, unsigned resource, uint64_t n);
 

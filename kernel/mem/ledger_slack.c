@@ -8,8 +8,7 @@
  * For each resource one ledger at most has slack, slack_of[r], at most slack_max(r) things; when another one wants some,
  * or there is too much of it, it is given back: one walk for several refunds. Nobody may see that: whatever is not
  * easy (a limit, a peak, a mark, memory), whoever reads figures, and whatever changes the tree or a guarantee settles
- * all slack first. So a slack denies nothing, and is in no peak. A dead ledger never has any, nor one above which, or in which, more is used
- * than may be.
+ * all slack first. So a slack denies nothing, and is in no peak. A dead ledger never has any.
  */
 #include "mem/ledger_parts.h"
 #include "mem/ledger_fast.h"
@@ -86,7 +85,7 @@ void ledger_refund_above(struct ledger *ledger, unsigned resource)
 		return;
 	if (slack_of[resource] != ledger) {
 		slack_end(resource);
-		if (ledger->dead || ledger_beyond(ledger, resource)) {
+		if (ledger->dead) {
 			slack_cut(ledger, resource, 0);
 			return;
 		}
