@@ -355,8 +355,7 @@ void zone_spares_return(void)
 /* May an element be kept for the payer? In debug builds it waits in the quarantine as well, which gives another one for it. */
 static inline bool spare_may(const struct zone *zone, const struct ledger *payer)
 {
-	return !zone_reclaim_eager && !payer->dead && !ledger_beyond(payer, zone->resource) &&
-	       (!ZONE_DEBUG || zone->quarantined == ZONE_QUARANTINE);
+	return zone_may_keep(payer, zone->resource) && (!ZONE_DEBUG || zone->quarantined == ZONE_QUARANTINE);
 }
 
 /* The freed element is kept in place of another payer's. */

@@ -90,6 +90,11 @@ void zone_set_max(struct zone *zone, uint64_t max);
 void zone_set_warning(struct zone *zone, uint64_t mark);
 /* Boot option reclaim=eager: a slab goes, poisoned, the moment it is empty. */
 extern bool zone_reclaim_eager;
+/* May something of the resource be kept charged to the payer while it is not in use? */
+static inline bool zone_may_keep(const struct ledger *payer, unsigned resource)
+{
+	return !zone_reclaim_eager && !payer->dead && !ledger_beyond(payer, resource);
+}
 /* Calls visit for each live element; stops at false. The audit's walk. */
 void zone_walk(struct zone *zone, bool (*visit)(void *element, void *context), void *context);
 /* Gives back empty slabs of all zones, except what guarantees hold back. Returns pages freed. Opens windows. */

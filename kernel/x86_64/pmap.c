@@ -24,7 +24,6 @@
 #include "kern/assert.h"
 #include "kern/likely.h"
 #include "kern/string.h"
-#include "mem/ledger.h"
 #include "mem/page.h"
 #include "mem/upcalls.h"
 #include "mem/zone.h"
@@ -148,7 +147,7 @@ static __attribute__((noinline)) void leaf_emptied(struct pmap *pmap, struct pag
 	if (emptied.pmap == pmap && emptied.table == table)
 		return;
 	mem_spares_return();
-	if (zone_reclaim_eager || pmap->payer->dead || ledger_beyond(pmap->payer, LEDGER_KPAGES)) {
+	if (!zone_may_keep(pmap->payer, LEDGER_KPAGES)) {
 		tables_free(pmap, table, address);
 		return;
 	}
