@@ -173,8 +173,8 @@ def receive(routine, reply):
     access = Access(reply, SIDE, "OutP")
     head = layout.REPLY_HEAD
     fail = "goto Wrong"
-    lines = expected(routine, reply)
-    lines += [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
+    known = expected(routine, reply)
+    lines = known + [f"\tif (OutP->Head.msgh_id != {routine.reply_id}) {{",
              "\t\tmach_msg_destroy(&OutP->Head);",
              "\t\treturn OutP->Head.msgh_id == MACH_NOTIFY_SEND_ONCE ? MIG_SERVER_DIED : "
              "MIG_REPLY_MISMATCH;", "\t}"]
@@ -199,7 +199,7 @@ def receive(routine, reply):
     lines += access.check("OutP->Head.msgh_size", fail)
     for item in reply.items:
         lines += check_room(access, item)
-    if expected(routine, reply):
+    if known:
         lines.append("Good:")
     for item in reply.items:
         lines += hand_out(access, item)
