@@ -20,8 +20,8 @@ struct port_array;
 /* The call that is being carried out. There is one at a time: its stub runs to the end before anything else can. */
 struct krpc {
 	struct port *target;		/* krpc_target() */
-	const mach_msg_header_t *in;	/* request (of plain calls, which set it never: krpc_plain_request); port slots hold struct port *, out-of-line slots struct vm_copy * or
-					   struct port_array *. Stubs zero the slots whose contents a successful routine consumed. */
+	const mach_msg_header_t *in;	/* request: krpc_plain_request but in a call that is not plain; port slots hold struct port *,
+					   out-of-line slots struct vm_copy * or struct port_array *. Stubs zero the slots whose contents a successful routine consumed. */
 	union {
 		struct {
 			uint32_t out_size;	/* of the reply; 48 and false before the stub; other values only with KERN_SUCCESS */

@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) void krpc_fill(struct port *target,
 	krpc_now.out_plain = sizeof(mig_reply_header_t);
 	krpc_now.reply_port = reply;
 }
-/* Where the request of a plain call lies. Else krpc_now.in is so only while a call that is not plain is carried out. */
+/* Where the request of a plain call lies. krpc_now.in is this, but while a call that is not plain is carried out. */
 extern union krpc_plain_request {
 	mach_msg_header_t head;
 	uint64_t word[KMSG_SMALL / sizeof(uint64_t)];

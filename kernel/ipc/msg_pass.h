@@ -106,16 +106,8 @@ static inline __attribute__((always_inline)) bool body_copy(struct thread *threa
 	return user_words_in(place, from, HEAD, size);
 }
 
-/* The one right in a body. */
+/* A message whose body is one right. */
 #define RIGHT_BYTES (HEAD + 2 * sizeof(uint64_t))
-static inline __attribute__((always_inline)) uint64_t right_word(uint32_t kind)
-{
-	const union { mach_msg_type_t type; uint64_t word; } item = {
-		{ .msgt_name = kind, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 }
-	};
-
-	return item.word;
-}
 
 struct moved {
 	struct name *entry;
@@ -127,7 +119,7 @@ static inline __attribute__((always_inline)) bool moved_find(struct moved *moved
 {
 	uint64_t word[2];
 
-	if (unlikely(!user_read2(buffer + HEAD, word) || word[0] != right_word(MACH_MSG_TYPE_MOVE_SEND)))
+	if (unlikely(!user_read2(buffer + HEAD, word) || word[0] != msg_right_word(MACH_MSG_TYPE_MOVE_SEND)))
 		return false;
 	moved->name = (mach_port_name_t)word[1];
 	moved->entry = *space_first(from, moved->name);
@@ -140,10 +132,28 @@ static inline __attribute__((always_inline)) void moved_deliver(const struct mov
 {
 	uint64_t *body = (uint64_t *)(place + HEAD);
 
-	body[0] = right_word(MACH_MSG_TYPE_PORT_SEND);
+	body[0] = msg_right_word(MACH_MSG_TYPE_PORT_SEND);
 	body[1] = moved->entry->name;
 	moved->entry->space = to;
 	name_count_move(from, to);
+}
+
+/* The first receiver at the port or set, when the message may be written into its buffer: but for the head its bytes are there now, or
+   the right that they move is found. NULL: another form, or the general way. */
+static inline __attribute__((always_inline)) struct thread *receiver_find(struct thread *thread, struct port *object, struct call call,
+									  struct moved *moved, enum form form)
+{
+	struct thread *to = STACK_FIRST(&object->receivers);
+	struct task *to_task;
+
+	if (unlikely(to == NULL))
+		return NULL;
+	to_task = to->task;
+	if (unlikely(!straight_is_good(to, to_task, call.size)) && (is_near(form) || !msg_straight_find(to, call.size)))
+		return NULL;
+	if (form == NEAR_RIGHT)
+		return moved_find(moved, call.buffer, &thread->task->space, &to_task->space) ? to : NULL;
+	return likely(body_copy(thread, to->straight.place, call, form)) ? to : NULL;
 }
 
 /* The head follows the body. w3: its last word, the message's id above. */
@@ -167,7 +177,7 @@ static inline __attribute__((always_inline)) void deliver(struct thread *to, str
 	port->sequence++;
 }
 
-/* The message is in the buffer of the thread `to`, the first receiver at `from`; the thread waits at `at` in its place. promises:
+/* The head, and all but a moved right, is in the buffer of the thread `to`, the first receiver at `from`; the thread waits at `at` in its place. promises:
    MSG_PROMISES or 0. */
 static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *thread, struct task *task, struct thread *to,
 								 struct task *to_task, struct port *from, struct port *at,
@@ -178,6 +188,8 @@ static inline __attribute__((always_inline)) _Noreturn void pass(struct thread *
 	/* Near, there is no time-out. */
 	uint32_t option = (is_near(form) ? CALL : (uint32_t)regs->rsi) | promises;
 
+	if (form == NEAR_RIGHT)
+		moved_deliver(moved, to->straight.place, &task->space, &to_task->space);
 	task->messages_sent++;
 	to_task->messages_received++;
 	STACK_POP(&from->receivers, to, wait.stack_link);
@@ -224,15 +236,10 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 		if ((object->state & PORT_STATE(.dead = true, .is_split = true)) != 0)
 			return false;
 	}
-	to = STACK_FIRST(&object->receivers);
+	to = receiver_find(thread, object, call, &moved, form);
 	if (unlikely(to == NULL))
 		return false;
 	to_task = to->task;
-	if (unlikely(!straight_is_good(to, to_task, call.size)) && (is_near(form) || !msg_straight_find(to, call.size)))
-		return false;
-	if (form == NEAR_RIGHT ? !moved_find(&moved, call.buffer, &task->space, &to_task->space) :
-				 unlikely(!body_copy(thread, to->straight.place, call, form)))
-		return false;
 	/* The receive right's only: no name hangs from the port. */
 	if (is_near(form) && unlikely(reply->refs != 1))
 		return false;
@@ -253,8 +260,6 @@ static inline __attribute__((always_inline)) bool request(struct thread *thread,
 	reply->send_once_rights++;
 	reply->spare_prepaid = false;
 	deliver(to, port, REQUEST_BITS_RECEIVED | (complex ? MACH_MSGH_BITS_COMPLEX : 0), call.size, once->name, w3);
-	if (form == NEAR_RIGHT)
-		moved_deliver(&moved, to->straight.place, &task->space, &to_task->space);
 	pass(thread, task, to, to_task, object, reply, call, &moved, MSG_PROMISES, form);
 }
 
@@ -281,15 +286,10 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	object = here->port;
 	if (unlikely((port->state & looked_at) != PORT_STATE(.keeps_reply = true) || !is_idle(object) || !is_plain(thread)))
 		return false;
-	to = STACK_FIRST(&port->receivers);
+	to = receiver_find(thread, port, call, &moved, form);
 	if (unlikely(to == NULL))
 		return false;
 	to_task = to->task;
-	if (unlikely(!straight_is_good(to, to_task, call.size)) && (is_near(form) || !msg_straight_find(to, call.size)))
-		return false;
-	if (form == NEAR_RIGHT ? !moved_find(&moved, call.buffer, space, &to_task->space) :
-				 unlikely(!body_copy(thread, to->straight.place, call, form)))
-		return false;
 	if (is_near(form)) {
 		/* The receive right's and this one: it hangs alone from the port. */
 		if (unlikely(space->once_alone || port->refs != 2))
@@ -311,8 +311,6 @@ static inline __attribute__((always_inline)) bool reply(struct thread *thread, m
 	port->send_once_rights--;
 	port->refs--;
 	port->spare_prepaid = true;
-	if (form == NEAR_RIGHT)
-		moved_deliver(&moved, to->straight.place, space, &to_task->space);
 	pass(thread, task, to, to_task, port, object, call, &moved, 0, form);
 }
 

@@ -22,9 +22,6 @@
 
 #define HEAD sizeof(mach_msg_header_t)
 
-/* What describes one right, but for its kind (msgt_name). */
-static const union { mach_msg_type_t type; uint64_t word; } one_right = { { .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 } };
-
 /* One right in a body. */
 struct item {
 	union {
@@ -44,7 +41,7 @@ static uint64_t plain_bytes(const mach_msg_type_t *type)
 
 static inline bool is_right(const struct item *item)
 {
-	return MACH_MSG_TYPE_PORT_ANY(item->word - one_right.word);
+	return MACH_MSG_TYPE_PORT_ANY(item->word - msg_right_word(0));
 }
 
 /* The one right of the body. NULL: there is none, or something else. */
@@ -89,7 +86,7 @@ static __attribute__((noinline)) bool pass(struct space *from, struct space *to,
 /* In line in the two that use it: a call would save again what they have saved. */
 inline __attribute__((always_inline)) bool msg_right_pass(struct space *from, struct space *to, char *message, uint32_t size)
 {
-	const uint64_t moved = one_right.word | MACH_MSG_TYPE_MOVE_SEND;
+	const uint64_t moved = msg_right_word(MACH_MSG_TYPE_MOVE_SEND);
 	struct item *item = (struct item *)(message + HEAD);
 
 	/* Often it is all there is. */

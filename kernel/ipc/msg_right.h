@@ -4,8 +4,19 @@
 #define IPC_MSG_RIGHT_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <mach/message.h>
 
 struct space;
+
+/* The descriptor of one right of this kind (MACH_MSG_TYPE_...), as a word. */
+static inline __attribute__((always_inline)) uint64_t msg_right_word(uint32_t kind)
+{
+	const union { mach_msg_type_t type; uint64_t word; } item = {
+		{ .msgt_name = kind, .msgt_size = 64, .msgt_inline = 1, .msgt_number = 1 }
+	};
+
+	return item.word;
+}
 
 /*
  * The message of size bytes lies in the buffer of a task that has the space `to`, as the task with the space `from` wrote it;
